@@ -1,0 +1,90 @@
+package firn
+
+import "time"
+
+// An Event is one thing that happened in a run, for whoever watches: the
+// terminal, a log, JSON lines. Works emit events; only the ui prints them.
+type Event interface{ event() }
+
+// A Sink takes events. It must be safe for concurrent use, and quick.
+type Sink func(Event)
+
+// Discard is a sink that nobody watches.
+func Discard(Event) {}
+
+// The events.
+type (
+	// FileEvent: something was decided or done about one file.
+	FileEvent struct {
+		Action  Action
+		Tree    string
+		Path    string
+		Size    int64
+		Archive ArchiveID // where known
+		Reason  string    // why it is skipped, or sent; may be empty
+		Err     error     // of Failed
+	}
+	// ScanEvent: how far the scan is; Done with its end.
+	ScanEvent struct {
+		Files, Bytes int64 // seen so far
+		Done         bool
+	}
+	// TransferEvent: n more bytes went over the wire (negative: they were
+	// refused, and will be sent again).
+	TransferEvent struct {
+		Path  string
+		Bytes int64
+	}
+	// PlanEvent: so much is to be transferred in all, as far as known.
+	PlanEvent struct{ Files, Bytes int64 }
+	// WaitEvent: nothing happens until a time, and why.
+	WaitEvent struct {
+		What  string
+		Until time.Time
+	}
+	// NoticeEvent: something the user should know, in one sentence.
+	NoticeEvent struct {
+		Text string
+		Warn bool
+	}
+	// SummaryEvent closes a run.
+	SummaryEvent struct {
+		Command string // "sync", "restore", "verify"
+		Store   string
+		Tree    string
+		DryRun  bool
+		Counts  map[Action]Count
+		Elapsed time.Duration
+	}
+)
+
+// A Count is how many files and bytes an action touched.
+type Count struct{ Files, Bytes int64 }
+
+// An Action is what happened, or would happen, to a file.
+type Action string
+
+// The actions.
+const (
+	Sent      Action = "sent"      // uploaded
+	Recorded  Action = "recorded"  // kept in the catalog alone: its content is stored already, or it has none
+	Unchanged Action = "unchanged" // as it was
+	Removed   Action = "removed"   // gone from disk; its versions stay
+	Skipped   Action = "skipped"   // not kept, and why
+	Failed    Action = "failed"    // passed over after an error
+	Pending   Action = "pending"   // waits for a job or an inventory
+	Restored  Action = "restored"  // downloaded, verified and in place
+	Equal     Action = "equal"     // in place already
+	Missing   Action = "missing"   // verify: in the catalog, not on disk
+	Extra     Action = "new"       // verify: on disk, not in the catalog
+	Differs   Action = "differs"   // verify: size, time or hash differ
+	Verified  Action = "ok"        // verify: as recorded
+)
+
+func (FileEvent) event()     {}
+func (ScanEvent) event()     {}
+func (TransferEvent) event() {}
+func (PlanEvent) event()     {}
+func (WaitEvent) event()     {}
+func (NoticeEvent) event()   {}
+func (SummaryEvent) event()  {}

@@ -1,0 +1,294 @@
+// Package sqldb opens SQLite databases the one way firn trusts with data that
+// exists nowhere else: durable at each commit, safe with several processes on
+// one file, bounded in memory, and fast with many small writes at once.
+//
+// Writes are grouped: functions that arrive while a commit is under way share
+// the next one, so that the price of an fsync is paid once for all of them.
+package sqldb
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	_ "modernc.org/sqlite" // the driver: SQLite itself, translated to Go, so that firn cross-compiles
+)
+
+// Options say what a database is and how it came to its present shape.
+type Options struct {
+	// ApplicationID marks the file as ours (PRAGMA application_id). Opening a
+	// file with another id fails with ErrForeign. It must not be 0.
+	ApplicationID int32
+	// Name is what messages call such a file: "catalog", "vault database".
+	Name string
+	// Migrations are the scripts that build the schema, oldest first. Script i
+	// takes a database from user_version i to i+1, in one transaction. Before
+	// a file with data is migrated, a copy is put beside it.
+	Migrations []string
+	// Readers is the number of read transactions at once; 0 means 4.
+	Readers int
+	// CacheKiB is the page cache of the writer; 0 means 16 MiB. Each reader
+	// has a quarter of it.
+	CacheKiB int
+}
+
+// Errors of Open that callers tell apart.
+var (
+	ErrForeign = errors.New("the file is a database of another program")
+	ErrNewer   = errors.New("the file was written by a newer version of this program; update it")
+)
+
+// maxGroup bounds how many functions share one commit, and so how long the
+// first of them waits for the last.
+const maxGroup = 256
+
+// A DB is an open database. All its methods are safe for concurrent use.
+type DB struct {
+	path  string
+	pool  *sql.DB
+	opts  Options
+	write *writer
+	// readers holds the idle read connections, nil where none is made yet.
+	readers chan *Tx
+	close   func() error // once
+}
+
+// Open opens or makes the database at path, whose folder must exist, and
+// brings it to the newest schema. A new file has mode 0600.
+func Open(ctx context.Context, path string, o Options) (*DB, error) {
+	db, err := open(ctx, path, o)
+	if err != nil {
+		return nil, fmt.Errorf("open %s %s: %w", o.Name, path, err)
+	}
+	return db, nil
+}
+
+func open(ctx context.Context, path string, o Options) (*DB, error) {
+	if o.ApplicationID == 0 {
+		return nil, errors.New("sqldb: no application id given")
+	}
+	if o.Readers == 0 {
+		o.Readers = 4
+	}
+	if o.CacheKiB == 0 {
+		o.CacheKiB = 16 << 10
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Close(); err != nil {
+		return nil, err
+	}
+	pool, err := sql.Open("sqlite", uri(path))
+	if err != nil {
+		return nil, err
+	}
+	db := &DB{path: path, pool: pool, opts: o, readers: make(chan *Tx, o.Readers)}
+	for range o.Readers {
+		db.readers <- nil
+	}
+	db.close = sync.OnceValue(db.shut)
+	if err := db.start(ctx); err != nil {
+		return nil, errors.Join(err, pool.Close())
+	}
+	return db, nil
+}
+
+// start makes the writing connection and migrates the schema through it.
+func (db *DB) start(ctx context.Context) error {
+	tx, err := db.connect(ctx, db.opts.CacheKiB)
+	if err != nil {
+		return err
+	}
+	if err := db.identify(ctx, tx); err != nil {
+		return err
+	}
+	mode := "WAL"
+	if onNetwork(db.path) {
+		// WAL needs memory shared by all users of the file.
+		mode = "TRUNCATE"
+	}
+	if err := tx.pragma(ctx, "journal_mode="+mode); err != nil {
+		return err
+	}
+	if err := db.migrate(ctx, tx); err != nil {
+		return err
+	}
+	db.write = &writer{tx: tx, lead: make(chan struct{}, 1)}
+	return nil
+}
+
+// connect makes a connection with the settings that every one has.
+func (db *DB) connect(ctx context.Context, cacheKiB int) (*Tx, error) {
+	conn, err := db.pool.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tx := &Tx{conn: conn, stmts: map[string]*sql.Stmt{}}
+	for _, p := range []string{
+		"busy_timeout=60000", // another process may commit a large group
+		"synchronous=FULL",   // NORMAL loses the last commits at a power cut
+		"fullfsync=1",        // macOS: fsync alone leaves data in the drive's cache
+		"checkpoint_fullfsync=1",
+		"foreign_keys=ON",
+		"temp_store=FILE", // sorting a million rows in memory takes 160 MB
+		fmt.Sprintf("cache_size=-%d", cacheKiB),
+	} {
+		if err := tx.pragma(ctx, p); err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+	}
+	return tx, nil
+}
+
+// identify refuses files that are not ours, or from the future.
+func (db *DB) identify(ctx context.Context, tx *Tx) error {
+	var id int32
+	var tables, version int
+	if err := tx.QueryRow(ctx, "SELECT (SELECT application_id FROM pragma_application_id), (SELECT count(*) FROM sqlite_schema), (SELECT user_version FROM pragma_user_version)").Scan(&id, &tables, &version); err != nil {
+		return err
+	}
+	if id != db.opts.ApplicationID && (id != 0 || tables > 0) {
+		return ErrForeign
+	}
+	if version > len(db.opts.Migrations) {
+		return fmt.Errorf("%w (schema %d, known up to %d)", ErrNewer, version, len(db.opts.Migrations))
+	}
+	return nil
+}
+
+// migrate runs the scripts that the file has not seen. Two processes may come
+// here at once: the version is read again inside the transaction.
+func (db *DB) migrate(ctx context.Context, tx *Tx) error {
+	for {
+		var version int
+		if err := tx.QueryRow(ctx, "SELECT user_version FROM pragma_user_version").Scan(&version); err != nil {
+			return err
+		}
+		if version >= len(db.opts.Migrations) {
+			return nil
+		}
+		if err := db.backup(ctx, tx, version); err != nil {
+			return err
+		}
+		if err := db.step(ctx, tx, version); err != nil {
+			return fmt.Errorf("migrate from schema %d: %w", version, err)
+		}
+	}
+}
+
+func (db *DB) step(ctx context.Context, tx *Tx, version int) error {
+	if _, err := tx.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	err := func() error {
+		var now int
+		if err := tx.conn.QueryRowContext(ctx, "SELECT user_version FROM pragma_user_version").Scan(&now); err != nil {
+			return err
+		}
+		if now != version {
+			return nil // another process was faster
+		}
+		script := db.opts.Migrations[version] + fmt.Sprintf("\n;PRAGMA application_id=%d;PRAGMA user_version=%d", db.opts.ApplicationID, version+1)
+		_, err := tx.conn.ExecContext(ctx, script)
+		return err
+	}()
+	return tx.end(err)
+}
+
+// backup copies a database that holds something before its schema changes.
+func (db *DB) backup(ctx context.Context, tx *Tx, version int) error {
+	if version == 0 {
+		return nil
+	}
+	copyPath := fmt.Sprintf("%s.schema%d", db.path, version)
+	if _, err := os.Lstat(copyPath); err == nil {
+		return nil // from a migration that was cut short; the file has not changed since
+	}
+	_, err := tx.conn.ExecContext(ctx, "VACUUM INTO ?", copyPath+".part")
+	if err == nil {
+		err = os.Rename(copyPath+".part", copyPath)
+	}
+	if err != nil {
+		return fmt.Errorf("copy before migration: %w", errors.Join(err, os.Remove(copyPath+".part")))
+	}
+	return nil
+}
+
+// Path is where the database lies.
+func (db *DB) Path() string { return db.path }
+
+// Close waits for the write under way, then closes the database. What is
+// asked of it afterwards fails with ErrClosed.
+func (db *DB) Close() error { return db.close() }
+
+func (db *DB) shut() error {
+	db.write.lead <- struct{}{} // never given back: nobody leads again
+	var errs []error
+	for range cap(db.readers) {
+		if tx := <-db.readers; tx != nil {
+			errs = append(errs, tx.close())
+		}
+	}
+	close(db.readers)
+	db.write.fail(ErrClosed)
+	return errors.Join(append(errs, db.write.tx.close(), db.pool.Close())...)
+}
+
+// ErrClosed is the answer of a database that was closed.
+var ErrClosed = errors.New("database is closed")
+
+// Read runs fn in a read transaction: all its queries see one state. Keep it
+// short, at most some 10,000 rows: while it lasts, the write-ahead log can't
+// be cut back. fn must not write, nor call Write and wait for it.
+func (db *DB) Read(ctx context.Context, fn func(tx *Tx) error) error {
+	var tx *Tx
+	var ok bool
+	select {
+	case tx, ok = <-db.readers:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if !ok {
+		return ErrClosed
+	}
+	defer func() { db.readers <- tx }()
+	if tx == nil {
+		made, err := db.connect(ctx, db.opts.CacheKiB/4)
+		if err != nil {
+			return err
+		}
+		if err := made.pragma(ctx, "query_only=1"); err != nil {
+			return errors.Join(err, made.close())
+		}
+		tx = made
+	}
+	if _, err := tx.Exec(ctx, "BEGIN"); err != nil {
+		return err
+	}
+	err := fn(tx)
+	if _, rollback := tx.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); rollback != nil {
+		err = errors.Join(err, rollback, tx.close())
+		tx = nil
+	}
+	return err
+}
+
+// uri names the file so that no byte of its path has a meaning of its own.
+func uri(path string) string {
+	slashed := filepath.ToSlash(path)
+	if filepath.VolumeName(path) != "" && !strings.HasPrefix(slashed, "/") {
+		slashed = "/" + slashed
+	}
+	if !strings.HasPrefix(slashed, "/") {
+		slashed = "./" + slashed
+	}
+	return "file:" + strings.ReplaceAll((&url.URL{Path: slashed}).EscapedPath(), "?", "%3F")
+}
