@@ -1,0 +1,79 @@
+package scan
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/treehash"
+)
+
+// A Root opens the files of a tree that was scanned. It never leaves the tree,
+// whatever has happened to it since.
+type Root struct{ root *os.Root }
+
+// OpenRoot opens the tree below dir. Errors have the kind Local.
+func OpenRoot(dir string) (*Root, error) {
+	r, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, &firn.Error{Op: "open", Subject: dir, Kind: firn.Local, Err: err}
+	}
+	return &Root{r}, nil
+}
+
+// Close gives up the tree; files that are open stay so.
+func (r *Root) Close() error { return r.root.Close() }
+
+// Open opens a regular file for reading. Errors have the kind Local, also where
+// something else than a regular file has taken the path meanwhile, such as a
+// link to one.
+func (r *Root) Open(path string) (*File, error) {
+	f, err := r.root.OpenFile(path, os.O_RDONLY|openNonblock, 0)
+	if err == nil {
+		if err = r.isItself(f, path); err == nil {
+			return &File{f}, nil
+		}
+		f.Close()
+	}
+	return nil, &firn.Error{Op: "open", Subject: path, Kind: firn.Local, Err: err}
+}
+
+// isItself checks that what was opened is the regular file at path.
+func (r *Root) isItself(f *os.File, path string) error {
+	opened, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	named, err := r.root.Lstat(path)
+	if err != nil {
+		return err
+	}
+	if !named.Mode().IsRegular() || !os.SameFile(opened, named) {
+		return errors.New("it is not a regular file any more")
+	}
+	return nil
+}
+
+// A File is an open file of a tree.
+type File struct{ *os.File }
+
+// Hash reads r to its end and gives the content it had.
+func Hash(ctx context.Context, r io.Reader) (firn.Content, error) {
+	h := treehash.New()
+	buf := make([]byte, 256<<10)
+	for {
+		if ctx.Err() != nil {
+			return firn.Content{}, context.Cause(ctx)
+		}
+		n, err := r.Read(buf)
+		h.Write(buf[:n])
+		if err == io.EOF {
+			return firn.Content{Size: h.Written(), Tree: h.Sum()}, nil
+		}
+		if err != nil {
+			return firn.Content{}, &firn.Error{Op: "read", Kind: firn.Local, Err: err}
+		}
+	}
+}
