@@ -1,0 +1,77 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/firn-archive/firn"
+)
+
+// SetSizes makes pages, batches and the small half of indexes small.
+func (c *Catalog) SetSizes(page int, batch, fresh int64) { c.sizes = sizes{page, batch, fresh} }
+
+// StoreAll is Intend and Stored for each change, in one transaction.
+func (c *Catalog) StoreAll(ctx context.Context, run Run, changes []Change) error {
+	if err := c.tidy(ctx); err != nil {
+		return err
+	}
+	return c.write(ctx, "test", "", func(tx tx) error {
+		r := newRecorder(tx, run)
+		for i := range changes {
+			ch := &changes[i]
+			in := Intent{Store: run.Store, Run: run.ID, Token: firn.NewToken(), Kind: FileArchive, Tree: run.Tree, File: ch.File, Size: ch.Content.Size}
+			if err := intend(tx, &in); err != nil {
+				return err
+			}
+			s, err := readState(tx, in.ID)
+			if err != nil {
+				return err
+			}
+			archive := firn.Archive{ID: firn.ArchiveID(in.Token.String()), Size: in.Size, Tree: ch.Content.Tree}
+			if err := c.settle(tx, s, archive, run); err != nil {
+				return err
+			}
+			if err := c.enter(r, in.ID, ch); err != nil {
+				return err
+			}
+		}
+		return r.finish()
+	})
+}
+
+// Query gives a query's rows, for tests that look behind the API.
+func (c *Catalog) Query(ctx context.Context, query string, args ...any) (rows [][]any, err error) {
+	err = c.read(ctx, "test", query, func(tx tx) error {
+		return tx.each(func(r *sql.Rows) error {
+			columns, err := r.Columns()
+			if err != nil {
+				return err
+			}
+			row := make([]any, len(columns))
+			dest := make([]any, len(columns))
+			for i := range row {
+				dest[i] = &row[i]
+			}
+			rows = append(rows, row)
+			return r.Scan(dest...)
+		}, query, args...)
+	})
+	return rows, err
+}
+
+// Schema is the script that makes a catalog.
+func Schema() string { return schema1 }
+
+// The column that holds what only this machine can use.
+var (
+	PackSeen   = packSeen
+	UnpackSeen = unpackSeen
+)
+
+// SetState puts an archive into a state, as bundles will be while their
+// members are in the catalog already.
+func (c *Catalog) SetState(ctx context.Context, archive int64, s State) error {
+	return c.write(ctx, "test", "", func(tx tx) error {
+		return tx.exec("UPDATE archive SET state = ? WHERE id = ?", s, archive)
+	})
+}

@@ -1,0 +1,100 @@
+package catalog
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"sync"
+	"sync/atomic"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/treehash"
+)
+
+// A batchIndex is an index on a 64-bit hash in two tables: a small one that
+// takes new rows, and a large one that gets them in sorted batches. Queries
+// look at both.
+type batchIndex struct {
+	fresh atomic.Int64 // rows in the small table, about: other processes add too
+	mu    sync.Mutex   // held while rows move
+
+	count, bound, move, clear string // statements
+}
+
+func treeIndex() batchIndex {
+	return batchIndex{
+		count: "SELECT count(*) FROM by_tree_new",
+		bound: "SELECT h64 FROM by_tree_new ORDER BY h64, archive, member LIMIT 1 OFFSET ?",
+		move:  "INSERT OR IGNORE INTO by_tree SELECT h64, archive, member FROM by_tree_new WHERE h64 <= ? ORDER BY h64, archive, member",
+		clear: "DELETE FROM by_tree_new WHERE h64 <= ?",
+	}
+}
+
+func remoteIndex() batchIndex {
+	return batchIndex{
+		count: "SELECT count(*) FROM by_remote_new",
+		bound: "SELECT h64 FROM by_remote_new ORDER BY h64, archive LIMIT 1 OFFSET ?",
+		move:  "INSERT OR IGNORE INTO by_remote SELECT h64, archive FROM by_remote_new WHERE h64 <= ? ORDER BY h64, archive",
+		clear: "DELETE FROM by_remote_new WHERE h64 <= ?",
+	}
+}
+
+// measure counts what is in the small table.
+func (x *batchIndex) measure(tx tx) error {
+	var n int64
+	err := tx.row(x.count).Scan(&n)
+	x.fresh.Store(n)
+	return err
+}
+
+// tidy moves rows to the large tables where enough have gathered. It goes
+// before a write, so that its failure is that write's.
+func (c *Catalog) tidy(ctx context.Context) error {
+	for _, x := range []*batchIndex{&c.trees, &c.remotes} {
+		if x.fresh.Load() < c.sizes.fresh || !x.mu.TryLock() {
+			continue
+		}
+		err := c.spill(ctx, x)
+		x.mu.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// spill empties the small table of an index, a batch at a time.
+func (c *Catalog) spill(ctx context.Context, x *batchIndex) error {
+	for done := false; !done; {
+		err := c.write(ctx, "sort index", c.db.Path(), func(tx tx) error {
+			var bound int64
+			err := tx.row(x.bound, c.sizes.batch-1).Scan(&bound)
+			if isNoRows(err) {
+				done, bound, err = true, 1<<63-1, nil
+			}
+			if err != nil {
+				return err
+			}
+			if err := tx.exec(x.move, bound); err != nil {
+				return err
+			}
+			if err := tx.exec(x.clear, bound); err != nil {
+				return err
+			}
+			return x.measure(tx)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hash64 is a tree hash's key in by_tree.
+func hash64(h treehash.Hash) int64 { return int64(binary.BigEndian.Uint64(h[:8])) }
+
+// remote64 is an archive id's key in by_remote.
+func remote64(id firn.ArchiveID) int64 {
+	h := sha256.Sum256([]byte(id))
+	return int64(binary.BigEndian.Uint64(h[:8]))
+}

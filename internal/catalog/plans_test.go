@@ -1,0 +1,127 @@
+package catalog_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// TestPlans asks SQLite how it would run each statement of this package: none
+// may sort rows, nor read through a table or an index that grows with the
+// number of files.
+func TestPlans(t *testing.T) {
+	f := newFixture(t)
+	statements := sqlStatements(t)
+	if len(statements) < 60 {
+		t.Fatalf("only %d statements found; does the search still work?", len(statements))
+	}
+	for _, s := range statements {
+		args := make([]any, strings.Count(s, "?"))
+		rows, err := f.Query(t.Context(), "EXPLAIN QUERY PLAN "+s, args...)
+		if err != nil {
+			t.Errorf("%s\n%v", s, err)
+			continue
+		}
+		for _, row := range rows {
+			step := fmt.Sprint(row[3])
+			slow := strings.Contains(step, "TEMP B-TREE") || strings.HasPrefix(step, "SCAN")
+			if slow && !short(s, step) {
+				t.Errorf("%s\n\t%s", s, step)
+			}
+		}
+	}
+}
+
+// short knows the slow steps that are over soon.
+func short(statement, step string) bool {
+	switch {
+	case step == "SCAN CONSTANT ROW", step == "SCAN l":
+		return true // of a subquery, which has a step of its own
+	case strings.Contains(statement, "FROM store WHERE gone = 0"):
+		return true // people have a handful of stores
+	case strings.HasPrefix(step, "SCAN by_tree_new"), strings.HasPrefix(step, "SCAN by_remote_new"):
+		return true // the small half of an index
+	case strings.HasSuffix(statement, "FROM run ORDER BY id DESC LIMIT 1"):
+		return true
+	}
+	return false
+}
+
+// sqlStatements gives every SQL text in this package's code: each expression
+// of string literals and constants that begins like a statement.
+func sqlStatements(t *testing.T) (all []string) {
+	names, err := filepath.Glob("*.go")
+	check(t, err)
+	var files []*ast.File
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		check(t, err)
+		files = append(files, file)
+	}
+	constants := map[string]ast.Expr{}
+	for _, file := range files {
+		ast.Inspect(file, func(n ast.Node) bool {
+			if v, ok := n.(*ast.ValueSpec); ok {
+				for i := range v.Values {
+					constants[v.Names[i].Name] = v.Values[i]
+				}
+			}
+			return true
+		})
+	}
+	begins := regexp.MustCompile(`^(SELECT|INSERT|UPDATE|DELETE)\b`)
+	for _, file := range files {
+		ast.Inspect(file, func(n ast.Node) bool {
+			e, ok := n.(ast.Expr)
+			if !ok {
+				_, constant := n.(*ast.ValueSpec)
+				return !constant // it is no statement before it is used
+			}
+			texts := evaluate(e, constants)
+			for _, s := range texts {
+				if begins.MatchString(s) && !slices.Contains(all, s) {
+					all = append(all, s)
+				}
+			}
+			return len(texts) == 0
+		})
+	}
+	return all
+}
+
+// evaluate gives the values that a string expression may have; none where it
+// is something else.
+func evaluate(e ast.Expr, constants map[string]ast.Expr) []string {
+	switch e := e.(type) {
+	case *ast.BasicLit:
+		if s, err := strconv.Unquote(e.Value); err == nil && e.Kind == token.STRING {
+			return []string{s}
+		}
+	case *ast.Ident:
+		if e.Name == "which" { // what retire is called with
+			return []string{"dir = ?", "dir = ? AND name = ?", "dir = ? AND since < ?", "dir = ? AND name < ? AND since < ?"}
+		}
+		if v, ok := constants[e.Name]; ok {
+			return evaluate(v, constants)
+		}
+	case *ast.BinaryExpr:
+		var all []string
+		for _, x := range evaluate(e.X, constants) {
+			for _, y := range evaluate(e.Y, constants) {
+				all = append(all, x+y)
+			}
+		}
+		return all
+	}
+	return nil
+}
