@@ -32,12 +32,13 @@ const (
 	Full                       // no space left on a local disk
 	Local                      // a local file can't be read or written
 	InDoubt                    // whether it is stored shows only in the next inventory
+	Skew                       // the clocks here and at the store are too far apart; signed anew by the store's, it may succeed
 )
 
 var kindNames = [...]string{
 	"error", "usage", "not found", "denied", "no new customers", "invalid", "not empty",
 	"policy", "capacity", "throttled", "unavailable", "slow body", "network", "lost",
-	"not ready", "corrupt", "changed", "conflict", "disk full", "local", "in doubt",
+	"not ready", "corrupt", "changed", "conflict", "disk full", "local", "in doubt", "clock skew",
 }
 
 // String names the kind, for logs.
@@ -52,7 +53,7 @@ func (k Kind) String() string {
 // not to have happened.
 func (k Kind) Temporary() bool {
 	switch k {
-	case Throttled, Unavailable, SlowBody, Network, Capacity:
+	case Throttled, Unavailable, SlowBody, Network, Capacity, Skew:
 		return true
 	}
 	return false

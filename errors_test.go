@@ -35,21 +35,21 @@ func TestKindOfLooksThroughWrapping(t *testing.T) {
 // TestEveryKindHasAName also pins their number: names and kinds go in step.
 func TestEveryKindHasAName(t *testing.T) {
 	seen := map[string]bool{}
-	for k := firn.Other; k <= firn.InDoubt; k++ {
+	for k := firn.Other; k <= firn.Skew; k++ {
 		if seen[k.String()] || k.String() == "unknown" {
 			t.Errorf("kind %d is called %q", k, k)
 		}
 		seen[k.String()] = true
 	}
-	if got := (firn.InDoubt + 1).String(); got != "unknown" {
+	if got := (firn.Skew + 1).String(); got != "unknown" {
 		t.Errorf("beyond the last: %q", got)
 	}
 }
 
 // TestLostIsNotTemporary: repeating after a lost answer makes doubles.
 func TestLostIsNotTemporary(t *testing.T) {
-	for k := firn.Other; k <= firn.InDoubt; k++ {
-		want := k == firn.Throttled || k == firn.Unavailable || k == firn.SlowBody || k == firn.Network || k == firn.Capacity
+	for k := firn.Other; k <= firn.Skew; k++ {
+		want := k == firn.Throttled || k == firn.Unavailable || k == firn.SlowBody || k == firn.Network || k == firn.Capacity || k == firn.Skew
 		if k.Temporary() != want {
 			t.Errorf("%v: temporary %v", k, k.Temporary())
 		}

@@ -35,7 +35,8 @@ type (
 		Path  string
 		Bytes int64
 	}
-	// PlanEvent: so much is to be transferred in all, as far as known.
+	// PlanEvent: so much more is to be transferred than was known before;
+	// negative where it turns out not to be needed.
 	PlanEvent struct{ Files, Bytes int64 }
 	// WaitEvent: nothing happens until a time, and why.
 	WaitEvent struct {
@@ -53,6 +54,7 @@ type (
 		Store   string
 		Tree    string
 		DryRun  bool
+		Stopped bool // by an error or an interrupt, before the end
 		Counts  map[Action]Count
 		Elapsed time.Duration
 	}

@@ -167,6 +167,10 @@ type StoreInfo struct {
 	Address  string // for people: an ARN, a folder
 	Region   string
 	Created  time.Time
+	// Now is the store's own clock at its answer, whole seconds. Only times of
+	// one clock may be compared, and the store's is the one that dates
+	// inventories.
+	Now time.Time
 	// As of the last inventory; zero before the first.
 	LastInventory time.Time
 	Archives      int64

@@ -14,9 +14,10 @@ import (
 // They never repeat a request by themselves.
 //
 // Errors that every method may give: Denied, NoNewCustomers, Throttled,
-// Unavailable, Network (the request never left), Lost (it left, no answer
-// came), NotFound with the store's name where the store itself is missing, and
-// the context's cause.
+// Unavailable, Skew, Full (of a store on a disk), Network (the request never
+// left, or not whole), Lost (it left, no answer came), NotFound with the
+// store's name where the store itself is missing, and the context's cause: as
+// it is where the call surely had no effect, within Lost where it may have.
 type Store interface {
 	Uploader
 	Retriever
@@ -27,8 +28,10 @@ type Store interface {
 
 // An Uploader puts archives into a store. Bodies are read from their current
 // position zero to their end, more than once at the implementation's choice;
-// sums are those of exactly these bytes, and the store refuses the body with
-// Corrupt when they differ, keeping nothing.
+// none is read any more when the method has returned. Sums are those of exactly
+// these bytes, and the store refuses the body with Corrupt when they differ,
+// keeping nothing. A body that can't be read gives the error of its reader, as
+// Local unless it has a kind; one that ends early gives Changed.
 type Uploader interface {
 	// UploadArchive stores body as one archive in a single request and
 	// answers when it is durable. Not idempotent: after Lost there may be an
@@ -38,12 +41,14 @@ type Uploader interface {
 
 	// StartUpload opens a multipart upload with parts of partSize bytes. Not
 	// idempotent: after Lost there may be an upload with this description.
+	// Errors: Invalid (part size, description).
 	StartUpload(ctx context.Context, description string, partSize int64) (UploadID, error)
 
 	// UploadPart stores one part, in place of any earlier one at offset, which
 	// is a multiple of the part size. Parts may come in any order and in
 	// parallel. Idempotent.
-	// Errors: NotFound (the upload expired or was ended), Corrupt, SlowBody.
+	// Errors: NotFound (the upload expired or was ended), Invalid (offset,
+	// size), Corrupt, SlowBody.
 	UploadPart(ctx context.Context, id UploadID, offset int64, body *io.SectionReader, sums treehash.Sums) error
 
 	// CompleteUpload makes the parts into one archive of size bytes whose
@@ -88,14 +93,17 @@ type Retriever interface {
 
 	// Output opens part of a ready retrieval job's output: at is a range
 	// within the output (of a ranged job: 0 is the first byte of its range).
-	// The caller closes it. A body that ends early ends with
-	// io.ErrUnexpectedEOF. Errors: NotReady, NotFound (expired).
+	// The caller closes it. A body that ends early gives an error of kind
+	// Network that is io.ErrUnexpectedEOF; any break of it has this kind.
+	// Errors: NotReady, NotFound (expired), Invalid (the range, or the job
+	// failed).
 	Output(ctx context.Context, id JobID, at Range) (Output, error)
 
 	// Inventory reads a ready inventory job's output and hands each archive to
 	// each, in the order of the list, never holding all of them. It stops at
 	// the first error of each and gives that.
-	// Errors: NotReady, NotFound (expired), Corrupt (not an inventory).
+	// Errors: NotReady, NotFound (expired), Invalid (the job failed), Corrupt
+	// (not an inventory).
 	Inventory(ctx context.Context, id JobID, each func(Archive) error) (InventoryInfo, error)
 }
 
@@ -125,8 +133,8 @@ type Keeper interface {
 	Delete(ctx context.Context) error
 	// Tags gives the store's tags, never nil.
 	Tags(ctx context.Context) (map[string]string, error)
-	// SetTags adds tags or gives them new values. Errors: Invalid (syntax,
-	// more than 50).
+	// SetTags adds tags or gives them new values; where it fails, some of them
+	// may be set. Errors: Invalid (syntax, more than 50).
 	SetTags(ctx context.Context, tags map[string]string) error
 	// RemoveTags removes tags; unknown keys are no error.
 	RemoveTags(ctx context.Context, keys ...string) error

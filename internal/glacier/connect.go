@@ -1,0 +1,168 @@
+package glacier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	sdk "github.com/aws/aws-sdk-go-v2/service/glacier"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/clock"
+)
+
+// A service is the vault API of one region, as one account sees it.
+type service struct {
+	cfg      Config
+	client   *sdk.Client
+	clock    clock.Clock
+	http     *carrier
+	region   string
+	endpoint string // for messages: the server's address
+	home     string // for identities: "aws", or the endpoint of another server
+	label    string // for messages: what the user calls it
+}
+
+// connect reads the AWS configuration and makes a client of it. It sends
+// nothing.
+func connect(ctx context.Context, cfg Config) (*service, error) {
+	settings := aws.Config{Region: cfg.Region, Credentials: cfg.Credentials}
+	if cfg.Credentials == nil {
+		var err error
+		if settings, err = standardChain(ctx, cfg); err != nil {
+			return nil, err
+		}
+	}
+	s := &service{cfg: cfg, http: &carrier{transport: cfg.Transport}, clock: cfg.Clock}
+	if s.clock == nil {
+		s.clock = clock.System{}
+	}
+	if s.http.transport == nil {
+		s.http.transport = network(settings.HTTPClient)
+	}
+	s.client = sdk.NewFromConfig(settings, func(o *sdk.Options) {
+		if cfg.Endpoint != "" {
+			o.BaseEndpoint = &cfg.Endpoint
+		}
+		if o.Region == "" && o.BaseEndpoint != nil {
+			o.Region = "us-east-1" // only signed with; another server has no regions
+		}
+		o.HTTPClient = s.http
+		o.Credentials = taggedCredentials{o.Credentials}
+		o.Retryer, o.RetryMaxAttempts = aws.NopRetryer{}, 0
+		o.APIOptions = append(o.APIOptions, awsmiddleware.AddUserAgentKey("firn"))
+	})
+	if s.region = s.client.Options().Region; s.region == "" {
+		return nil, &firn.Error{Op: "open", Subject: "the vault service", Kind: firn.Usage, Err: errText("no region is set"),
+			Hint: "name it, as in glacier:eu-west-1/VAULT, or set AWS_REGION"}
+	}
+	return s, s.locate(s.client.Options().BaseEndpoint)
+}
+
+// standardChain is how AWS's own tools find region, endpoint and credentials:
+// environment, shared configuration, SSO, container, instance role.
+func standardChain(ctx context.Context, cfg Config) (aws.Config, error) {
+	var with []func(*config.LoadOptions) error
+	if cfg.Region != "" {
+		with = append(with, config.WithRegion(cfg.Region))
+	}
+	if cfg.Profile != "" {
+		with = append(with, config.WithSharedConfigProfile(cfg.Profile))
+	}
+	settings, err := config.LoadDefaultConfig(ctx, with...)
+	if err != nil {
+		return settings, &firn.Error{Op: "read", Subject: "the AWS configuration", Kind: firn.Usage, Err: err,
+			Hint: "see AWS_PROFILE, AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE"}
+	}
+	return settings, nil
+}
+
+// locate notes where the server is. A vault's ARN is unique among all of
+// Amazon's endpoints, public, private and FIPS, which is why these are one home.
+func (s *service) locate(base *string) error {
+	s.home, s.endpoint = "aws", "glacier."+s.region+".amazonaws.com"
+	if base == nil {
+		return nil
+	}
+	u, err := url.Parse(*base)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return &firn.Error{Op: "open", Subject: "the vault service", Kind: firn.Usage,
+			Err: fmt.Errorf("the endpoint %s is not the address of a server", quote(*base)), Hint: "an address is like http://127.0.0.1:8080"}
+	}
+	s.endpoint = u.Host
+	if !amazonHost(u.Hostname()) {
+		s.home = strings.TrimSuffix(u.Scheme+"://"+u.Host+u.Path, "/")
+	}
+	return nil
+}
+
+func amazonHost(host string) bool {
+	return slices.ContainsFunc([]string{".amazonaws.com", ".amazonaws.com.cn", ".api.aws"}, func(suffix string) bool {
+		return strings.HasSuffix(host, suffix)
+	})
+}
+
+// knownRegion reports whether the service is known to exist in the region. The
+// list is used for a hint only. Source: the endpoint list of AWS SDK for Go
+// v2, service/glacier v1.33.0; no region was added in years.
+func (s *service) knownRegion() bool {
+	return s.home != "aws" || slices.Contains([]string{
+		"af-south-1", "ap-east-1", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1",
+		"ap-southeast-1", "ap-southeast-2", "ap-southeast-3", "ca-central-1", "cn-north-1", "cn-northwest-1",
+		"eu-central-1", "eu-north-1", "eu-south-1", "eu-west-1", "eu-west-2", "eu-west-3", "me-south-1",
+		"sa-east-1", "us-east-1", "us-east-2", "us-gov-east-1", "us-gov-west-1", "us-iso-east-1",
+		"us-iso-west-1", "us-isob-east-1", "us-west-1", "us-west-2",
+	}, s.region)
+}
+
+// taggedCredentials tells a failure to find credentials from all others.
+type taggedCredentials struct{ aws.CredentialsProvider }
+
+func (t taggedCredentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	if t.CredentialsProvider == nil {
+		return aws.Credentials{}, &credentialsError{errors.New("none are configured")}
+	}
+	keys, err := t.CredentialsProvider.Retrieve(ctx)
+	if err != nil {
+		err = &credentialsError{err}
+	}
+	return keys, err
+}
+
+type credentialsError struct{ error }
+
+func (e *credentialsError) Unwrap() error { return e.error }
+
+// network is the transport of requests to a real server. It starts from the
+// SDK's, which knows about proxies and AWS_CA_BUNDLE. Only HTTP/1.1 is spoken:
+// each body has a connection of its own, and it is certain what has left.
+func network(client aws.HTTPClient) http.RoundTripper {
+	var t *http.Transport
+	if b, ok := client.(*awshttp.BuildableClient); ok {
+		t = b.GetTransport()
+	} else {
+		t = awshttp.NewBuildableClient().GetTransport()
+	}
+	t.Protocols = new(http.Protocols)
+	t.Protocols.SetHTTP1(true)
+	t.ForceAttemptHTTP2 = false
+	t.DisableCompression = true
+	t.DialContext = (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+	t.TLSHandshakeTimeout = 30 * time.Second
+	t.ExpectContinueTimeout = 0
+	t.MaxIdleConns, t.MaxIdleConnsPerHost = 64, 64
+	t.MaxConnsPerHost = 0
+	t.IdleConnTimeout = 20 * time.Second // sooner than servers do: a request that meets their close is in doubt
+	t.WriteBufferSize, t.ReadBufferSize = 256<<10, 128<<10
+	return t
+}

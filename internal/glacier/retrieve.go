@@ -1,0 +1,302 @@
+package glacier
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"strings"
+
+	sdk "github.com/aws/aws-sdk-go-v2/service/glacier"
+	"github.com/aws/aws-sdk-go-v2/service/glacier/types"
+
+	"github.com/firn-archive/firn"
+)
+
+// The service's names of what firn names otherwise. Source: Amazon Glacier API
+// reference, "Initiate Job", "Describe Job".
+const (
+	typeArchive   = "archive-retrieval"
+	typeInventory = "inventory-retrieval"
+	formatJSON    = "JSON"
+)
+
+var tierNames = map[firn.Tier]string{
+	firn.Expedited: "Expedited",
+	firn.Standard:  "Standard",
+	firn.Bulk:      "Bulk",
+}
+
+// StartRetrieval asks for an archive or a range of it.
+func (v *Vault) StartRetrieval(ctx context.Context, spec firn.RetrievalSpec) (firn.JobID, error) {
+	x := v.begin(ctx, "start retrieval", "from "+v.label)
+	tier, known := tierNames[spec.Tier]
+	if !known {
+		return "", x.fail(firn.Invalid, fmt.Errorf("no tier %s", quote(string(spec.Tier))), "")
+	}
+	kind := typeArchive
+	params := &types.JobParameters{Type: &kind, ArchiveId: (*string)(&spec.Archive), Tier: &tier}
+	if r := spec.Range; r != nil {
+		if r.Start < 0 || r.End <= r.Start {
+			return "", x.fail(firn.Invalid, fmt.Errorf("a range from %d to %d", r.Start, r.End), "")
+		}
+		bytes := formatRange(*r)
+		params.RetrievalByteRange = &bytes
+	}
+	return v.startJob(x, params, spec.Description)
+}
+
+// StartInventory asks for a list of all archives.
+func (v *Vault) StartInventory(ctx context.Context, description string) (firn.JobID, error) {
+	x := v.begin(ctx, "start inventory", "of "+v.label)
+	kind, format := typeInventory, formatJSON
+	id, err := v.startJob(x, &types.JobParameters{Type: &kind, Format: &format}, description)
+	if x.refusedWith() == codeNotFound && !x.refusal.noVault() {
+		// That no inventory exists yet is an error of the service without a
+		// documented code; clients have seen this one.
+		return "", x.fail(firn.NotReady, x.refusal, "the first inventory comes about a day after the first upload")
+	}
+	return id, err
+}
+
+func (v *Vault) startJob(x *exchange, params *types.JobParameters, description string) (firn.JobID, error) {
+	if err := checkDescription(description); err != nil {
+		return "", x.fail(firn.Invalid, err, "")
+	}
+	if description != "" {
+		params.Description = &description
+	}
+	out, err := v.client.InitiateJob(x.ctx, &sdk.InitiateJobInput{AccountId: ownAccount(), VaultName: &v.name, JobParameters: params})
+	if err := x.end(err); err != nil {
+		return "", err
+	}
+	id, err := x.made(out.JobId, out.Location)
+	return firn.JobID(id), err
+}
+
+// Job describes one job.
+func (v *Vault) Job(ctx context.Context, id firn.JobID) (firn.Job, error) {
+	x := v.begin(ctx, "describe job", "of "+v.label)
+	out, err := v.client.DescribeJob(x.ctx, &sdk.DescribeJobInput{AccountId: ownAccount(), VaultName: &v.name, JobId: (*string)(&id)})
+	if err := x.end(err); err != nil {
+		return firn.Job{}, err
+	}
+	j, err := job(types.GlacierJobDescription{
+		Action: out.Action, ArchiveId: out.ArchiveId, ArchiveSHA256TreeHash: out.ArchiveSHA256TreeHash,
+		ArchiveSizeInBytes: out.ArchiveSizeInBytes, CompletionDate: out.CompletionDate, CreationDate: out.CreationDate,
+		InventoryRetrievalParameters: out.InventoryRetrievalParameters, InventorySizeInBytes: out.InventorySizeInBytes,
+		JobDescription: out.JobDescription, JobId: out.JobId, RetrievalByteRange: out.RetrievalByteRange,
+		SHA256TreeHash: out.SHA256TreeHash, StatusCode: out.StatusCode, StatusMessage: out.StatusMessage, Tier: out.Tier,
+	})
+	if err != nil {
+		return firn.Job{}, x.garbled(err)
+	}
+	return j, nil
+}
+
+// Jobs lists the jobs.
+func (v *Vault) Jobs(ctx context.Context) iter.Seq2[firn.Job, error] {
+	return pages(func(marker *string) ([]firn.Job, *string, error) {
+		x := v.begin(ctx, "list jobs", "of "+v.label)
+		out, err := v.client.ListJobs(x.ctx, &sdk.ListJobsInput{AccountId: ownAccount(), VaultName: &v.name, Marker: marker})
+		if err := x.end(err); err != nil {
+			return nil, nil, err
+		}
+		jobs := make([]firn.Job, len(out.JobList))
+		for i, o := range out.JobList {
+			if jobs[i], err = job(o); err != nil {
+				return nil, nil, x.garbled(err)
+			}
+		}
+		return jobs, out.Marker, nil
+	})
+}
+
+// job reads a job description. A kind of job that firn doesn't know, such as a
+// select, keeps the service's name in lower case.
+func job(o types.GlacierJobDescription) (firn.Job, error) {
+	j := firn.Job{
+		ID:          firn.JobID(text(o.JobId)),
+		State:       jobState(o.StatusCode),
+		Message:     text(o.StatusMessage),
+		Description: text(o.JobDescription),
+	}
+	var err error
+	if j.Created, err = moment(o.CreationDate); err != nil {
+		return j, err
+	}
+	if j.Completed, err = moment(o.CompletionDate); err != nil {
+		return j, err
+	}
+	switch o.Action {
+	case types.ActionCodeArchiveRetrieval:
+		err = archiveJob(&j, o)
+	case types.ActionCodeInventoryRetrieval:
+		j.Kind = firn.InventoryJob
+		if o.InventorySizeInBytes != nil {
+			j.InventorySize = *o.InventorySizeInBytes
+		}
+		if p := o.InventoryRetrievalParameters; p != nil {
+			j.Partial = text(p.StartDate) != "" || text(p.EndDate) != "" || text(p.Limit) != "" || text(p.Marker) != ""
+		}
+	default:
+		j.Kind = firn.JobKind(strings.ToLower(string(o.Action)))
+	}
+	return j, err
+}
+
+func archiveJob(j *firn.Job, o types.GlacierJobDescription) (err error) {
+	j.Kind = firn.RetrievalJob
+	j.Archive = firn.ArchiveID(text(o.ArchiveId))
+	j.Tier = firn.Tier(strings.ToLower(text(o.Tier)))
+	if o.ArchiveSizeInBytes != nil {
+		j.ArchiveSize = *o.ArchiveSizeInBytes
+	}
+	j.Range = firn.Range{End: j.ArchiveSize}
+	if s := text(o.RetrievalByteRange); s != "" {
+		if j.Range, err = parseRange(s); err != nil {
+			return err
+		}
+	}
+	if j.ArchiveTree, err = hash(o.ArchiveSHA256TreeHash); err != nil {
+		return err
+	}
+	j.RangeTree, err = hash(o.SHA256TreeHash)
+	return err
+}
+
+func jobState(code types.StatusCode) firn.JobState {
+	switch code {
+	case types.StatusCodeSucceeded:
+		return firn.JobReady
+	case types.StatusCodeFailed:
+		return firn.JobFailed
+	}
+	return firn.JobRunning
+}
+
+// Output opens part of a retrieval job's output.
+func (v *Vault) Output(ctx context.Context, id firn.JobID, at firn.Range) (firn.Output, error) {
+	x := v.begin(ctx, "download", "from "+v.label)
+	if at.Start < 0 || at.End <= at.Start {
+		return firn.Output{}, x.fail(firn.Invalid, fmt.Errorf("a range from %d to %d", at.Start, at.End), "")
+	}
+	x.stream = true
+	bytes := "bytes=" + formatRange(at)
+	out, err := v.client.GetJobOutput(x.ctx, &sdk.GetJobOutputInput{
+		AccountId: ownAccount(), VaultName: &v.name, JobId: (*string)(&id), Range: &bytes,
+	})
+	if err != nil {
+		return firn.Output{}, v.noOutput(ctx, x, id, err)
+	}
+	body := &download{ReadCloser: out.Body, x: x, left: at.Len()}
+	if err := rightRange(out, at); err != nil {
+		body.Close()
+		return firn.Output{}, x.garbled(err)
+	}
+	tree, err := hash(out.Checksum)
+	if err != nil {
+		body.Close()
+		return firn.Output{}, x.garbled(err)
+	}
+	return firn.Output{ReadCloser: body, Tree: tree}, nil
+}
+
+// rightRange checks that what comes is what was asked for. A server that
+// doesn't do ranges may send all, which is right where all was asked for: then
+// the number of bytes tells.
+func rightRange(out *sdk.GetJobOutputOutput, at firn.Range) error {
+	given := text(out.ContentRange)
+	if given == "" {
+		if at.Start == 0 {
+			return nil
+		}
+		return fmt.Errorf("the whole output came where bytes %s were asked for", formatRange(at))
+	}
+	bytes, _, _ := strings.Cut(strings.TrimSpace(strings.TrimPrefix(given, "bytes")), "/")
+	got, err := parseRange(bytes)
+	if err != nil {
+		return err
+	}
+	if got.Start != at.Start || got.End > at.End {
+		return fmt.Errorf("bytes %s came where %s were asked for", bytes, formatRange(at))
+	}
+	return nil
+}
+
+// noOutput explains a refused download. One code stands for several causes, so
+// that the job is asked about: it may be running still.
+func (v *Vault) noOutput(ctx context.Context, x *exchange, id firn.JobID, err error) error {
+	failed := x.end(err)
+	if x.refusedWith() != codeInvalidValue {
+		return failed
+	}
+	j, err := v.Job(ctx, id)
+	if err != nil {
+		return failed
+	}
+	switch j.State {
+	case firn.JobRunning:
+		return x.fail(firn.NotReady, x.refusal, "")
+	case firn.JobFailed:
+		return x.fail(firn.Invalid, fmt.Errorf("the job failed: %s", j.Message), "start it again")
+	}
+	return failed
+}
+
+// A download is the body of a job's output: left bytes of it, no more, and no
+// fewer without an error. It ends when nothing comes for too long.
+type download struct {
+	io.ReadCloser
+	x    *exchange
+	left int64 // bytes still expected; below 0 where the length is not known
+	err  error // given once, given ever
+}
+
+// unbounded is the length of a download that ends where its body does.
+const unbounded = -1
+
+func (d *download) Read(p []byte) (int, error) {
+	if d.err != nil {
+		return 0, d.err
+	}
+	if d.left == 0 {
+		d.err = io.EOF
+		return 0, io.EOF
+	}
+	if d.left > 0 && int64(len(p)) > d.left {
+		p = p[:d.left]
+	}
+	d.x.expect(stallWithin)
+	n, err := d.ReadCloser.Read(p)
+	d.x.pause()
+	if d.left > 0 {
+		d.left -= int64(n)
+	}
+	switch {
+	case err == nil:
+		return n, nil
+	case err == io.EOF && d.left <= 0:
+		d.err = io.EOF
+	case err == io.EOF:
+		d.err = d.x.brokenOff(io.ErrUnexpectedEOF)
+	default:
+		d.err = d.x.brokenOff(err)
+	}
+	return n, d.err
+}
+
+func (d *download) Close() error {
+	d.x.release()
+	return d.ReadCloser.Close()
+}
+
+// DeleteArchive deletes one archive.
+func (v *Vault) DeleteArchive(ctx context.Context, id firn.ArchiveID) error {
+	x := v.begin(ctx, "delete archive", quote(string(id))+" of "+v.label)
+	_, err := v.client.DeleteArchive(x.ctx, &sdk.DeleteArchiveInput{AccountId: ownAccount(), VaultName: &v.name, ArchiveId: (*string)(&id)})
+	if x.refusedWith() == codeNotFound && !x.refusal.noVault() {
+		return x.forgive()
+	}
+	return x.end(err)
+}

@@ -1,0 +1,308 @@
+package storetest
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/treehash"
+)
+
+func span(start, end int64) firn.Range { return firn.Range{Start: start, End: end} }
+
+func (t *suiteTest) retrieval() {
+	const size = 6*mib + 100
+	data := Data(20, size)
+	archive := t.upload("x", data)
+	job := t.retrieve(firn.RetrievalSpec{Archive: archive, Tier: firn.Standard, Description: "token"})
+	want := firn.Job{
+		ID: job.ID, Kind: firn.RetrievalJob, State: firn.JobReady, Message: job.Message, Description: "token",
+		Created: job.Created, Completed: job.Completed, Tier: firn.Standard,
+		Archive: archive, ArchiveSize: size, ArchiveTree: treehash.Sum(data),
+		Range: firn.Range{End: size}, RangeTree: treehash.Sum(data),
+	}
+	if job != want {
+		t.Errorf("got  %+v\nwant %+v", job, want)
+	}
+	if job.ID == "" || job.Created.IsZero() || job.Completed.Before(job.Created) {
+		t.Errorf("created %v, completed %v", job.Created, job.Completed)
+	}
+	t.checkRanges(job, data)
+	if got, _ := t.download(job.ID, firn.Range{End: size}); !bytes.Equal(got, data) {
+		t.Error("read once more, other bytes come")
+	}
+}
+
+// checkRanges reads an output in all kinds of ranges. A hash must be right
+// where there is one, and be there for nodes of the tree.
+func (t *suiteTest) checkRanges(job firn.Job, data []byte) {
+	t.Helper()
+	size := int64(len(data))
+	for _, at := range []firn.Range{
+		span(0, size), span(0, 1), span(size-1, size), span(5, 1005), span(mib, 2*mib), span(2*mib, 4*mib),
+		span(mib, 3*mib), span(mib/2, mib+1), span(size-size%mib, size),
+	} {
+		if at.End > size || at.Len() < 1 {
+			continue
+		}
+		got, tree := t.download(job.ID, at)
+		if !bytes.Equal(got, data[at.Start:at.End]) {
+			t.Errorf("%v: other bytes come back (%d of them)", at, len(got))
+		}
+		switch node := treehash.NodeAligned(size, at.Start, at.End) && !job.RangeTree.IsZero(); {
+		case node && tree != treehash.Sum(got):
+			t.Errorf("%v: is a node of the tree; its hash is said to be %v", at, tree)
+		case !node && !tree.IsZero() && tree != treehash.Sum(got):
+			t.Errorf("%v: a wrong hash", at)
+		}
+	}
+}
+
+func (t *suiteTest) rangedRetrieval() {
+	const size = 6*mib + 100
+	data := Data(21, size)
+	archive := t.upload("x", data)
+	for _, r := range []firn.Range{span(0, mib), span(2*mib, 4*mib), span(mib, 4*mib), span(4*mib, size)} {
+		job := t.retrieve(firn.RetrievalSpec{Archive: archive, Range: &r})
+		part := data[r.Start:r.End]
+		var tree treehash.Hash
+		if treehash.NodeAligned(size, r.Start, r.End) {
+			tree = treehash.Sum(part)
+		}
+		if job.Range != r || job.RangeTree != tree || job.ArchiveSize != size || job.ArchiveTree != treehash.Sum(data) {
+			t.Errorf("%v: %+v", r, job)
+		}
+		t.checkRanges(job, part)
+	}
+}
+
+func (t *suiteTest) retrievalInvalid() {
+	const size = 2*mib + 100
+	archive := t.upload("x", Data(22, size))
+	for name, spec := range map[string]firn.RetrievalSpec{
+		"a start inside a MiB": {Range: new(span(1, mib))},
+		"an end inside a MiB":  {Range: new(span(0, mib+1))},
+		"beyond the end":       {Range: new(span(0, 3*mib))},
+		"an empty range":       {Range: new(span(mib, mib))},
+		"a backward range":     {Range: new(span(mib, 0))},
+		"no such tier":         {Tier: "free"},
+		"no tier":              {},
+		"the description":      {Description: "\n"},
+	} {
+		spec.Archive = archive
+		if spec.Tier == "" && name != "no tier" {
+			spec.Tier = firn.Bulk
+		}
+		_, err := t.Store.StartRetrieval(t.ctx, spec)
+		t.wants(name, err, firn.Invalid)
+	}
+	_, err := t.Store.StartRetrieval(t.ctx, firn.RetrievalSpec{Archive: "nonsense", Tier: firn.Bulk})
+	t.wants("an unknown archive", err, firn.NotFound)
+	if jobs, err := Collect(t.Store.Jobs(t.ctx)); err != nil || len(jobs) > 0 {
+		t.Errorf("%d jobs, %v", len(jobs), err)
+	}
+	job := t.retrieve(firn.RetrievalSpec{Archive: archive})
+	for name, at := range map[string]firn.Range{
+		"empty": span(5, 5), "backward": span(5, 3), "negative": span(-1, 3), "beyond the end": span(size, size+1),
+	} {
+		_, err := t.Store.Output(t.ctx, job.ID, at)
+		t.wants(name, err, firn.Invalid)
+	}
+}
+
+func (t *suiteTest) runningJob() {
+	if t.Ripe == 0 {
+		t.Skip("jobs are ready at once")
+	}
+	archive := t.upload("x", Data(23, 100))
+	t.Advance(t.Lag)
+	retrieval, err := t.Store.StartRetrieval(t.ctx, firn.RetrievalSpec{Archive: archive, Tier: firn.Bulk})
+	t.must(err)
+	inventory, err := t.Store.StartInventory(t.ctx, "")
+	t.must(err)
+	for _, id := range []firn.JobID{retrieval, inventory} {
+		job, err := t.Store.Job(t.ctx, id)
+		t.must(err)
+		if job.State != firn.JobRunning || !job.Completed.IsZero() {
+			t.Errorf("%+v", job)
+		}
+	}
+	_, err = t.Store.Output(t.ctx, retrieval, firn.Range{End: 100})
+	t.wants("Output", err, firn.NotReady)
+	_, err = t.Store.Inventory(t.ctx, inventory, func(firn.Archive) error { return nil })
+	t.wants("Inventory", err, firn.NotReady)
+}
+
+func (t *suiteTest) unknownJob() {
+	_, err := t.Store.Job(t.ctx, "nonsense")
+	t.wants("Job", err, firn.NotFound)
+	_, err = t.Store.Output(t.ctx, "nonsense", firn.Range{End: 1})
+	t.wants("Output", err, firn.NotFound)
+	_, err = t.Store.Inventory(t.ctx, "nonsense", func(firn.Archive) error { return nil })
+	t.wants("Inventory", err, firn.NotFound)
+}
+
+func (t *suiteTest) expiredJob() {
+	archive := t.upload("x", Data(24, 100))
+	job := t.retrieve(firn.RetrievalSpec{Archive: archive})
+	t.Advance(t.OutputLife - time.Hour)
+	t.download(job.ID, firn.Range{End: 100})
+	t.Advance(2 * time.Hour)
+	_, err := t.Store.Output(t.ctx, job.ID, firn.Range{End: 100})
+	t.wants("Output", err, firn.NotFound)
+	_, err = t.Store.Job(t.ctx, job.ID)
+	t.wants("Job", err, firn.NotFound)
+}
+
+// failedJob: where a job takes time, deleting its archive meanwhile fails it.
+func (t *suiteTest) failedJob() {
+	if t.Ripe == 0 {
+		t.Skip("jobs are ready at once")
+	}
+	archive := t.upload("x", Data(25, 100))
+	id, err := t.Store.StartRetrieval(t.ctx, firn.RetrievalSpec{Archive: archive, Tier: firn.Bulk})
+	t.must(err)
+	t.must(t.Store.DeleteArchive(t.ctx, archive))
+	t.Advance(t.Ripe)
+	job, err := t.Store.Job(t.ctx, id)
+	t.must(err)
+	if job.State != firn.JobFailed || job.Completed.IsZero() || job.Message == "" {
+		t.Errorf("%+v", job)
+	}
+	_, err = t.Store.Output(t.ctx, id, firn.Range{End: 100})
+	t.wants("Output", err, firn.Invalid)
+}
+
+func (t *suiteTest) pageJobs() {
+	archive := t.upload("x", Data(26, 100))
+	var want []firn.JobID
+	for i := range more {
+		id, err := t.Store.StartRetrieval(t.ctx, firn.RetrievalSpec{Archive: archive, Tier: firn.Bulk, Description: label(i)})
+		t.must(err)
+		want = append(want, id)
+		t.Advance(time.Second)
+	}
+	jobs, err := Collect(t.Store.Jobs(t.ctx))
+	t.must(err)
+	if len(jobs) != more {
+		t.Fatalf("%d jobs, want %d", len(jobs), more)
+	}
+	for i, j := range jobs {
+		if j.ID != want[i] || j.Description != label(i) || j.Archive != archive || j.Kind != firn.RetrievalJob {
+			t.Errorf("job %d is %+v", i, j)
+		}
+	}
+}
+
+func (t *suiteTest) inventory() {
+	info, err := t.Store.Describe(t.ctx)
+	t.must(err)
+	id := t.upload("kept", Data(27, 100))
+	gone := t.upload("gone", Data(28, 100))
+	t.must(t.Store.DeleteArchive(t.ctx, gone))
+	t.Advance(t.Lag)
+	job, err := t.Store.StartInventory(t.ctx, "token")
+	t.must(err)
+	all, got := t.readInventory(job)
+	if len(all) != 1 {
+		t.Fatalf("%d archives", len(all))
+	}
+	t.describes(all[0], id, "kept", Data(27, 100))
+	if got.Subject != info.Address || got.Date.IsZero() {
+		t.Errorf("an inventory of %q at %v, want of %q", got.Subject, got.Date, info.Address)
+	}
+	described, err := t.Store.Job(t.ctx, job)
+	t.must(err)
+	if described.Kind != firn.InventoryJob || described.State != firn.JobReady || described.Partial ||
+		described.Description != "token" || described.InventorySize < 1 || described.Tier != "" {
+		t.Errorf("%+v", described)
+	}
+	again, _ := t.readInventory(job)
+	if !slices.Equal(again, all) {
+		t.Errorf("read once more: %v", again)
+	}
+}
+
+// lag: what is stored or deleted after an inventory was cut isn't in it.
+func (t *suiteTest) lag() {
+	if fresh := t.Store.Traits().FreshInventory; fresh != (t.Lag == 0) {
+		t.Fatalf("FreshInventory is %v with a lag of %v", fresh, t.Lag)
+	}
+	first := t.upload("first", Data(29, 100))
+	if t.Lag > 0 {
+		_, err := t.Store.StartInventory(t.ctx, "")
+		t.wants("before the first inventory", err, firn.NotReady)
+	}
+	t.Advance(t.Lag)
+	job, err := t.Store.StartInventory(t.ctx, "")
+	t.must(err)
+	t.Advance(time.Second)
+	t.upload("second", Data(30, 100))
+	t.must(t.Store.DeleteArchive(t.ctx, first))
+	if all, _ := t.readInventory(job); len(all) != 1 || all[0].ID != first {
+		t.Errorf("an inventory shows what came after it: %v", all)
+	}
+	if t.Lag > 0 {
+		job, err := t.Store.StartInventory(t.ctx, "")
+		t.must(err)
+		if all, _ := t.readInventory(job); len(all) != 1 || all[0].ID != first {
+			t.Errorf("an inventory is fresher than the last day's: %v", all)
+		}
+		info, err := t.Store.Describe(t.ctx)
+		t.must(err)
+		if info.LastInventory.IsZero() || info.Archives != 1 || info.Bytes < 100 {
+			t.Errorf("described as %+v", info)
+		}
+	}
+	if all := t.listed(); len(all) != 1 || all[0].Description != "second" {
+		t.Errorf("in the end there are %v", all)
+	}
+}
+
+func (t *suiteTest) inventoryStops() {
+	for i := range 3 {
+		t.upload(label(i), Data(uint64(i), 10))
+	}
+	t.Advance(t.Lag)
+	job, err := t.Store.StartInventory(t.ctx, "")
+	t.must(err)
+	t.Advance(t.Ripe)
+	// Even an error that looks like the network's ends the reading.
+	enough := &firn.Error{Op: "take", Kind: firn.Network, Err: errors.New("enough")}
+	n := 0
+	_, err = t.Store.Inventory(t.ctx, job, func(firn.Archive) error {
+		if n++; n == 2 {
+			return enough
+		}
+		return nil
+	})
+	if !errors.Is(err, enough) || n != 2 {
+		t.Errorf("%v after %d archives", err, n)
+	}
+}
+
+func (t *suiteTest) inventoryOfRetrieval() {
+	archive := t.upload("x", Data(31, 100))
+	job := t.retrieve(firn.RetrievalSpec{Archive: archive})
+	_, err := t.Store.Inventory(t.ctx, job.ID, func(firn.Archive) error { return nil })
+	t.wants("Inventory", err, firn.Corrupt)
+}
+
+func (t *suiteTest) deleteArchive() {
+	keep, gone := t.upload("keep", Data(32, 100)), t.upload("gone", Data(33, 100))
+	job := t.retrieve(firn.RetrievalSpec{Archive: gone})
+	t.must(t.Store.DeleteArchive(t.ctx, gone))
+	t.must(t.Store.DeleteArchive(t.ctx, gone))
+	out, err := t.Store.Output(t.ctx, job.ID, firn.Range{End: 100})
+	t.must(err)
+	if got, err := io.ReadAll(out); err != nil || !bytes.Equal(got, Data(33, 100)) {
+		t.Errorf("an output that was ready is gone with its archive: %v", err)
+	}
+	t.must(out.Close())
+	if all := t.listed(); len(all) != 1 || all[0].ID != keep {
+		t.Errorf("there are %v", all)
+	}
+}

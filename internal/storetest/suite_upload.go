@@ -1,0 +1,331 @@
+package storetest
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/treehash"
+)
+
+const mib = 1 << 20
+
+func (t *suiteTest) uploadSizes() {
+	sizes := []int{1, 999, mib - 1, mib, mib + 1, 3*mib + mib/2}
+	before, err := t.Store.Describe(t.ctx)
+	t.must(err)
+	ids := make([]firn.ArchiveID, len(sizes))
+	for i, size := range sizes {
+		ids[i] = t.upload(label(i), Data(uint64(i), size))
+	}
+	all := t.listed()
+	if len(all) != len(sizes) {
+		t.Fatalf("%d archives are listed, want %d", len(all), len(sizes))
+	}
+	for i, a := range all {
+		t.describes(a, ids[i], label(i), Data(uint64(i), sizes[i]))
+		if a.Created.Before(before.Created) {
+			t.Errorf("created at %v, before the store was", a.Created)
+		}
+	}
+}
+
+func (t *suiteTest) uploadTwice() {
+	data := Data(3, 100)
+	a, b := t.upload("same", data), t.upload("same", data)
+	if a == b {
+		t.Error("two uploads gave one archive")
+	}
+	if all := t.listed(); len(all) != 2 {
+		t.Errorf("%d archives are listed, want 2", len(all))
+	}
+}
+
+// uploadFromStart: where the body's own position stands means nothing.
+func (t *suiteTest) uploadFromStart() {
+	data := Data(4, 5000)
+	body, sums := Body(data)
+	_, err := body.Seek(0, io.SeekEnd)
+	t.must(err)
+	id, err := t.Store.UploadArchive(t.ctx, "moved", body, sums)
+	t.must(err)
+	all := t.listed()
+	if len(all) != 1 {
+		t.Fatalf("%d archives", len(all))
+	}
+	t.describes(all[0], id, "moved", data)
+}
+
+func (t *suiteTest) uploadCorrupt() {
+	data := Data(5, mib+100)
+	body, sums := Body(data)
+	wrong := sums
+	wrong.Tree[0] ^= 1
+	_, err := t.Store.UploadArchive(t.ctx, "x", body, wrong)
+	t.wants("wrong tree hash", err, firn.Corrupt)
+	wrong = sums
+	wrong.Linear[0] ^= 1
+	_, err = t.Store.UploadArchive(t.ctx, "x", body, wrong)
+	t.wants("wrong linear hash", err, firn.Corrupt)
+	upload, err := t.Store.StartUpload(t.ctx, "x", 2*mib)
+	t.must(err)
+	t.wants("part with wrong hash", t.Store.UploadPart(t.ctx, upload, 0, body, wrong), firn.Corrupt)
+	parts, err := Collect(t.Store.Parts(t.ctx, upload))
+	t.must(err)
+	if len(parts) > 0 {
+		t.Error("the part was kept")
+	}
+	t.nothing("every upload was refused")
+}
+
+func (t *suiteTest) uploadInvalid() {
+	if !t.Store.Traits().EmptyArchives {
+		body, sums := Body(nil)
+		_, err := t.Store.UploadArchive(t.ctx, "x", body, sums)
+		t.wants("an empty archive", err, firn.Invalid)
+	}
+	for _, s := range []string{"\n", "a\tb", "caf\u00e9", "\x7f", strings.Repeat("x", 1025)} {
+		body, sums := Body([]byte("x"))
+		_, err := t.Store.UploadArchive(t.ctx, s, body, sums)
+		t.wants("an archive's description", err, firn.Invalid)
+		_, err = t.Store.StartUpload(t.ctx, s, mib)
+		t.wants("an upload's description", err, firn.Invalid)
+		_, err = t.Store.StartInventory(t.ctx, s)
+		t.wants("a job's description", err, firn.Invalid)
+	}
+	t.nothing("every upload was refused")
+}
+
+// descriptions come back as they were given.
+func (t *suiteTest) descriptions() {
+	given := []string{
+		"", "plain", `{"json":"with \"quotes\" and \\"}`, "<xml>&amp;</xml>", "comma, semicolon; colon: percent%20 plus+ hash#",
+		"two  blanks", strings.Repeat("x", 1024), "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~",
+	}
+	for i, s := range given {
+		t.upload(s, Data(uint64(i), 10))
+	}
+	all := t.listed()
+	if len(all) != len(given) {
+		t.Fatalf("%d archives", len(all))
+	}
+	for i, a := range all {
+		if a.Description != given[i] {
+			t.Errorf("%q came back as %q", given[i], a.Description)
+		}
+	}
+	id, err := t.Store.StartUpload(t.ctx, given[2], mib)
+	t.must(err)
+	uploads, err := Collect(t.Store.Uploads(t.ctx))
+	t.must(err)
+	if len(uploads) != 1 || uploads[0].ID != id || uploads[0].Description != given[2] {
+		t.Errorf("got %+v", uploads)
+	}
+}
+
+// multipart: parts come in any order and at the same time.
+func (t *suiteTest) multipart() {
+	const size = 3*mib + 12345
+	data := Data(6, size)
+	id, err := t.Store.StartUpload(t.ctx, "large", mib)
+	t.must(err)
+	uploads, err := Collect(t.Store.Uploads(t.ctx))
+	t.must(err)
+	if len(uploads) != 1 || uploads[0].ID != id || uploads[0].Description != "large" || uploads[0].PartSize != mib || uploads[0].Created.IsZero() {
+		t.Errorf("listed as %+v", uploads)
+	}
+	pieces := slices.Collect(slices.Chunk(data, mib))
+	errs := make([]error, len(pieces))
+	var wg sync.WaitGroup
+	for i := range pieces {
+		wg.Go(func() {
+			body, sums := Body(pieces[i])
+			errs[i] = t.Store.UploadPart(t.ctx, id, int64(i*mib), body, sums)
+		})
+	}
+	wg.Wait()
+	t.must(errors.Join(errs...))
+	parts, err := Collect(t.Store.Parts(t.ctx, id))
+	t.must(err)
+	var want []firn.Part
+	for i, p := range pieces {
+		want = append(want, firn.Part{Offset: int64(i * mib), Size: int64(len(p)), Tree: treehash.Sum(p)})
+	}
+	if !slices.Equal(parts, want) {
+		t.Errorf("parts %v, want %v", parts, want)
+	}
+	archive, err := t.Store.CompleteUpload(t.ctx, id, size, treehash.Sum(data))
+	t.must(err)
+	all := t.listed()
+	if len(all) != 1 {
+		t.Fatalf("%d archives", len(all))
+	}
+	t.describes(all[0], archive, "large", data)
+	job := t.retrieve(firn.RetrievalSpec{Archive: archive})
+	if got, _ := t.download(job.ID, firn.Range{End: size}); !bytes.Equal(got, data) {
+		t.Error("other bytes come back")
+	}
+}
+
+func (t *suiteTest) multipartInvalid() {
+	for _, size := range []int64{0, -1, 1, mib - 1, 3 * mib, 8 << 30} {
+		_, err := t.Store.StartUpload(t.ctx, "x", size)
+		t.wants("part size", err, firn.Invalid)
+	}
+	id, err := t.Store.StartUpload(t.ctx, "x", mib)
+	t.must(err)
+	body, sums := Body(Data(7, 10))
+	t.wants("an offset inside a part", t.Store.UploadPart(t.ctx, id, 5, body, sums), firn.Invalid)
+	t.wants("part number 10,001", t.Store.UploadPart(t.ctx, id, 10_000*mib, body, sums), firn.Invalid)
+	body, sums = Body(Data(7, mib+1))
+	t.wants("a part too large", t.Store.UploadPart(t.ctx, id, 0, body, sums), firn.Invalid)
+	body, sums = Body(nil)
+	t.wants("an empty part", t.Store.UploadPart(t.ctx, id, 0, body, sums), firn.Invalid)
+	parts, err := Collect(t.Store.Parts(t.ctx, id))
+	t.must(err)
+	if len(parts) > 0 {
+		t.Errorf("refused parts were kept: %v", parts)
+	}
+}
+
+func (t *suiteTest) replacePart() {
+	data := Data(8, mib+77)
+	id := t.multi("x", Data(9, mib+33), mib)
+	t.part(id, mib, data[mib:])
+	t.part(id, 0, data[:mib])
+	parts, err := Collect(t.Store.Parts(t.ctx, id))
+	t.must(err)
+	if len(parts) != 2 || parts[1].Size != 77 || parts[1].Tree != treehash.Sum(data[mib:]) {
+		t.Errorf("parts %+v", parts)
+	}
+	archive, err := t.Store.CompleteUpload(t.ctx, id, int64(len(data)), treehash.Sum(data))
+	t.must(err)
+	job := t.retrieve(firn.RetrievalSpec{Archive: archive})
+	if got, _ := t.download(job.ID, firn.Range{End: int64(len(data))}); !bytes.Equal(got, data) {
+		t.Error("other bytes come back")
+	}
+}
+
+// more is a number of things that needs three pages of 50.
+const more = 103
+
+// pageParts uses parts of one byte: that they don't join shows at completion
+// only.
+func (t *suiteTest) pageParts() {
+	id, err := t.Store.StartUpload(t.ctx, "x", mib)
+	t.must(err)
+	for i := range more {
+		t.part(id, int64((i*7%more)*mib), []byte{byte(i)})
+	}
+	parts, err := Collect(t.Store.Parts(t.ctx, id))
+	t.must(err)
+	if len(parts) != more {
+		t.Fatalf("%d parts, want %d", len(parts), more)
+	}
+	for i, p := range parts {
+		if p.Offset != int64(i*mib) || p.Size != 1 {
+			t.Fatalf("part %d is %+v", i, p)
+		}
+	}
+}
+
+func (t *suiteTest) pageUploads() {
+	want := map[firn.UploadID]string{}
+	for i := range more {
+		id, err := t.Store.StartUpload(t.ctx, label(i), mib)
+		t.must(err)
+		want[id] = label(i)
+	}
+	uploads, err := Collect(t.Store.Uploads(t.ctx))
+	t.must(err)
+	for _, u := range uploads {
+		if want[u.ID] != u.Description {
+			t.Errorf("%q is %q", u.ID, u.Description)
+		}
+		delete(want, u.ID)
+	}
+	if len(uploads) != more || len(want) > 0 {
+		t.Errorf("%d uploads, %d are missing", len(uploads), len(want))
+	}
+}
+
+// completeChecks: a completion that is refused leaves the upload open.
+func (t *suiteTest) completeChecks() {
+	data := Data(10, 2*mib+5)
+	size, tree := int64(len(data)), treehash.Sum(data)
+	id, err := t.Store.StartUpload(t.ctx, "x", mib)
+	t.must(err)
+	refused := func(what string, size int64, tree treehash.Hash) {
+		t.Helper()
+		_, err := t.Store.CompleteUpload(t.ctx, id, size, tree)
+		t.wants(what, err, firn.Invalid)
+	}
+	refused("no parts", size, tree)
+	t.part(id, 0, data[:mib])
+	t.part(id, 2*mib, data[2*mib:])
+	refused("a part is missing", size, tree)
+	t.part(id, mib, data[mib:2*mib-1])
+	refused("a part is short", size, tree)
+	t.part(id, mib, data[mib:2*mib])
+	refused("another size", size-1, tree)
+	refused("another hash", size, treehash.Sum(data[1:]))
+	t.nothing("nothing was completed")
+	if _, err := t.Store.CompleteUpload(t.ctx, id, size, tree); err != nil {
+		t.Errorf("once all is right: %v", err)
+	}
+}
+
+func (t *suiteTest) completeTwice() {
+	data := Data(11, mib+1)
+	id := t.multi("x", data, mib)
+	first, err := t.Store.CompleteUpload(t.ctx, id, int64(len(data)), treehash.Sum(data))
+	t.must(err)
+	second, err := t.Store.CompleteUpload(t.ctx, id, int64(len(data)), treehash.Sum(data))
+	t.must(err)
+	if first != second {
+		t.Errorf("two archives: %q, %q", first, second)
+	}
+	if uploads, err := Collect(t.Store.Uploads(t.ctx)); err != nil || len(uploads) > 0 {
+		t.Errorf("%d uploads are still open, %v", len(uploads), err)
+	}
+	_, err = Collect(t.Store.Parts(t.ctx, id))
+	t.wants("Parts", err, firn.NotFound)
+	body, sums := Body(data[mib:])
+	t.wants("UploadPart", t.Store.UploadPart(t.ctx, id, mib, body, sums), firn.NotFound)
+	if all := t.listed(); len(all) != 1 || all[0].ID != first {
+		t.Errorf("listed: %v", all)
+	}
+}
+
+func (t *suiteTest) abort() {
+	data := Data(12, mib+1)
+	id := t.multi("x", data, mib)
+	t.must(t.Store.AbortUpload(t.ctx, id))
+	t.must(t.Store.AbortUpload(t.ctx, id))
+	_, err := t.Store.CompleteUpload(t.ctx, id, int64(len(data)), treehash.Sum(data))
+	t.wants("CompleteUpload", err, firn.NotFound)
+	_, err = Collect(t.Store.Parts(t.ctx, id))
+	t.wants("Parts", err, firn.NotFound)
+	body, sums := Body(data[mib:])
+	t.wants("UploadPart", t.Store.UploadPart(t.ctx, id, mib, body, sums), firn.NotFound)
+	if uploads, err := Collect(t.Store.Uploads(t.ctx)); err != nil || len(uploads) > 0 {
+		t.Errorf("%d uploads are still open, %v", len(uploads), err)
+	}
+	t.nothing("it was aborted")
+}
+
+func (t *suiteTest) unknownUpload() {
+	body, sums := Body([]byte("x"))
+	_, err := t.Store.CompleteUpload(t.ctx, "nonsense", 1, sums.Tree)
+	t.wants("CompleteUpload", err, firn.NotFound)
+	t.wants("UploadPart", t.Store.UploadPart(t.ctx, "nonsense", 0, body, sums), firn.NotFound)
+	_, err = Collect(t.Store.Parts(t.ctx, "nonsense"))
+	t.wants("Parts", err, firn.NotFound)
+	if err := t.Store.AbortUpload(t.ctx, "nonsense"); err != nil {
+		t.Errorf("AbortUpload: %v", err)
+	}
+}
