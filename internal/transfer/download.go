@@ -1,0 +1,283 @@
+package transfer
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/clock"
+	"github.com/firn-archive/firn/treehash"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
+)
+
+// A Dest is where a download is written to: a file, mostly.
+type Dest interface {
+	io.WriterAt // called from several goroutines at once, never past Size
+	// ReadAt reads back what an earlier process wrote, to verify it.
+	io.ReaderAt
+}
+
+// A Piece is a range of a download that has arrived: Tree is the tree hash of
+// its bytes. Offsets are multiples of a power of two MiB, so that each piece
+// is a node of the whole's hash tree.
+type Piece struct {
+	Offset, Size int64 // bytes
+	Tree         treehash.Hash
+}
+
+// A Download is the output of one retrieval job, to be fetched.
+type Download struct {
+	Path string // for events and errors
+	Job  firn.JobID
+	Size int64         // bytes of the job's whole output
+	Tree treehash.Hash // of the job's whole output, from a source that is trusted
+	Dest Dest
+	// Done lists the pieces that an earlier process fetched. They are read
+	// back from Dest and fetched again where they differ, so that the list
+	// needs no fsync to be safe.
+	Done []Piece
+	// Arrived is told of each piece that is fetched and written, from one
+	// goroutine at a time; nil: nobody. An error ends the download.
+	Arrived func(ctx context.Context, p Piece) error
+}
+
+// A Downloaded is what became of a download.
+type Downloaded struct {
+	Fetched int64 // bytes received, repeats included
+	Resumed int64 // bytes that were there already
+}
+
+// DownloadOptions are the knobs of a Downloader. Zero values mean defaults.
+type DownloadOptions struct {
+	PieceSize   int64       // bytes; 1 MiB times a power of two; default 64 MiB
+	Concurrency int         // pieces in flight over all downloads
+	Clock       clock.Clock // the machine's
+	Events      firn.Sink   // firn.Discard
+}
+
+const (
+	// defaultPieceSize in bytes: large enough that a request is nothing
+	// beside it, small enough to fetch again.
+	defaultPieceSize = 64 * mib
+	// maxPieces of one download: their hashes stay in memory.
+	maxPieces = 1 << 16
+)
+
+// A Downloader fetches job outputs from one store. It is safe for concurrent
+// use, and its bound on pieces in flight holds over all of them.
+type Downloader struct {
+	store firn.Retriever
+	opt   DownloadOptions
+	slots *semaphore.Weighted
+	bufs  buffers
+}
+
+// NewDownloader gives a Downloader from a store. Options that make no sense
+// give Usage.
+func NewDownloader(store firn.Retriever, opt DownloadOptions) (*Downloader, error) {
+	opt.PieceSize = cmp.Or(opt.PieceSize, defaultPieceSize)
+	opt.Concurrency = cmp.Or(opt.Concurrency, DefaultConcurrency)
+	if opt.Clock == nil {
+		opt.Clock = clock.System{}
+	}
+	if opt.Events == nil {
+		opt.Events = firn.Discard
+	}
+	if err := CheckPartSize(opt.PieceSize); err != nil {
+		return nil, err
+	}
+	if opt.Concurrency < 1 {
+		return nil, usage("set up downloads", "a concurrency of %d makes no sense", opt.Concurrency)
+	}
+	return &Downloader{store: store, opt: opt, slots: semaphore.NewWeighted(int64(opt.Concurrency))}, nil
+}
+
+// A download is one Download under way.
+type download struct {
+	*Downloader
+	Download
+	parts
+
+	mu    sync.Mutex
+	trees []treehash.Hash // by piece, where it is there
+	state []state         // by piece
+
+	received atomic.Int64 // bytes
+	resumed  atomic.Int64 // bytes
+}
+
+// A state says how sure a piece is.
+type state byte
+
+const (
+	missing state = iota
+	found         // in Dest, as an earlier process said it was
+	fetched       // as it came; the store gave no hash of it
+	proven        // the store gave a hash, and it was this
+)
+
+// Download fetches what is missing of a job's output, and returns nil when all
+// of Dest has the expected tree hash. Whether Dest is durable is the caller's
+// concern. An error's kind says what to make of it:
+//
+//   - NotFound, NotReady: the job's output is gone, or not there yet.
+//   - Corrupt: what the store sends is not what is expected, however often it
+//     is fetched.
+//   - Local, Full: Dest can't be written or read.
+//   - else that of the store, or Other with the context's cause. What arrived
+//     stays, and was told to Arrived.
+func (d *Downloader) Download(ctx context.Context, t Download) (Downloaded, error) {
+	dl, err := d.plan(t)
+	if err == nil {
+		err = dl.run(ctx)
+	}
+	if err != nil {
+		return Downloaded{}, failure("download", t.Path, err)
+	}
+	return Downloaded{Fetched: dl.received.Load(), Resumed: dl.resumed.Load()}, nil
+}
+
+func (d *Downloader) plan(t Download) (*download, error) {
+	if t.Dest == nil || t.Size < 0 {
+		return nil, usage("check task", "it has no destination, or %d bytes", t.Size)
+	}
+	if t.Tree.IsZero() {
+		return nil, usage("check task", "it has no tree hash to verify the bytes with")
+	}
+	p := parts{t.Size, d.opt.PieceSize}
+	for p.count() > maxPieces {
+		p.part *= 2
+	}
+	return &download{
+		Downloader: d, Download: t, parts: p,
+		trees: make([]treehash.Hash, p.count()), state: make([]state, p.count()),
+	}, nil
+}
+
+// run fetches, and, where the whole differs although each piece seemed right,
+// fetches those once more that nothing but the whole can prove.
+func (d *download) run(ctx context.Context) error {
+	if err := d.confirm(ctx); err != nil {
+		return err
+	}
+	for try := 1; ; try++ {
+		if err := d.fetchMissing(ctx); err != nil {
+			return err
+		}
+		whole := treehash.Combine(d.trees)
+		if whole == d.Tree {
+			return nil
+		}
+		if try > 1 || !d.forgetUnproven() {
+			return &firn.Error{
+				Op: "verify", Kind: firn.Corrupt,
+				Err:  fmt.Errorf("the tree hash is %s, and should be %s", whole, d.Tree),
+				Hint: "nothing of it is to be trusted",
+			}
+		}
+	}
+}
+
+// forgetUnproven makes those pieces missing for which the store gave no hash,
+// and reports whether there are any.
+func (d *download) forgetUnproven() bool {
+	forgot := false
+	for i, st := range d.state {
+		_, n := d.at(i)
+		switch st {
+		case proven:
+			continue
+		case found:
+			d.resumed.Add(-n)
+		case fetched:
+			d.opt.Events(firn.TransferEvent{Path: d.Path, Bytes: -n})
+		}
+		d.state[i] = missing
+		forgot = true
+	}
+	return forgot
+}
+
+// confirm keeps the pieces of Done that are in Dest.
+func (d *download) confirm(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(d.opt.Concurrency)
+	for _, p := range d.Done {
+		i, ok := d.index(p.Offset, p.Size)
+		if !ok {
+			continue // of another plan
+		}
+		group.Go(func() error { return d.reread(ctx, i, p) })
+	}
+	return group.Wait()
+}
+
+// reread keeps piece i if Dest holds what p says.
+func (d *download) reread(ctx context.Context, i int, p Piece) error {
+	if err := d.slots.Acquire(ctx, 1); err != nil {
+		return context.Cause(ctx)
+	}
+	defer d.slots.Release(1)
+	tree := treehash.New()
+	switch err := d.bufs.feed(ctx, tree, d.Dest, p.Offset, p.Size); {
+	case err == io.ErrUnexpectedEOF:
+		return nil // lost in a power cut
+	case err != nil && ctx.Err() == nil:
+		return local("read", err)
+	case err != nil:
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if tree.Sum() == p.Tree && d.state[i] == missing { // the list may have it twice
+		d.trees[i], d.state[i] = p.Tree, found
+		d.resumed.Add(p.Size)
+	}
+	return nil
+}
+
+// fetchMissing fetches all pieces that are not there.
+func (d *download) fetchMissing(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	var stopped error
+	for i := range d.trees {
+		if d.is(i) != missing {
+			continue
+		}
+		if stopped = d.slots.Acquire(ctx, 1); stopped != nil {
+			stopped = context.Cause(ctx)
+			break
+		}
+		group.Go(func() error {
+			defer d.slots.Release(1)
+			return d.fetch(ctx, i)
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return stopped
+}
+
+func (d *download) is(i int) state {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.state[i]
+}
+
+// arrived notes that piece i is in Dest.
+func (d *download) arrived(ctx context.Context, i int, tree treehash.Hash, st state) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.trees[i], d.state[i] = tree, st
+	if d.Arrived == nil {
+		return nil
+	}
+	off, n := d.at(i)
+	return d.Arrived(context.WithoutCancel(ctx), Piece{Offset: off, Size: n, Tree: tree})
+}

@@ -1,0 +1,134 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/treehash"
+)
+
+// goOn goes on with an upload that an earlier process began. It gives errStale
+// or errGone where that has to be begun anew.
+func (up *upload) goOn(ctx context.Context, r Resume) (Result, error) {
+	up.begun, up.id = true, r.Upload
+	if r.Upload == "" {
+		if err := up.adopt(ctx, &r); err != nil {
+			return Result{}, err
+		}
+	}
+	if r.Completing {
+		// Needs no file: all parts are there, or it is an archive already.
+		done, err := up.complete(ctx, r.Content, r.Stamp)
+		if kind := firn.KindOf(err); kind != firn.Invalid && kind != firn.Corrupt {
+			return done, err
+		}
+	}
+	if err := up.open(); err != nil {
+		return Result{}, err
+	}
+	if !up.stamp.Equal(r.Stamp) {
+		return Result{}, errStale
+	}
+	smallest, err := smallestPart(up.stamp.Size, up.traits)
+	if err != nil {
+		return Result{}, err
+	}
+	if CheckPartSize(r.PartSize) != nil || r.PartSize < smallest {
+		return Result{}, fmt.Errorf("%w: parts of %d bytes", errStale, r.PartSize)
+	}
+	m := up.newMultipart(parts{up.stamp.Size, r.PartSize}, smallest)
+	if err := m.confirm(ctx, r.Parts); err != nil {
+		return Result{}, err
+	}
+	return m.finish(ctx)
+}
+
+// adopt finds the upload whose id was not recorded.
+func (up *upload) adopt(ctx context.Context, r *Resume) error {
+	if up.opt.TokenOf == nil {
+		return errStale
+	}
+	found, err := up.find(ctx, 0)
+	if err != nil {
+		return err
+	}
+	if found.ID == "" {
+		return errStale
+	}
+	up.id, r.Upload, r.PartSize = found.ID, found.ID, found.PartSize
+	return up.Journal.Opened(ctx, found.ID, found.PartSize)
+}
+
+// confirm keeps the parts that the store has and that hold what the file holds:
+// by the record where there is one, else (a kill between sending and recording)
+// by hashing the file's bytes.
+func (m *multipart) confirm(ctx context.Context, recorded []firn.Part) error {
+	record := make(map[int64]firn.Part, len(recorded))
+	for _, p := range recorded {
+		record[p.Offset] = p
+	}
+	var unsure []firn.Part
+	for p, err := range m.store.Parts(ctx, m.id) {
+		switch kind := firn.KindOf(err); {
+		case kind == firn.NotFound:
+			return errGone
+		case err != nil:
+			return err
+		}
+		if p.Offset >= m.size || p.Offset%m.part != 0 {
+			// It can't be replaced, and would be part of the archive.
+			return fmt.Errorf("%w: the store has a part at %d", errStale, p.Offset)
+		}
+		i, fits := m.index(p.Offset, p.Size)
+		if !fits {
+			continue // sending it again replaces it
+		}
+		switch old, ok := record[p.Offset]; {
+		case !ok:
+			unsure = append(unsure, p)
+		case old == p:
+			m.keep(i, p.Tree)
+			m.resumed += p.Size
+		}
+	}
+	return m.compare(ctx, unsure)
+}
+
+// compare keeps, and records, those of the parts that equal the file's bytes.
+func (m *multipart) compare(ctx context.Context, unsure []firn.Part) error {
+	for _, p := range unsure {
+		same, err := m.equals(ctx, p)
+		if err != nil {
+			if errors.Is(err, errChanged) {
+				return errStale
+			}
+			return err
+		}
+		if !same {
+			continue
+		}
+		if err := m.Journal.Part(ctx, p); err != nil {
+			return err
+		}
+		i, _ := m.index(p.Offset, p.Size)
+		m.keep(i, p.Tree)
+		m.resumed += p.Size
+	}
+	return nil
+}
+
+// equals hashes the file's bytes below p, under a slot.
+func (m *multipart) equals(ctx context.Context, p firn.Part) (bool, error) {
+	t, err := m.line.acquire(ctx, 0)
+	if err != nil {
+		return false, err
+	}
+	defer t.release()
+	tree := treehash.New()
+	if err := m.feed(ctx, tree, p.Offset, p.Size); err != nil {
+		return false, err
+	}
+	return tree.Sum() == p.Tree, m.unchanged()
+}

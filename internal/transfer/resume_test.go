@@ -1,0 +1,144 @@
+package transfer
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/treehash"
+)
+
+// TestResumeConfirmsEachPart: what the store holds, what was recorded and what
+// the file holds may differ in all ways, and only what agrees is kept.
+func TestResumeConfirmsEachPart(t *testing.T) {
+	const size = 4*mib + 9
+	part := func(i int) firn.Part {
+		off, n := parts{size, mib}.at(i)
+		h := treehash.New()
+		b := make([]byte, n)
+		fill(b, off, 1)
+		h.Write(b)
+		return firn.Part{Offset: off, Size: n, Tree: h.Sum()}
+	}
+	other := func(i int) firn.Part {
+		p := part(i)
+		p.Tree[0]++
+		return p
+	}
+	list := func(p ...firn.Part) []firn.Part { return p }
+	for _, c := range []struct {
+		name             string
+		stored, recorded []firn.Part
+		resumed          int64 // bytes kept
+		sent             int64
+		restarts         bool
+		read             int64 // bytes of the file beside those sent twice
+	}{
+		{"nothing", nil, nil, 0, size, false, 0},
+		{"all", list(part(0), part(1), part(2), part(3), part(4)), list(part(4), part(3), part(2), part(1), part(0)), size, 0, false, 0},
+		{"some", list(part(1), part(4)), list(part(1), part(4)), mib + 9, 3 * mib, false, 0},
+		{"sent, not recorded", list(part(0), part(3)), list(part(0)), 2 * mib, 2*mib + 9, false, mib},
+		{"recorded, not there", list(part(0)), list(part(0), part(1)), mib, 3*mib + 9, false, 0},
+		{"others at the store", list(part(0), other(1)), list(part(0), part(1)), mib, 3*mib + 9, false, 0},
+		{"others at the store, not recorded", list(part(0), other(1)), list(part(0)), mib, 3*mib + 9, false, mib},
+		{"others recorded", list(part(0), part(1)), list(part(0), other(1)), mib, 3*mib + 9, false, 0},
+		{"cut short at the store", list(part(0), firn.Part{Offset: mib, Size: 7, Tree: part(1).Tree}), list(part(0)), mib, 3*mib + 9, false, 0},
+		{"beyond the end", list(part(0), firn.Part{Offset: 7 * mib, Size: mib}), list(part(0)), 0, size, true, 0},
+		{"between the parts", list(part(0), firn.Part{Offset: 5, Size: mib}), list(part(0)), 0, size, true, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v, j, f := newVault(), &journal{}, newFile(size, 1)
+			job := task(f, j)
+			id, err := v.StartUpload(t.Context(), job.Description, mib)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range c.stored {
+				v.open[id].parts[p.Offset] = p
+			}
+			j.begun = &Begun{Stamp: f.stamp, Multipart: true}
+			j.resume = Resume{Upload: id, PartSize: mib, Stamp: f.stamp}
+			job.Resume = &Resume{Upload: id, PartSize: mib, Stamp: f.stamp, Parts: c.recorded}
+			r, err := uploader(t, v, tinySingle(), UploadOptions{PartSize: 2 * mib}).Upload(t.Context(), job)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Resumed != c.resumed || r.Sent != c.sent || f.reads != 2*c.sent+c.read {
+				t.Errorf("result %+v, %d bytes read", r, f.reads)
+			}
+			if v.calls["AbortUpload"] == 1 != c.restarts {
+				t.Errorf("calls %v", v.calls)
+			}
+			v.only(t, job.Description, f.content())
+			j.check(t)
+		})
+	}
+}
+
+// TestResumeOfWhatIsGone begins anew, without a word.
+func TestResumeOfWhatIsGone(t *testing.T) {
+	for name, r := range map[string]Resume{
+		"expired":              {Upload: "upload-77", PartSize: mib},
+		"never opened":         {},
+		"a part size of none":  {Upload: "upload-1", PartSize: 12345},
+		"parts that are small": {Upload: "upload-1", PartSize: mib},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v, j, f := newVault(), &journal{}, newFile(5*mib, 1)
+			job := task(f, j)
+			tr := tinySingle()
+			if name == "parts that are small" {
+				tr.MaxParts = 3
+			}
+			if r.Upload == "upload-1" {
+				if _, err := v.StartUpload(t.Context(), "another", mib); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r.Stamp = f.stamp
+			j.begun, j.resume, job.Resume = &Begun{Multipart: true}, r, &r
+			got, err := uploader(t, v, tr, UploadOptions{PartSize: mib}).Upload(t.Context(), job)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Resumed != 0 || got.Sent != f.size {
+				t.Errorf("result %+v", got)
+			}
+			v.only(t, job.Description, f.content())
+			j.check(t)
+			if j.log[0] != "Dropped" {
+				t.Errorf("journal %v", j.log)
+			}
+		})
+	}
+}
+
+// TestResumeFailsWithItsKind, and leaves the record as it is.
+func TestResumeFailsWithItsKind(t *testing.T) {
+	for _, c := range []struct {
+		op     string
+		resume Resume
+	}{
+		{"Uploads", Resume{}},
+		{"Parts", Resume{Upload: "upload-1", PartSize: mib}},
+		{"CompleteUpload", Resume{Upload: "upload-1", PartSize: mib, Completing: true}},
+	} {
+		for _, k := range []firn.Kind{firn.Network, firn.Denied, firn.Lost, firn.Throttled, firn.Unavailable, firn.Other} {
+			t.Run(fmt.Sprint(c.op, " ", k), func(t *testing.T) {
+				v, j, f := newVault(), &journal{}, newFile(3*mib, 1)
+				job := task(f, j)
+				if _, err := v.StartUpload(t.Context(), job.Description, mib); err != nil {
+					t.Fatal(err)
+				}
+				c.resume.Stamp = f.stamp
+				j.begun, j.resume, job.Resume = &Begun{Multipart: true}, c.resume, &c.resume
+				v.fail = always(c.op, false, k)
+				_, err := uploader(t, v, tinySingle(), UploadOptions{PartSize: mib}).Upload(t.Context(), job)
+				if err == nil || firn.KindOf(err) != k || j.begun == nil || v.calls["AbortUpload"] != 0 {
+					t.Errorf("%v; journal %v, calls %v", err, j.log, v.calls)
+				}
+				settle(t, v, j, f, job, tinySingle(), UploadOptions{PartSize: mib})
+			})
+		}
+	}
+}
