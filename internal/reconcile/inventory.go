@@ -1,0 +1,231 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/describe"
+	"github.com/firn-archive/firn/internal/catalog"
+)
+
+// settleDoubts looks for the doubtful archives in an inventory, if one can be
+// had now that is dated after some of the doubts.
+func (r *reconciler) settleDoubts(ctx context.Context) error {
+	doubts, err := r.Catalog.Doubts(ctx, r.Row)
+	if err != nil || len(doubts) == 0 {
+		return err
+	}
+	job, ok, err := r.inventoryJob(ctx, oldest(doubts))
+	if err != nil || !ok {
+		return err
+	}
+	found := map[firn.Token][]firn.Archive{}
+	for _, d := range doubts {
+		found[d.Token] = nil
+	}
+	info, err := r.Store.Inventory(ctx, job.ID, func(a firn.Archive) error {
+		if token, ok := describe.TokenOf(a.Description); ok {
+			if _, wanted := found[token]; wanted {
+				found[token] = append(found[token], a)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return r.settle(ctx, doubts, found, info.Date)
+}
+
+func oldest(doubts []catalog.DoubtfulUpload) time.Time {
+	since := doubts[0].Since
+	for _, d := range doubts {
+		if d.Since.Before(since) {
+			since = d.Since
+		}
+	}
+	return since
+}
+
+// settle decides each doubt by what an inventory of the given date listed.
+func (r *reconciler) settle(ctx context.Context, doubts []catalog.DoubtfulUpload, found map[firn.Token][]firn.Archive, date time.Time) error {
+	intents, err := r.Catalog.OpenIntents(ctx, r.Row)
+	if err != nil {
+		return err
+	}
+	for _, d := range doubts {
+		// Dates are whole seconds, so an inventory of the same second may be
+		// the older one. A fresh inventory was asked for after the doubt.
+		decisive := r.Store.Traits().FreshInventory || date.After(d.Since)
+		i := slices.IndexFunc(intents, func(in catalog.Intent) bool { return in.ID == d.Archive })
+		if i >= 0 && intents[i].State == catalog.Doubt {
+			err = r.settleOpen(ctx, d, &intents[i], found[d.Token], decisive)
+		} else {
+			err = r.settleDouble(ctx, d, found[d.Token], decisive)
+		}
+		if err != nil {
+			return fmt.Errorf("reconcile %s: %w", d.Path, err)
+		}
+	}
+	return nil
+}
+
+// settleOpen: the archive is there, and becomes the file's; or it surely is
+// not, and the file is to be sent. The intent is marked, as it may have been
+// in doubt more than once.
+func (r *reconciler) settleOpen(ctx context.Context, d catalog.DoubtfulUpload, in *catalog.Intent, found []firn.Archive, decisive bool) error {
+	if len(found) == 0 {
+		if !decisive {
+			return nil
+		}
+		in.State = catalog.Dropped
+		if err := r.Catalog.Drop(ctx, in.ID, "not in the inventory: it never arrived"); err != nil {
+			return err
+		}
+		return r.resolve(ctx, d)
+	}
+	in.State = catalog.Stored
+	if err := r.adopt(ctx, *in, found[0]); err != nil {
+		return err
+	}
+	return r.settleDouble(ctx, d, found, decisive)
+}
+
+// resolve takes a doubt off the list. Recording the archive may have done so
+// before.
+func (r *reconciler) resolve(ctx context.Context, d catalog.DoubtfulUpload) error {
+	if err := r.Catalog.ResolveDoubt(ctx, d.ID); err != nil && firn.KindOf(err) != firn.NotFound {
+		return err
+	}
+	return nil
+}
+
+// settleDouble deletes the copies that the catalog doesn't know, once one that
+// it knows is seen beside them.
+func (r *reconciler) settleDouble(ctx context.Context, d catalog.DoubtfulUpload, found []firn.Archive, decisive bool) error {
+	if d.State == catalog.Dropped {
+		return r.settleDropped(ctx, d, found, decisive)
+	}
+	known, err := r.indexOfKnown(ctx, d, found)
+	if err != nil || known < 0 {
+		// The copy sent last is younger than the inventory, or nothing arrived.
+		return err
+	}
+	for i, a := range found {
+		if i == known {
+			continue
+		}
+		if err := r.Store.DeleteArchive(ctx, a.ID); err != nil {
+			return err
+		}
+		r.Events(firn.NoticeEvent{Text: fmt.Sprintf("%s was stored twice after a lost answer; deleted the second copy", d.Path)})
+	}
+	if !decisive {
+		return nil
+	}
+	return r.resolve(ctx, d)
+}
+
+// settleDropped: the file was given up meanwhile, or stored under another
+// token. A copy that did arrive is nobody's; it is not deleted, since nothing
+// says that its content is stored elsewhere.
+func (r *reconciler) settleDropped(ctx context.Context, d catalog.DoubtfulUpload, found []firn.Archive, decisive bool) error {
+	if len(found) == 0 && !decisive {
+		return nil
+	}
+	for _, a := range found {
+		r.Events(firn.NoticeEvent{Warn: true, Text: fmt.Sprintf("the store holds an earlier state of %s that no file version refers to: archive %s", d.Path, a.ID)})
+	}
+	return r.resolve(ctx, d)
+}
+
+// indexOfKnown finds the archive that the catalog has recorded for a doubt.
+func (r *reconciler) indexOfKnown(ctx context.Context, d catalog.DoubtfulUpload, found []firn.Archive) (int, error) {
+	for i, a := range found {
+		loc, ok, err := r.Catalog.ArchiveByRemote(ctx, r.Row, a.ID)
+		if err != nil {
+			return -1, err
+		}
+		if ok && loc.Archive == d.Archive && loc.State == catalog.Stored {
+			return i, nil
+		}
+	}
+	return -1, nil
+}
+
+// inventoryJob gives a finished job whose inventory may settle a doubt of the
+// given time. Where there is none it sees to it that there will be one.
+func (r *reconciler) inventoryJob(ctx context.Context, since time.Time) (firn.Job, bool, error) {
+	if r.Store.Traits().FreshInventory {
+		// Only a job that starts now shows what was stored until now.
+		return r.startInventory(ctx)
+	}
+	info, err := r.describe(ctx)
+	if err != nil || !info.LastInventory.After(since) {
+		return firn.Job{}, false, err
+	}
+	running := false
+	var best firn.Job
+	for job, err := range r.Store.Jobs(ctx) {
+		if err != nil {
+			return firn.Job{}, false, err
+		}
+		if job.Kind != firn.InventoryJob || job.Partial || job.State == firn.JobFailed || job.Created.Before(info.LastInventory) {
+			continue
+		}
+		if job.State == firn.JobReady {
+			best = job
+		}
+		running = running || job.State == firn.JobRunning
+	}
+	if best.ID != "" || running {
+		return best, best.ID != "", nil
+	}
+	return r.startInventory(ctx)
+}
+
+// startTries bounds how often an inventory is asked for when answers get lost.
+// An inventory job too many costs next to nothing.
+const startTries = 3
+
+// startInventory asks for an inventory, and gives it if it is there at once.
+func (r *reconciler) startInventory(ctx context.Context) (firn.Job, bool, error) {
+	for try := 1; ; try++ {
+		job, ready, err := r.startInventoryOnce(ctx)
+		if firn.KindOf(err) != firn.Lost || try == startTries {
+			return job, ready, err
+		}
+	}
+}
+
+func (r *reconciler) startInventoryOnce(ctx context.Context) (firn.Job, bool, error) {
+	token := firn.NewToken()
+	id, err := r.Catalog.JobIntent(ctx, catalog.Job{
+		Store: r.Row, Run: r.Run.ID, Token: token, State: catalog.JobIntended,
+		Asked: r.Clock.Now(), Remote: firn.Job{Kind: firn.InventoryJob},
+	})
+	if err != nil {
+		return firn.Job{}, false, err
+	}
+	remote, err := r.Store.StartInventory(ctx, describe.Job(token, "inventory"))
+	if firn.KindOf(err) == firn.NotReady {
+		return firn.Job{}, false, r.Catalog.JobGone(ctx, id, "the store has no inventory yet")
+	}
+	if err != nil {
+		return firn.Job{}, false, err
+	}
+	if err := r.Catalog.JobStarted(ctx, id, remote); err != nil {
+		return firn.Job{}, false, err
+	}
+	job, err := r.Store.Job(ctx, remote)
+	if err != nil {
+		return firn.Job{}, false, err
+	}
+	if _, err := r.Catalog.JobSeen(ctx, r.Row, token, job); err != nil {
+		return firn.Job{}, false, err
+	}
+	return job, job.State == firn.JobReady, nil
+}

@@ -1,0 +1,266 @@
+// Package reconcile settles what an earlier run left open: requests that were
+// sent and whose answers never arrived, because the process died or the line
+// broke. It asks the store's listings, by the tokens that firn put there.
+//
+// Open uploads show in a listing at once. Archives show only in an inventory,
+// which may be a day old: until then they are in doubt.
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/describe"
+	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/clock"
+)
+
+// Options are what a reconciliation works on.
+type Options struct {
+	Catalog *catalog.Catalog
+	Row     int64      // of the store in the catalog
+	Store   firn.Store // that the row stands for
+	Run     catalog.Run
+	Clock   clock.Clock
+	Events  firn.Sink
+	// Single is the largest archive, in bytes, that is sent in one request:
+	// what is larger can't have arrived without an upload of its own.
+	Single int64
+}
+
+// A Result says what is left.
+type Result struct {
+	// Pending are intents that must wait for an inventory: whether they are
+	// stored is not known, and they are too large to be sent twice.
+	Pending []catalog.Intent
+	// Resumable are intents with an open upload, or that may be sent again
+	// under the same token.
+	Resumable []catalog.Intent
+	// Doubles counts archives of which the store may hold a second copy.
+	Doubles int
+}
+
+// Run settles what can be settled now. It asks the store nothing when nothing
+// is open.
+func Run(ctx context.Context, o Options) (Result, error) {
+	r := &reconciler{Options: o}
+	intents, err := o.Catalog.OpenIntents(ctx, o.Row)
+	if err != nil {
+		return Result{}, err
+	}
+	doubts, err := o.Catalog.Doubts(ctx, o.Row)
+	if err != nil {
+		return Result{}, err
+	}
+	if len(intents) == 0 && len(doubts) == 0 {
+		return Result{}, r.forgetJobs(ctx)
+	}
+	if len(intents) > 0 {
+		if err := r.settleUploads(ctx, intents); err != nil {
+			return Result{}, err
+		}
+	}
+	if err := r.settleDoubts(ctx); err != nil {
+		return Result{}, err
+	}
+	return r.remaining(ctx)
+}
+
+type reconciler struct {
+	Options
+	info firn.StoreInfo // asked once, when first needed
+}
+
+// settleUploads compares the intents with the store's open uploads: what is
+// there is known again, what was completing is completed, and what can only
+// be an archive by now is in doubt.
+func (r *reconciler) settleUploads(ctx context.Context, intents []catalog.Intent) error {
+	open, err := r.openUploads(ctx)
+	if err != nil {
+		return err
+	}
+	for _, in := range intents {
+		ids := open[in.Token]
+		if in.State == catalog.Doubt && len(ids) == 0 {
+			continue
+		}
+		if err := r.settleUpload(ctx, in, ids); err != nil {
+			return fmt.Errorf("reconcile %s: %w", in.File.Path, err)
+		}
+	}
+	return nil
+}
+
+func (r *reconciler) openUploads(ctx context.Context) (map[firn.Token][]firn.Upload, error) {
+	open := map[firn.Token][]firn.Upload{}
+	for u, err := range r.Store.Uploads(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if token, ok := describe.TokenOf(u.Description); ok {
+			open[token] = append(open[token], u)
+		}
+	}
+	return open, nil
+}
+
+// settleUpload handles one intent, of which the store has the given open
+// uploads.
+func (r *reconciler) settleUpload(ctx context.Context, in catalog.Intent, open []firn.Upload) error {
+	keep, err := r.keepOne(ctx, in, open)
+	if err != nil {
+		return err
+	}
+	switch {
+	case keep != nil && in.Upload != keep.ID:
+		return r.Catalog.UploadOpened(ctx, in.ID, keep.ID, keep.PartSize)
+	case keep != nil && in.State != catalog.Completing:
+		return nil // goes on where it was
+	case in.State == catalog.Completing:
+		return r.complete(ctx, in)
+	case in.State == catalog.Uploading:
+		// Expired, or ended by somebody else; the parts are gone with it.
+		return r.Catalog.Drop(ctx, in.ID, "the store does not have the upload any more")
+	case in.Size > r.Single:
+		return r.Catalog.Drop(ctx, in.ID, "no upload was opened")
+	default:
+		return r.doubt(ctx, in)
+	}
+}
+
+// keepOne chooses the upload to go on with, the recorded one if it is there,
+// and aborts the others: a repeated request may have opened several.
+func (r *reconciler) keepOne(ctx context.Context, in catalog.Intent, open []firn.Upload) (*firn.Upload, error) {
+	var keep *firn.Upload
+	for i := range open {
+		if keep == nil || open[i].ID == in.Upload {
+			keep = &open[i]
+		}
+	}
+	for _, u := range open {
+		if u.ID != keep.ID {
+			if err := r.Store.AbortUpload(ctx, u.ID); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return keep, nil
+}
+
+// complete asks again for the completion that went unanswered.
+func (r *reconciler) complete(ctx context.Context, in catalog.Intent) error {
+	id, err := r.Store.CompleteUpload(ctx, in.Upload, in.Size, in.TreeHash)
+	switch firn.KindOf(err) {
+	case firn.NotFound:
+		return r.doubt(ctx, in)
+	case firn.Invalid:
+		// A part is missing after all: the upload goes on.
+		return r.Catalog.UploadOpened(ctx, in.ID, in.Upload, in.PartSize)
+	}
+	if err != nil {
+		return err
+	}
+	archive := firn.Archive{ID: id, Description: in.Description, Size: in.Size, Tree: in.TreeHash}
+	return r.adopt(ctx, in, archive)
+}
+
+// adopt records an archive that an intent turned out to have become. It is the
+// current version of its file, unless a later run has recorded another, or it
+// is not what the file was when the intent was recorded.
+func (r *reconciler) adopt(ctx context.Context, in catalog.Intent, archive firn.Archive) error {
+	var change *catalog.Change
+	if in.Kind == catalog.FileArchive && in.Tree != 0 && archive.Size == in.File.Stamp.Size {
+		newer, err := r.newerVersion(ctx, in)
+		if err != nil {
+			return err
+		}
+		if !newer {
+			change = &catalog.Change{File: in.File, Content: firn.Content{Size: archive.Size, Tree: archive.Tree}}
+		}
+	}
+	run := r.Run
+	run.Tree = in.Tree
+	return r.Catalog.Stored(ctx, in.ID, archive, run, change)
+}
+
+func (r *reconciler) newerVersion(ctx context.Context, in catalog.Intent) (bool, error) {
+	versions, err := r.Catalog.History(ctx, in.Tree, in.File.Path)
+	if err != nil {
+		return false, err
+	}
+	for _, v := range versions {
+		if v.Run > in.Run {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// doubt records that only an inventory dated after this moment, by the store's
+// clock, can tell whether an intent became an archive. Whatever was under way
+// when its sender died has ended before: the connection died with it.
+func (r *reconciler) doubt(ctx context.Context, in catalog.Intent) error {
+	info, err := r.describe(ctx)
+	if err != nil {
+		return err
+	}
+	return r.Catalog.Doubtful(ctx, in.ID, info.Now)
+}
+
+func (r *reconciler) describe(ctx context.Context) (firn.StoreInfo, error) {
+	if r.info.Identity != "" {
+		return r.info, nil
+	}
+	info, err := r.Store.Describe(ctx)
+	if err == nil && info.Now.IsZero() {
+		err = &firn.Error{Op: "ask the time of", Subject: info.Name, Kind: firn.Invalid, Err: errors.New("the store's answers carry no date")}
+	}
+	if err == nil {
+		r.info = info
+	}
+	return info, err
+}
+
+// remaining reads back what is still open.
+func (r *reconciler) remaining(ctx context.Context) (Result, error) {
+	intents, err := r.Catalog.OpenIntents(ctx, r.Row)
+	if err != nil {
+		return Result{}, err
+	}
+	doubts, err := r.Catalog.Doubts(ctx, r.Row)
+	if err != nil {
+		return Result{}, err
+	}
+	var out Result
+	fresh := r.Store.Traits().FreshInventory // then the next try settles it: no need to send twice
+	for _, in := range intents {
+		if in.State == catalog.Doubt && (fresh || in.Size > r.Single) {
+			out.Pending = append(out.Pending, in)
+		} else {
+			out.Resumable = append(out.Resumable, in)
+		}
+	}
+	for _, d := range doubts {
+		if d.Resent {
+			out.Doubles++
+		}
+	}
+	if len(doubts) == 0 {
+		return out, r.forgetJobs(ctx)
+	}
+	return out, nil
+}
+
+// forgetJobs stops waiting for inventories, once nothing is in doubt. A run that
+// was killed may have left several.
+func (r *reconciler) forgetJobs(ctx context.Context) error {
+	jobs, err := r.Catalog.OpenJobs(ctx, r.Row)
+	for _, job := range jobs {
+		if job.Remote.Kind == firn.InventoryJob && err == nil {
+			err = r.Catalog.JobGone(ctx, job.ID, "not needed: nothing is in doubt")
+		}
+	}
+	return err
+}

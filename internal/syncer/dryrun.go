@@ -1,0 +1,54 @@
+package syncer
+
+import (
+	"context"
+	"iter"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/plan"
+	"github.com/firn-archive/firn/internal/scan"
+)
+
+// dryRun takes every decision and carries out none. It reads no file, so of
+// files that may be unchanged it tells that they would be looked at.
+func dryRun(ctx context.Context, o Options) (Result, error) {
+	s := newSyncer(o, catalog.Tree{Name: o.Tree}, catalog.Run{})
+	recorded := func(func(*plan.Known, error) bool) {} // of a new tree: nothing
+	if o.Row.ID != 0 {
+		tree, err := o.Catalog.Tree(ctx, o.Row.ID, o.Tree)
+		switch {
+		case err == nil:
+			recorded = known(o.Catalog.Current(ctx, tree.ID))
+		case firn.KindOf(err) != firn.NotFound:
+			return Result{}, err
+		}
+	}
+	seen := scan.Walk(ctx, o.Root, scan.Options{})
+	for dir, err := range plan.Merge(seen, iter.Seq2[*plan.Known, error](recorded), plan.Options{Empty: o.ExpectEmpty}) {
+		if err != nil {
+			return Result{}, o.explain(err)
+		}
+		s.report(dir)
+		for _, d := range dir.Entries {
+			s.wouldDo(d)
+		}
+	}
+	return Result{Counts: s.tally.counts()}, nil
+}
+
+// wouldDo tells what a decision about a file would lead to.
+func (s *syncer) wouldDo(d plan.Decision) {
+	switch d.Action {
+	case plan.Unchanged:
+		s.tally.add(firn.Unchanged, d.File.Stamp.Size)
+	case plan.New, plan.Changed:
+		s.fileEvent(firn.Sent, *d.File, firn.FileEvent{Reason: d.Why})
+	case plan.Hash:
+		s.fileEvent(firn.Sent, *d.File, firn.FileEvent{Reason: "if its content differs: " + d.Why})
+	case plan.Record:
+		s.fileEvent(firn.Recorded, *d.File, firn.FileEvent{Reason: d.Why})
+	case plan.Removed:
+		s.fileEvent(firn.Removed, d.Known.File, firn.FileEvent{})
+	}
+}

@@ -1,0 +1,299 @@
+// Package syncer archives a directory tree: it joins the scan, the catalog and
+// the plan, and drives the uploads. What is not stored yet goes up while the
+// scan still runs; what needs no archive (folders, links, empty files, content
+// that is stored already) is recorded in the catalog alone.
+package syncer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/clock"
+	"github.com/firn-archive/firn/internal/plan"
+	"github.com/firn-archive/firn/internal/reconcile"
+	"github.com/firn-archive/firn/internal/scan"
+	"github.com/firn-archive/firn/internal/transfer"
+)
+
+// Options say what to sync, and with what.
+type Options struct {
+	Catalog  *catalog.Catalog
+	Row      catalog.Store // the store's row in the catalog
+	Store    firn.Store
+	Uploader *transfer.Uploader
+	Clock    clock.Clock
+	Events   firn.Sink
+
+	Root string // the directory; absolute
+	Tree string // its name in the store
+	Host string // this machine's name
+
+	// Concurrency is how many files are worked on at a time.
+	Concurrency int
+	// DryRun decides everything and changes nothing, here or in the store.
+	DryRun bool
+	// ExpectEmpty takes an empty directory as meant to be so.
+	ExpectEmpty bool
+}
+
+// A Result counts what was done.
+type Result struct {
+	Counts  map[firn.Action]firn.Count
+	Doubles int // archives of which the store may hold two copies for now
+}
+
+// Failed reports whether anything was passed over after an error.
+func (r Result) Failed() bool { return r.Counts[firn.Failed].Files > 0 }
+
+// Pending reports whether anything waits for an inventory.
+func (r Result) Pending() bool { return r.Counts[firn.Pending].Files > 0 }
+
+// passes bounds how often files are tried again whose upload ended in doubt.
+const passes = 3
+
+// Run syncs one tree. An error means that the run ended early; what was done
+// till then is kept, and the next run goes on from there. Errors of single
+// files are events and counts, not errors of the run.
+func Run(ctx context.Context, o Options) (Result, error) {
+	if o.DryRun {
+		return dryRun(ctx, o)
+	}
+	tree, err := o.Catalog.Bind(ctx, o.Row.ID, o.Tree, o.Host, o.Root)
+	if err != nil {
+		return Result{}, err
+	}
+	run, err := o.Catalog.BeginRun(ctx, o.Row.ID, tree.ID, "sync")
+	if err != nil {
+		return Result{}, err
+	}
+	s := newSyncer(o, tree, run)
+	err = o.explain(s.withRoot(ctx))
+	outcome := catalog.Outcome{Complete: err == nil && !s.tally.has(firn.Failed) && !s.tally.has(firn.Pending), Counts: s.tally.counts()}
+	// The run's end is recorded also when ctx has ended, since then above all.
+	if endErr := o.Catalog.EndRun(context.WithoutCancel(ctx), run, outcome); endErr != nil {
+		err = errors.Join(err, endErr)
+	}
+	doubles, doublesErr := s.doubles(context.WithoutCancel(ctx))
+	return Result{Counts: outcome.Counts, Doubles: doubles}, errors.Join(err, doublesErr)
+}
+
+// doubles counts the archives that were sent again after a lost answer.
+func (s *syncer) doubles(ctx context.Context) (n int, err error) {
+	doubts, err := s.Catalog.Doubts(ctx, s.Row.ID)
+	for _, d := range doubts {
+		if d.Resent {
+			n++
+		}
+	}
+	return n, err
+}
+
+// A syncer is one run over one tree.
+type syncer struct {
+	Options
+	tree  catalog.Tree
+	this  catalog.Run
+	root  *scan.Root
+	tally *tally
+
+	resumable map[string]catalog.Intent // by path: begun by an earlier run
+	pending   map[string]catalog.Intent // by path: waits for an inventory
+
+	twins twins
+	again *retryList // files whose upload ended in doubt in this run
+	used  pathSet    // paths of resumable intents that this run went on with
+}
+
+func newSyncer(o Options, tree catalog.Tree, run catalog.Run) *syncer {
+	s := &syncer{Options: o, tree: tree, this: run, tally: newTally(), again: &retryList{}}
+	s.twins.init()
+	return s
+}
+
+// withRoot runs with the directory open.
+func (s *syncer) withRoot(ctx context.Context) (err error) {
+	s.root, err = scan.OpenRoot(s.Root)
+	if err != nil {
+		return err
+	}
+	defer s.root.Close()
+	return s.run(ctx)
+}
+
+func (s *syncer) run(ctx context.Context) error {
+	if err := s.reconcile(ctx); err != nil {
+		return err
+	}
+	if err := s.pass(ctx, s.planned(ctx)); err != nil {
+		return err
+	}
+	for range passes {
+		files := s.again.take()
+		if len(files) == 0 {
+			break
+		}
+		// Lost answers: look before sending again.
+		if err := s.reconcile(ctx); err != nil {
+			return err
+		}
+		if err := s.pass(ctx, s.retried(ctx, files)); err != nil {
+			return err
+		}
+	}
+	for _, f := range s.again.take() {
+		s.fileEvent(firn.Pending, f.file, firn.FileEvent{Reason: "its upload was never answered; the next inventory shows whether it arrived"})
+	}
+	return s.dropAbandoned(ctx)
+}
+
+// reconcile settles what is open, and learns what there is to resume.
+func (s *syncer) reconcile(ctx context.Context) error {
+	res, err := reconcile.Run(ctx, reconcile.Options{
+		Catalog: s.Catalog, Row: s.Row.ID, Store: s.Store, Run: s.this,
+		Clock: s.Clock, Events: s.Events, Single: transfer.MaxSingle,
+	})
+	if err != nil {
+		return err
+	}
+	s.resumable, s.pending = map[string]catalog.Intent{}, map[string]catalog.Intent{}
+	for _, in := range res.Resumable {
+		if in.Tree == s.tree.ID {
+			s.resumable[in.File.Path] = in
+		}
+	}
+	for _, in := range res.Pending {
+		if in.Tree == s.tree.ID {
+			s.pending[in.File.Path] = in
+		}
+	}
+	return nil
+}
+
+// pass takes decisions, records what needs no upload, and sends the rest, all
+// at the same time: the first archive is on its way before the scan has ended.
+func (s *syncer) pass(ctx context.Context, decisions iter.Seq2[*plan.Dir, error]) error {
+	g, ctx := errgroup.WithContext(ctx)
+	uploads := make(chan upload, 4*s.Concurrency)
+	g.Go(func() error {
+		defer close(uploads)
+		return s.decide(ctx, decisions, uploads)
+	})
+	for range s.Concurrency {
+		g.Go(func() error {
+			for u := range uploads {
+				if err := s.upload(ctx, u); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// planned is the comparison of the disk with the catalog.
+func (s *syncer) planned(ctx context.Context) iter.Seq2[*plan.Dir, error] {
+	seen := scan.Walk(ctx, s.Root, scan.Options{})
+	return plan.Merge(seen, known(s.Catalog.Current(ctx, s.tree.ID)), plan.Options{Empty: s.ExpectEmpty})
+}
+
+// known gives the catalog's directories as the plan takes them.
+func known(current iter.Seq2[*catalog.Dir, error]) iter.Seq2[*plan.Known, error] {
+	return func(yield func(*plan.Known, error) bool) {
+		for dir, err := range current {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			k := &plan.Known{Path: dir.Path, More: dir.More, Entries: make([]plan.Entry, len(dir.Files))}
+			if dir.Self != nil {
+				k.Self, k.Mount = new(entry(dir.Self)), dir.Self.Mount
+			}
+			for i := range dir.Files {
+				k.Entries[i] = entry(&dir.Files[i])
+			}
+			if !yield(k, nil) {
+				return
+			}
+		}
+	}
+}
+
+func entry(f *catalog.CurrentFile) plan.Entry {
+	return plan.Entry{File: f.File, Content: f.Content, Stored: f.IsStored(), Read: f.Read}
+}
+
+// explain says what to do about a tree that looks emptied.
+func (o Options) explain(err error) error {
+	if !errors.Is(err, plan.ErrEmpty) {
+		return err
+	}
+	return &firn.Error{Op: "sync", Subject: o.Root, Kind: firn.Conflict, Err: err,
+		Hint: "is its disk mounted? If it is meant to be empty, run it again with --expect-changes"}
+}
+
+// dropAbandoned aborts uploads of files that this run did not go on with: the
+// file is gone, or is another one now. Their parts would cost money unseen.
+func (s *syncer) dropAbandoned(ctx context.Context) error {
+	if s.tally.has(firn.Failed) {
+		return nil // what could not be seen, or read, may come back
+	}
+	for path, in := range s.resumable {
+		if in.State == catalog.Doubt || s.used.has(path) {
+			continue
+		}
+		if in.Upload != "" {
+			if err := s.Store.AbortUpload(ctx, in.Upload); err != nil {
+				return err
+			}
+		}
+		if err := s.Catalog.Drop(ctx, in.ID, "the file is not there any more"); err != nil {
+			return err
+		}
+		s.Events(firn.NoticeEvent{Text: fmt.Sprintf("aborted the upload of %s: the file is gone, or was stored otherwise", path)})
+	}
+	return nil
+}
+
+// open opens a file of the tree for the engine.
+func (s *syncer) open(path string) func() (transfer.File, error) {
+	return func() (transfer.File, error) {
+		f, err := s.root.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		return f, nil
+	}
+}
+
+// now is the moment of reading, by the local clock.
+func (s *syncer) now() time.Time { return s.Clock.Now() }
+
+// A pathSet is a set of paths, safe for concurrent use.
+type pathSet struct {
+	mu    sync.Mutex
+	paths map[string]bool
+}
+
+func (p *pathSet) add(path string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.paths == nil {
+		p.paths = map[string]bool{}
+	}
+	p.paths[path] = true
+}
+
+func (p *pathSet) has(path string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.paths[path]
+}

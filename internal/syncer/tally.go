@@ -1,0 +1,68 @@
+package syncer
+
+import (
+	"cmp"
+	"maps"
+	"path"
+	"strings"
+	"sync"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/treehash"
+)
+
+// emptyTree is the tree hash of no bytes.
+var emptyTree = treehash.Combine(nil)
+
+// A tally counts what was done to how many files.
+type tally struct {
+	mu sync.Mutex
+	n  map[firn.Action]firn.Count
+}
+
+func newTally() *tally { return &tally{n: map[firn.Action]firn.Count{}} }
+
+func (t *tally) add(a firn.Action, size int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c := t.n[a]
+	c.Files++
+	c.Bytes += size
+	t.n[a] = c
+}
+
+func (t *tally) has(a firn.Action) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.n[a].Files > 0
+}
+
+func (t *tally) counts() map[firn.Action]firn.Count {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return maps.Clone(t.n)
+}
+
+// fileEvent counts and tells what was done about a file.
+func (s *syncer) fileEvent(a firn.Action, f firn.File, e firn.FileEvent) {
+	size := f.Stamp.Size
+	if f.Kind != firn.Regular {
+		size = 0
+	}
+	s.tally.add(a, size)
+	e.Action, e.Tree, e.Path, e.Size = a, s.Tree, f.Path, size
+	s.Events(e)
+}
+
+// parent is the folder of a path as the catalog names it: "" for the root.
+func parent(p string) string {
+	if dir := path.Dir(p); dir != "." {
+		return dir
+	}
+	return ""
+}
+
+// comparePaths orders paths as a walk meets them, where / sorts first.
+func comparePaths(a, b string) int {
+	return cmp.Compare(strings.ReplaceAll(a, "/", "\x00"), strings.ReplaceAll(b, "/", "\x00"))
+}

@@ -1,0 +1,254 @@
+package syncer
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/describe"
+	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/transfer"
+)
+
+// upload sees one file into the store. It gives an error only where the run
+// can't go on.
+func (s *syncer) upload(ctx context.Context, u upload) error {
+	leave, err := s.twins.enter(ctx, u.file.Stamp.Size)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	task, err := s.task(ctx, u)
+	if err != nil {
+		return err
+	}
+	read := s.now()
+	res, err := s.Uploader.Upload(ctx, task.Task)
+	task.unclaim()
+	if err != nil {
+		return s.uploadFailed(ctx, u, err)
+	}
+	s.Events(firn.PlanEvent{Bytes: -res.Resumed}) // the store had them already
+	if !res.Duplicate {
+		s.fileEvent(firn.Sent, u.file, firn.FileEvent{Archive: res.Archive, Reason: u.why})
+		return nil
+	}
+	file := u.file
+	file.Stamp = stampOf(file.Stamp, res.Stamp)
+	change := catalog.Change{File: file, Content: res.Content, Read: read}
+	if _, err := s.Catalog.Record(ctx, s.this, []catalog.Change{change}); err != nil {
+		return err
+	}
+	s.duplicateEvent(u, res.Content)
+	return nil
+}
+
+// duplicateEvent tells why a file was not sent: it is as it was, or the store
+// has its content from another file.
+func (s *syncer) duplicateEvent(u upload, content firn.Content) {
+	if u.known != nil && u.known.Content == content {
+		s.tally.add(firn.Unchanged, content.Size)
+	} else {
+		s.fileEvent(firn.Recorded, u.file, firn.FileEvent{Reason: "its content is stored already"})
+	}
+	s.Events(firn.PlanEvent{Files: -1, Bytes: -u.file.Stamp.Size})
+}
+
+// stampOf keeps the device, which the engine doesn't compare.
+func stampOf(scanned, read firn.Stamp) firn.Stamp {
+	read.Device = scanned.Device
+	return read
+}
+
+// uploadFailed tells errors of the file from errors of the run.
+func (s *syncer) uploadFailed(ctx context.Context, u upload, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	switch firn.KindOf(err) {
+	case firn.InDoubt:
+		s.again.add(u)
+		return nil
+	case firn.Local, firn.Changed, firn.Corrupt, firn.Invalid:
+		s.fileEvent(firn.Failed, u.file, firn.FileEvent{Err: err})
+		return nil
+	}
+	return err
+}
+
+// An uploadTask is the engine's task, and what it holds meanwhile.
+type uploadTask struct {
+	transfer.Task
+	syncer  *syncer
+	claimed *firn.Content // nobody else sends this content; nil: none
+}
+
+// task prepares an upload: anew, or as an earlier run left it.
+func (s *syncer) task(ctx context.Context, u upload) (*uploadTask, error) {
+	t := &uploadTask{syncer: s}
+	j := &journal{syncer: s, file: u.file}
+	t.Source = transfer.Source{Path: u.file.Path, Open: s.open(u.file.Path)}
+	t.Journal, t.Known = j, t.known
+	in, resume := s.resumable[u.file.Path]
+	if resume && (in.State != catalog.Doubt || in.File.Stamp.Equal(u.file.Stamp)) {
+		s.used.add(u.file.Path)
+		t.Token, t.Description, t.Resume, j.intent = in.Token, in.Description, resumeOf(in), in
+	} else {
+		t.Token = firn.NewToken()
+		description, err := s.describe(u.file, t.Token)
+		if err != nil {
+			return nil, err
+		}
+		t.Description = description
+	}
+	j.token, j.description = t.Token, t.Description
+	stored, err := s.Catalog.SizeStored(ctx, s.Row.ID, u.file.Stamp.Size)
+	t.HashFirst = t.Resume == nil && (u.hash || stored)
+	return t, err
+}
+
+// known reports whether the store has this content, once nobody else is
+// sending it.
+func (t *uploadTask) known(ctx context.Context, c firn.Content) (bool, error) {
+	t.unclaim() // of a file that changed, and was hashed again
+	if err := t.syncer.twins.claim(ctx, c); err != nil {
+		return false, err
+	}
+	t.claimed = &c
+	_, found, err := t.syncer.Catalog.FindContent(ctx, t.syncer.Row.ID, c)
+	return found, err
+}
+
+func (t *uploadTask) unclaim() {
+	if t.claimed != nil {
+		t.syncer.twins.leave(*t.claimed)
+		t.claimed = nil
+	}
+}
+
+func (s *syncer) describe(f firn.File, token firn.Token) (string, error) {
+	return describe.Encode(describe.Archive{
+		Token: token, Kind: describe.File, Tree: s.tree.Name, Path: f.Path,
+		ModTime: f.Stamp.ModTime, Mode: f.Mode, HasMode: true, Made: s.now(),
+	})
+}
+
+// resumeOf gives the engine what an earlier run recorded of an upload; nil
+// where it opened none.
+func resumeOf(in catalog.Intent) *transfer.Resume {
+	if in.Upload == "" {
+		return nil
+	}
+	return &transfer.Resume{
+		Upload: in.Upload, PartSize: in.PartSize, Parts: in.Parts, Stamp: in.File.Stamp,
+		Completing: in.State == catalog.Completing,
+		Content:    firn.Content{Size: in.Size, Tree: in.TreeHash},
+	}
+}
+
+// A journal keeps one upload's record in the catalog. It is a
+// transfer.Journal.
+type journal struct {
+	*syncer
+	file        firn.File
+	token       firn.Token
+	description string
+	intent      catalog.Intent // ID 0 until recorded
+	read        time.Time
+}
+
+// Begin records the intent, or begins the one of an earlier run anew.
+func (j *journal) Begin(ctx context.Context, b transfer.Begun) error {
+	j.read = j.now()
+	j.file.Stamp = stampOf(j.file.Stamp, b.Stamp)
+	if j.intent.ID != 0 && j.intent.File.Stamp.Equal(b.Stamp) {
+		return j.Catalog.Retry(ctx, j.intent.ID)
+	}
+	if j.intent.ID != 0 && j.intent.State != catalog.Doubt {
+		if err := j.Catalog.Drop(ctx, j.intent.ID, "the file has changed since"); err != nil {
+			return err
+		}
+	}
+	intents := []catalog.Intent{{
+		Store: j.Row.ID, Run: j.this.ID, Token: j.token, Kind: catalog.FileArchive,
+		Description: j.description, Tree: j.tree.ID, File: j.file, Size: b.Stamp.Size,
+	}}
+	if err := j.Catalog.Intend(ctx, intents); err != nil {
+		return err
+	}
+	j.intent = intents[0]
+	return nil
+}
+
+// Opened records the multipart upload.
+func (j *journal) Opened(ctx context.Context, id firn.UploadID, partSize int64) error {
+	return j.Catalog.UploadOpened(ctx, j.intent.ID, id, partSize)
+}
+
+// Part records a part that the store has.
+func (j *journal) Part(ctx context.Context, p firn.Part) error {
+	return j.Catalog.PartDone(ctx, j.intent.ID, p)
+}
+
+// Completing records that the upload may be an archive from now on.
+func (j *journal) Completing(ctx context.Context, c firn.Content) error {
+	return j.Catalog.UploadCompleting(ctx, j.intent.ID, c.Size, c.Tree)
+}
+
+// Stored records the archive, and the file's version with it.
+func (j *journal) Stored(ctx context.Context, r transfer.Result) error {
+	file := j.file
+	file.Stamp = stampOf(file.Stamp, r.Stamp)
+	read := j.read
+	if read.IsZero() {
+		read = j.now() // a resumed upload: nothing was begun in this run
+	}
+	archive := firn.Archive{ID: r.Archive, Description: j.description, Size: r.Content.Size, Tree: r.Content.Tree}
+	change := &catalog.Change{File: file, Content: r.Content, Read: read}
+	return j.Catalog.Stored(ctx, j.intent.ID, archive, j.this, change)
+}
+
+// InDoubt leaves the intent as it is: reconciliation asks the store for its
+// time before it records the doubt.
+func (j *journal) InDoubt(context.Context) error { return nil }
+
+// Dropped records that nothing is left of the attempt.
+func (j *journal) Dropped(ctx context.Context) error {
+	err := j.Catalog.Drop(ctx, j.intent.ID, "the upload was given up")
+	j.intent = catalog.Intent{}
+	return err
+}
+
+// A retryList gathers the files whose upload ended in doubt.
+type retryList struct {
+	mu    sync.Mutex
+	files []upload
+}
+
+func (l *retryList) add(u upload) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.files = append(l.files, u)
+}
+
+func (l *retryList) take() []upload {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	files := l.files
+	l.files = nil
+	return files
+}
+
+// isStored reports whether the catalog has the file as it is, stored.
+func (s *syncer) isStored(ctx context.Context, f firn.File) (bool, error) {
+	for e, err := range s.Catalog.Files(ctx, catalog.ListQuery{Tree: s.tree.ID, Path: f.Path}) {
+		if err != nil {
+			return false, err
+		}
+		if e.Path == f.Path && e.Kind == firn.Regular {
+			return e.Location.State == catalog.Stored && e.Stamp.Size == f.Stamp.Size && e.Stamp.ModTime.Equal(f.Stamp.ModTime), nil
+		}
+	}
+	return false, nil
+}

@@ -1,0 +1,248 @@
+// Package wire opens what the works need: the catalog, and stores with their
+// decorators on. It is the only place that knows every adapter.
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/glacierd"
+	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/clock"
+	"github.com/firn-archive/firn/internal/config"
+	"github.com/firn-archive/firn/internal/glacier"
+	"github.com/firn-archive/firn/internal/guard"
+	"github.com/firn-archive/firn/internal/lockfile"
+)
+
+// Env is what the machine and the user gave.
+type Env struct {
+	Getenv func(string) string
+	Dir    string // that relative paths start from
+	Clock  clock.Clock
+	Events firn.Sink
+}
+
+// OpenCatalog opens this user's catalog, and makes it at the first time.
+func OpenCatalog(ctx context.Context, env Env) (*catalog.Catalog, error) {
+	dir, err := config.DataDir(env.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, &firn.Error{Op: "make the data folder", Subject: dir, Kind: firn.Local, Err: err, Hint: "set FIRN_DATA_DIR to a folder that you can write to"}
+	}
+	return catalog.Open(ctx, filepath.Join(dir, "catalog.db"), env.Clock)
+}
+
+// LockTree takes the lock of one tree in a store, so that two syncs of it
+// don't run at the same time on this machine. Errors: Conflict.
+func LockTree(env Env, store catalog.Store, tree string) (*lockfile.Lock, error) {
+	dir, err := config.DataDir(env.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	dir = filepath.Join(dir, "locks")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, &firn.Error{Op: "make the lock folder", Subject: dir, Kind: firn.Local, Err: err}
+	}
+	path := filepath.Join(dir, fmt.Sprintf("store-%d-tree-%x", store.ID, tree))
+	l, err := lockfile.Acquire(path, fmt.Sprintf("firn sync, process %d, since %s", os.Getpid(), env.Clock.Now().Format(time.DateTime)))
+	if errors.Is(err, lockfile.ErrHeld) {
+		return nil, &firn.Error{Op: "lock tree", Subject: tree, Kind: firn.Conflict, Err: err, Hint: "wait until it is done, or stop it"}
+	}
+	if err != nil {
+		return nil, &firn.Error{Op: "lock tree", Subject: tree, Kind: firn.Local, Err: err}
+	}
+	return l, nil
+}
+
+// Options say how a store is to be opened.
+type Options struct {
+	// Limits in bytes/s over all bodies; 0: none.
+	LimitUpload, LimitDownload int64
+	// Outage is how long a broken network is waited for; 0: a day, below 0:
+	// not at all. A local store has no network, and is never waited for long.
+	Outage time.Duration
+}
+
+// A Store is an open store, with its decorators on.
+type Store struct {
+	firn.Store
+	Location config.Location
+	Info     firn.StoreInfo // as Check or Create saw it
+	Counter  *guard.Counter // of the requests that really went out
+	close    []func() error
+}
+
+// localOutage is how long a local vault that fails is waited for.
+const localOutage = 30 * time.Second
+
+// Open opens the store that a location names. Nothing is sent yet.
+func Open(ctx context.Context, env Env, loc config.Location, o Options) (*Store, error) {
+	s := &Store{Location: loc}
+	if loc.Scheme == config.Local {
+		// There is no network: what doesn't pass soon is the disk.
+		if o.Outage == 0 || o.Outage > localOutage {
+			o.Outage = localOutage
+		}
+	}
+	base, err := s.adapter(ctx, loc)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	s.decorate(base, env, o)
+	return s, nil
+}
+
+// decorate stacks what stands between the works and the adapter. From the
+// wire up:
+//
+//	count   sees each request that goes out, repeats too: they are billed
+//	limit   slows the bodies, so that repeats are slowed as well
+//	retry   repeats what may be repeated
+func (s *Store) decorate(base firn.Store, env Env, o Options) {
+	s.Counter = guard.NewCounter()
+	stack := guard.Limit(guard.Count(base, s.Counter), guard.LimitOptions{Upload: o.LimitUpload, Download: o.LimitDownload, Clock: env.Clock})
+	s.Store = guard.Retry(stack, guard.RetryOptions{Clock: env.Clock, Events: env.Events, Outage: o.Outage})
+}
+
+func (s *Store) adapter(ctx context.Context, loc config.Location) (firn.Store, error) {
+	cfg := glacier.Config{Vault: loc.Vault, Region: loc.Region}
+	if loc.Scheme == config.Local {
+		var err error
+		if cfg, err = s.serve(loc); err != nil {
+			return nil, err
+		}
+	}
+	vault, err := glacier.Open(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	s.close = append(s.close, vault.Close)
+	return vault, nil
+}
+
+// serve starts the embedded server on a folder, in this process, and gives the
+// way to reach it.
+func (s *Store) serve(loc config.Location) (glacier.Config, error) {
+	keys := glacierd.KeyPair{AccessKeyID: "local", SecretAccessKey: firn.NewToken().String()}
+	server, err := glacierd.New(glacierd.Config{
+		Vault:       loc.Dir,
+		Timing:      new(glacierd.Timing{}),
+		Credentials: func(id string) (glacierd.KeyPair, bool) { return keys, id == keys.AccessKeyID },
+	})
+	if err != nil {
+		return glacier.Config{}, &firn.Error{Op: "open", Subject: loc.String(), Kind: firn.Local, Err: err}
+	}
+	s.close = append(s.close, server.Close)
+	name := glacierd.VaultName(loc.Dir)
+	return glacier.Config{
+		Vault:       name,
+		Region:      "local",
+		Endpoint:    "http://localhost",
+		Credentials: glacier.StaticCredentials(keys.AccessKeyID, keys.SecretAccessKey, ""),
+		Transport:   server.Transport(),
+		Label:       loc.String(),
+		Identify: func(firn.StoreInfo) (string, error) {
+			id, err := server.VaultID(name)
+			return "local:" + id, err
+		},
+		FreshInventory: true,
+		InstantJobs:    true,
+	}, nil
+}
+
+// Close closes the store.
+func (s *Store) Close() error {
+	var errs []error
+	for i := len(s.close) - 1; i >= 0; i-- {
+		errs = append(errs, s.close[i]())
+	}
+	return errors.Join(errs...)
+}
+
+// Check asks the store what it is, and compares that with what the catalog
+// knows of its name: another vault, or another disk in the same place, is an
+// error of kind Conflict. Every command that writes to a store comes here.
+func (s *Store) Check(ctx context.Context, cat *catalog.Catalog) (catalog.Store, error) {
+	if _, err := s.Look(ctx); err != nil {
+		return catalog.Store{}, err
+	}
+	return cat.Register(ctx, s.spec())
+}
+
+// Look asks the store what it is, and compares that with nothing.
+func (s *Store) Look(ctx context.Context) (firn.StoreInfo, error) {
+	info, err := s.Describe(ctx)
+	s.Info = info
+	return info, s.explain(err)
+}
+
+func (s *Store) spec() catalog.StoreSpec {
+	return catalog.StoreSpec{
+		URL: s.Location.String(), Kind: string(s.Location.Scheme), Identity: s.Info.Identity,
+		Name: s.Info.Name, Region: s.Info.Region, Address: s.Info.Address,
+	}
+}
+
+// CheckOrCreate is Check for a command that fills a store. A local vault that
+// nobody has seen before is made; any other must exist: a vault of the
+// service costs money, and a local one that is gone is a disk that is not
+// there.
+func (s *Store) CheckOrCreate(ctx context.Context, cat *catalog.Catalog) (catalog.Store, error) {
+	if s.Location.Scheme == config.Local {
+		_, err := cat.StoreByURL(ctx, s.Location.String())
+		switch {
+		case firn.KindOf(err) == firn.NotFound:
+			if err := s.createLocal(ctx); err != nil {
+				return catalog.Store{}, err
+			}
+		case err != nil:
+			return catalog.Store{}, err
+		}
+	}
+	return s.Check(ctx, cat)
+}
+
+// createLocal makes a vault in a folder that is empty or does not exist.
+func (s *Store) createLocal(ctx context.Context) error {
+	if _, err := s.Describe(ctx); firn.KindOf(err) != firn.NotFound {
+		return err // there already, or not to be had
+	}
+	dir := s.Location.Dir
+	names, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return &firn.Error{Op: "make", Subject: s.Location.String(), Kind: firn.Local, Err: err}
+	}
+	if len(names) > 0 {
+		return &firn.Error{Op: "make", Subject: s.Location.String(), Kind: firn.Conflict, Err: errors.New("the folder holds other things and is no vault"), Hint: "give an empty folder, or one that doesn't exist yet"}
+	}
+	return s.Create(ctx)
+}
+
+// explain adds what to do about a missing store.
+func (s *Store) explain(err error) error {
+	if firn.KindOf(err) != firn.NotFound {
+		return err
+	}
+	hint := "make it with: firn store create " + s.Location.String()
+	what := "there is no such vault"
+	if s.Location.Scheme == config.Local {
+		what = "there is no vault in this folder"
+		hint = "is its disk mounted? A new vault is made with: firn store create " + s.Location.String()
+	}
+	return &firn.Error{Op: "open", Subject: s.Location.String(), Kind: firn.NotFound, Err: errors.New(what), Hint: hint}
+}
+
+// Vaults lists the vaults of the account in a region; empty: the environment's.
+func Vaults(ctx context.Context, region string) iter.Seq2[firn.StoreInfo, error] {
+	return glacier.Vaults(ctx, glacier.Config{Region: region})
+}

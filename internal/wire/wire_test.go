@@ -1,0 +1,148 @@
+package wire_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/clock"
+	"github.com/firn-archive/firn/internal/config"
+	"github.com/firn-archive/firn/internal/storetest"
+	"github.com/firn-archive/firn/internal/wire"
+)
+
+func environment(t *testing.T) wire.Env {
+	vars := map[string]string{"HOME": t.TempDir(), "FIRN_DATA_DIR": filepath.Join(t.TempDir(), "data")}
+	return wire.Env{Getenv: func(k string) string { return vars[k] }, Clock: clock.System{}, Events: firn.Discard}
+}
+
+func openLocal(t *testing.T, env wire.Env, dir string) *wire.Store {
+	t.Helper()
+	s, err := wire.Open(t.Context(), env, config.Location{Scheme: config.Local, Dir: dir}, wire.Options{LimitUpload: 1 << 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func openCatalog(t *testing.T, env wire.Env) *catalog.Catalog {
+	t.Helper()
+	c, err := wire.OpenCatalog(t.Context(), env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// TestLocalStore keeps the contract of stores with all its decorators on, over
+// the embedded server and its protocol.
+func TestLocalStore(t *testing.T) {
+	env := environment(t)
+	s := openLocal(t, env, filepath.Join(t.TempDir(), "my vault")) // no legal name for a vault
+	if _, err := s.CheckOrCreate(t.Context(), openCatalog(t, env)); err != nil {
+		t.Fatal(err)
+	}
+	body, sums := storetest.Body([]byte("some bytes"))
+	id, err := s.UploadArchive(t.Context(), "a description", body, sums)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tr := s.Traits(); !tr.FreshInventory || !tr.InstantJobs {
+		t.Errorf("traits %+v", tr)
+	}
+	job, err := s.StartInventory(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []firn.ArchiveID
+	_, err = s.Inventory(t.Context(), job, func(a firn.Archive) error { found = append(found, a.ID); return nil })
+	if err != nil || len(found) != 1 || found[0] != id {
+		t.Errorf("inventory %v, %v, want %s", found, err, id)
+	}
+}
+
+func TestVaultsAreToldApart(t *testing.T) {
+	env := environment(t)
+	cat := openCatalog(t, env)
+	dir := filepath.Join(t.TempDir(), "vault")
+	s := openLocal(t, env, dir)
+	first, err := s.CheckOrCreate(t.Context(), cat)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+
+	// The folder moves: the same store.
+	moved := dir + "-moved"
+	if err := os.Rename(dir, moved); err != nil {
+		t.Fatal(err)
+	}
+	s = openLocal(t, env, moved)
+	again, err := s.CheckOrCreate(t.Context(), cat)
+	if err != nil || again.ID != first.ID {
+		t.Errorf("after a move: %+v, %v", again, err)
+	}
+	s.Close()
+
+	// Its place is empty: a disk that isn't mounted. Nothing is made there.
+	s = openLocal(t, env, moved)
+	if err := os.Rename(moved, dir+"-away"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.CheckOrCreate(t.Context(), cat); firn.KindOf(err) != firn.NotFound {
+		t.Errorf("while it is away: %v", err)
+	}
+	if _, err := os.Stat(moved); !os.IsNotExist(err) {
+		t.Errorf("in its place: %v", err)
+	}
+
+	// Another vault in its place.
+	other := openLocal(t, env, moved)
+	if err := other.Create(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.CheckOrCreate(t.Context(), cat); firn.KindOf(err) != firn.Conflict {
+		t.Errorf("another vault: %v", err)
+	}
+}
+
+func TestFoldersOfOthersAreLeftAlone(t *testing.T) {
+	env := environment(t)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "letter"), []byte("dear"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := openLocal(t, env, dir)
+	if _, err := s.CheckOrCreate(t.Context(), openCatalog(t, env)); firn.KindOf(err) != firn.Conflict {
+		t.Errorf("a folder with a letter: %v", err)
+	}
+	if names, _ := os.ReadDir(dir); len(names) != 1 {
+		t.Errorf("left there: %v", names)
+	}
+}
+
+func TestTreeLock(t *testing.T) {
+	env := environment(t)
+	row := catalog.Store{ID: 1}
+	l, err := wire.LockTree(env, row, "photos")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := wire.LockTree(env, row, "photos"); firn.KindOf(err) != firn.Conflict {
+		t.Errorf("a second lock: %v", err)
+	}
+	other, err := wire.LockTree(env, row, "music")
+	if err != nil {
+		t.Fatalf("another tree: %v", err)
+	}
+	other.Unlock()
+	l.Unlock()
+	if l, err = wire.LockTree(env, row, "photos"); err != nil {
+		t.Fatalf("afterwards: %v", err)
+	}
+	l.Unlock()
+}

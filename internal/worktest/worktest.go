@@ -1,0 +1,163 @@
+// Package worktest is a bench for tests of the works: a catalog, a store and an
+// engine, joined as the program joins them, with a directory to work on.
+package worktest
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/describe"
+	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/clock"
+	"github.com/firn-archive/firn/internal/guard"
+	"github.com/firn-archive/firn/internal/storetest"
+	"github.com/firn-archive/firn/internal/syncer"
+	"github.com/firn-archive/firn/internal/transfer"
+)
+
+// Large is the size in bytes of the smallest file that goes up in parts.
+const Large = transfer.MaxSingle + 1
+
+// A Bench is one machine with one tree and one store.
+type Bench struct {
+	T       *testing.T
+	Memory  *storetest.Memory // what the store really holds
+	Store   firn.Store        // as the works see it: with faults, behind guard
+	Catalog *catalog.Catalog
+	Row     catalog.Store
+	Clock   *clock.Manual // this machine's
+	Root    string        // the tree's directory
+
+	mu     sync.Mutex
+	events []firn.Event
+}
+
+// New gives a bench on a store in memory, in which the faults are planned.
+func New(t *testing.T, o storetest.MemoryOptions, faults ...storetest.Fault) *Bench {
+	t.Helper()
+	b := &Bench{T: t, Clock: clock.NewManual(clock.System{}.Now()), Root: filepath.Join(t.TempDir(), "tree")}
+	if o.Clock == nil {
+		o.Clock = b.Clock
+	}
+	b.Memory = storetest.NewMemory(o)
+	b.Store = guard.Retry(storetest.Faulty(t, b.Memory, faults...), guard.RetryOptions{Clock: b.Clock, Outage: time.Hour})
+	var err error
+	if b.Catalog, err = catalog.Open(t.Context(), filepath.Join(t.TempDir(), "catalog.db"), b.Clock); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Catalog.Close() })
+	if b.Row, err = b.Catalog.Register(t.Context(), catalog.StoreSpec{URL: "memory:", Kind: "memory", Identity: "memory", Name: "memory"}); err != nil {
+		t.Fatal(err)
+	}
+	b.must(os.MkdirAll(b.Root, 0o755))
+	return b
+}
+
+func (b *Bench) must(err error) {
+	b.T.Helper()
+	if err != nil {
+		b.T.Fatal(err)
+	}
+}
+
+// Events is the sink of all works: they are kept.
+func (b *Bench) Events(e firn.Event) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.events = append(b.events, e)
+}
+
+// Files gives the paths of which an event told this action, since the last
+// call, and forgets all events.
+func (b *Bench) Files(a firn.Action) []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var paths []string
+	for _, e := range b.events {
+		if f, ok := e.(firn.FileEvent); ok && f.Action == a {
+			paths = append(paths, f.Path)
+		}
+	}
+	b.events = nil
+	return paths
+}
+
+// Write makes a file of the tree, with a time of long ago, so that no test
+// depends on when it ran.
+func (b *Bench) Write(path, content string) {
+	b.T.Helper()
+	name := filepath.Join(b.Root, path)
+	b.must(os.MkdirAll(filepath.Dir(name), 0o755))
+	b.must(os.WriteFile(name, []byte(content), 0o644))
+	old := time.Date(2020, 1, 2, 3, 4, 5, 6000, time.UTC)
+	b.must(os.Chtimes(name, old, old))
+}
+
+// WriteLarge makes a file that goes up in parts: zeros behind a few bytes.
+func (b *Bench) WriteLarge(path, content string) {
+	b.T.Helper()
+	b.Write(path, content)
+	b.must(os.Truncate(filepath.Join(b.Root, path), Large))
+}
+
+// Options are those of a sync of the bench.
+func (b *Bench) Options() syncer.Options {
+	b.T.Helper()
+	up, err := transfer.NewUploader(b.Store, b.Store.Traits(), transfer.UploadOptions{PartSize: 16 << 20, Clock: b.Clock, TokenOf: describe.TokenOf})
+	b.must(err)
+	return syncer.Options{
+		Catalog: b.Catalog, Row: b.Row, Store: b.Store, Uploader: up, Clock: b.Clock, Events: b.Events,
+		Root: b.Root, Tree: "tree", Host: "here", Concurrency: 4,
+	}
+}
+
+// Sync runs a sync, which must not end early.
+func (b *Bench) Sync() syncer.Result {
+	b.T.Helper()
+	res, err := syncer.Run(b.T.Context(), b.Options())
+	b.must(err)
+	return res
+}
+
+// Tree is the catalog's row of the tree.
+func (b *Bench) Tree() catalog.Tree {
+	b.T.Helper()
+	tree, err := b.Catalog.Tree(b.T.Context(), b.Row.ID, "tree")
+	b.must(err)
+	return tree
+}
+
+// Counts checks what a result counted: files by action, nothing else.
+func (b *Bench) Counts(got map[firn.Action]firn.Count, want map[firn.Action]int64) {
+	b.T.Helper()
+	for a, c := range got {
+		if want[a] != c.Files {
+			b.T.Errorf("%s: %d files, want %d", a, c.Files, want[a])
+		}
+	}
+	for a, n := range want {
+		if got[a].Files != n {
+			b.T.Errorf("%s: %d files, want %d", a, got[a].Files, n)
+		}
+	}
+}
+
+// Stored gives the paths of the archives in the store, with how many there are
+// of each, and checks that no upload is open.
+func (b *Bench) Stored() map[string]int {
+	b.T.Helper()
+	paths := map[string]int{}
+	for _, a := range b.Memory.Archives() {
+		paths[describe.Decode(a.Description).Path]++
+	}
+	for u, err := range b.Memory.Uploads(b.T.Context()) {
+		b.must(errors.Join(err))
+		b.T.Errorf("the upload %s is open", u.ID)
+	}
+	return paths
+}
