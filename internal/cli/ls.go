@@ -1,0 +1,148 @@
+package cli
+
+import (
+	"context"
+	"io/fs"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/ui"
+)
+
+type lsOptions struct {
+	app   *app
+	Store string
+	Path  string
+	Tree  string
+}
+
+func newLsCmd(a *app, run func(context.Context, *lsOptions) error) *cobra.Command {
+	o := &lsOptions{app: a}
+	cmd := &cobra.Command{
+		Use:   "ls STORE [PATH]",
+		Short: "list the files in a store",
+		Long: `List the files in STORE, from the catalog: all, or those at and below PATH, which
+is relative to the directory that was synced.`,
+		Example: `  firn ls local:/mnt/usb/vault
+  firn ls glacier:photos 2019/summer --json`,
+		Args: takes("STORE", "[PATH]"),
+		ValidArgsFunction: func(_ *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+			if len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return a.completeStore(word)
+		},
+	}
+	cmd.Flags().StringVar(&o.Tree, "tree", "", "list only the tree `NAME`")
+	cmd.RunE = a.runner(func(ctx context.Context, args []string) error {
+		o.Store = args[0]
+		if len(args) > 1 {
+			o.Path = strings.Trim(args[1], "/")
+		}
+		return run(ctx, o)
+	})
+	return cmd
+}
+
+// A lsRecord is one entry as ls shows it.
+type lsRecord struct {
+	Tree string        `json:"tree"`
+	Kind firn.FileKind `json:"kind"`
+	ui.Path
+	Size    int64          `json:"size"`
+	ModTime time.Time      `json:"mtime"`
+	Mode    string         `json:"mode"`
+	Target  string         `json:"target,omitempty"`
+	Tree256 string         `json:"tree_hash,omitempty"`
+	Archive firn.ArchiveID `json:"archive,omitempty"`
+	Stored  bool           `json:"stored"`
+
+	raw string // the path's bytes
+}
+
+func runLs(ctx context.Context, o *lsOptions) error {
+	s, err := o.app.openCatalog(ctx, o.Store)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	row, err := s.row(ctx)
+	if err != nil {
+		return err
+	}
+	trees, err := s.trees(ctx, row.ID, o.Tree)
+	if err != nil {
+		return err
+	}
+	list := ui.NewList(s.ui, "entry", lsColumns(len(trees) > 1)...)
+	defer list.Close()
+	found := o.Path == ""
+	for _, tree := range trees {
+		for e, err := range s.catalog.Files(ctx, catalog.ListQuery{Tree: tree.ID, Path: o.Path}) {
+			if err != nil {
+				return err
+			}
+			found = true
+			if e.Path != "" {
+				list.Add(newLsRecord(tree.Name, e))
+			}
+		}
+	}
+	if !found {
+		return &firn.Error{Op: "list", Subject: o.Path, Kind: firn.NotFound, Err: fs.ErrNotExist, Hint: "list all with: firn ls " + s.loc.String()}
+	}
+	return nil
+}
+
+func newLsRecord(tree string, e catalog.Entry) lsRecord {
+	r := lsRecord{
+		Tree: tree, Kind: e.Kind, Path: ui.NewPath(e.Path), Size: e.Content.Size, ModTime: e.Stamp.ModTime.UTC(),
+		Mode: modeText(e.File), Target: e.Target, Archive: e.Location.Remote, raw: e.Path,
+		Stored: e.Location.State == catalog.Stored || e.Location.State == catalog.NoArchive,
+	}
+	if e.Kind == firn.Regular {
+		r.Tree256 = e.Content.Tree.String()
+	}
+	return r
+}
+
+// modeText is a file's mode as ls -l writes it.
+func modeText(f firn.File) string {
+	mode := f.Mode
+	switch f.Kind {
+	case firn.Directory:
+		mode |= fs.ModeDir
+	case firn.Symlink:
+		mode |= fs.ModeSymlink
+	}
+	return mode.String()
+}
+
+func lsColumns(withTree bool) []ui.Column[lsRecord] {
+	cols := []ui.Column[lsRecord]{
+		{Head: "mode", Cell: func(r lsRecord) string { return r.Mode }},
+		{Head: "size", Right: true, Cell: func(r lsRecord) string { return ui.Bytes(r.Size) }, Plain: func(r lsRecord) string { return exact(r.Size) }},
+		{Head: "modified", Cell: func(r lsRecord) string { return r.ModTime.Local().Format(time.DateTime) }, Plain: func(r lsRecord) string { return r.ModTime.Format(time.RFC3339Nano) }},
+	}
+	if withTree {
+		cols = append(cols, ui.Column[lsRecord]{Head: "tree", Cell: func(r lsRecord) string { return r.Tree }})
+	}
+	return append(cols, ui.Column[lsRecord]{Head: "path", Cell: lsPath})
+}
+
+// lsPath shows where a link leads, and that a file is not in the store.
+func lsPath(r lsRecord) string {
+	switch {
+	case r.Kind == firn.Symlink:
+		return r.raw + " -> " + r.Target
+	case r.Kind == firn.Directory:
+		return r.raw + "/"
+	case !r.Stored:
+		return r.raw + " (not stored)"
+	}
+	return r.raw
+}

@@ -1,0 +1,132 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/restore"
+	"github.com/firn-archive/firn/internal/transfer"
+)
+
+type restoreOptions struct {
+	app   *app
+	From  string
+	Paths []string
+	To    string
+	Tree  string
+	Tier  string
+
+	Store       storeOptions
+	Concurrency count
+	Wait        bool
+	Poll        time.Duration
+	DryRun      bool
+}
+
+func newRestoreCmd(a *app, run func(context.Context, *restoreOptions) error) *cobra.Command {
+	o := &restoreOptions{app: a, Concurrency: transfer.DefaultConcurrency}
+	cmd := &cobra.Command{
+		Use:   "restore STORE [PATH...] --to DIR",
+		Short: "bring files back",
+		Long: `Bring files back from STORE to DIR: all of them, or the files and folders that
+are named by PATH, relative to the directory that was synced. Of a store with
+several trees each comes back in a folder of its name, or one alone with --tree.
+
+A vault needs hours to get archives ready. Without --wait the first call asks for
+them and ends with status 75; the same command, called again later, fetches what
+is ready, and asks for nothing twice. With --wait it stays until all is there.
+
+Every byte is verified before a file takes its name. Files that exist already are
+never written over: equal ones are passed over, others are named as failed.`,
+		Example: `  firn restore local:/mnt/usb/vault --to /tmp/back --wait
+  firn restore glacier:photos 2019 2020/index.txt --to ~/back --tier standard`,
+		Args: takes("STORE", "[PATH...]"),
+		ValidArgsFunction: func(_ *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+			if len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return a.completeStore(word)
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVar(&o.To, "to", "", "put the files below `DIR`, which is made if need be")
+	f.BoolVarP(&o.Wait, "wait", "w", false, "wait until everything is there")
+	f.BoolVarP(&o.DryRun, "dry-run", "n", false, "show what would be restored, and do nothing")
+	f.StringVar(&o.Tree, "tree", "", "restore only the tree `NAME`")
+	f.StringVar(&o.Tier, "tier", string(firn.Bulk), "how fast, and how dear: bulk, standard or expedited")
+	f.DurationVar(&o.Poll, "poll", 0, "ask every so often what is ready (default: 15m, once the tier's earliest time has passed)")
+	f.Var(&o.Concurrency, "concurrency", "fetch so many files and pieces at a time")
+	o.Store.addFlags(f, false, true)
+	cmd.RunE = a.runner(func(ctx context.Context, args []string) error {
+		o.From = args[0]
+		for _, p := range args[1:] {
+			o.Paths = append(o.Paths, strings.Trim(p, "/"))
+		}
+		if o.To == "" {
+			return wrongUsage("restore", "say where to with --to DIR")
+		}
+		o.To = a.env.Path(o.To)
+		return run(ctx, o)
+	})
+	return cmd
+}
+
+func runRestore(ctx context.Context, o *restoreOptions) error {
+	tier, err := firn.ParseTier(o.Tier)
+	if err != nil {
+		return err
+	}
+	s, err := o.app.openStore(ctx, o.From, o.Store.wire())
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	row, err := s.row(ctx)
+	if err != nil {
+		return err
+	}
+	if !o.DryRun {
+		if row, err = s.store.Check(ctx, s.catalog); err != nil {
+			return err
+		}
+	}
+	trees, err := s.trees(ctx, row.ID, o.Tree)
+	if err != nil {
+		return err
+	}
+	if len(trees) == 0 {
+		return &firn.Error{Op: "restore", Subject: s.loc.String(), Kind: firn.NotFound, Err: errors.New("nothing was ever synced to it from here")}
+	}
+	downloader, err := transfer.NewDownloader(s.store, transfer.DownloadOptions{Concurrency: int(o.Concurrency), Clock: s.env.Clock, Events: s.env.Events})
+	if err != nil {
+		return err
+	}
+	start := s.env.Clock.Now()
+	res, err := restore.Run(ctx, restore.Options{
+		Catalog: s.catalog, Row: row, Store: s.store, Downloader: downloader, Clock: s.env.Clock, Events: s.env.Events,
+		Trees: trees, Paths: o.Paths, To: o.To, Tier: tier, Wait: o.Wait, Poll: o.Poll,
+		Concurrency: int(o.Concurrency), DryRun: o.DryRun,
+	})
+	if res.Counts != nil {
+		s.env.Events(firn.SummaryEvent{Command: "restore", Store: s.loc.String(), DryRun: o.DryRun, Stopped: err != nil, Counts: res.Counts, Elapsed: s.env.Clock.Now().Sub(start)})
+	}
+	if err == nil && res.Pending() {
+		s.ui.Notice(pendingText(res.Ready, s.env.Clock.Now()))
+	}
+	return errors.Join(err, statusOfResult(res))
+}
+
+// pendingText says when to come back.
+func pendingText(ready, now time.Time) string {
+	if !ready.After(now) {
+		return "the store is getting them ready; run the same command again later"
+	}
+	return fmt.Sprintf("the store is getting them ready, not before %s; run the same command again then", ready.Format(time.DateTime))
+}

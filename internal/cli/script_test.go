@@ -1,0 +1,215 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain lets the scripts run firn: the test program, called by that name, is
+// firn.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"firn": func() {
+		ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
+		defer cancel()
+		os.Exit(Main(ctx, os.Args, System()))
+	}})
+}
+
+// TestScripts runs the scripts in testdata/script, each in a folder and a home
+// of its own. These commands are there beside testscript's:
+//
+//	serve DIR [OPTION...]   starts firn serve, and points the environment at it
+//	stop                    interrupts that server, which must end well; stdout
+//	                        and stderr are then its own
+//	status N COMMAND...     runs a command, which must exit with N
+//	mkrand FILE SIZE        makes a file of random bytes, the same for each size
+//	tree-equal A B          two directories have the same files: names, kinds,
+//	                        content, mode, time, targets
+func TestScripts(t *testing.T) {
+	const pattern = "testdata/script/*.txtar"
+	found, err := filepath.Glob(pattern)
+	if err != nil || len(found) == 0 {
+		t.Fatalf("no scripts match %s: %v", pattern, err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Dir(pattern),
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			home := filepath.Join(env.WorkDir, ".home")
+			env.Setenv("HOME", home)
+			env.Setenv("AWS_EC2_METADATA_DISABLED", "true") // no keys from this machine
+			env.Setenv("ESC", "\x1b")
+			env.Values[serverKey{}] = &server{}
+			return os.Mkdir(home, 0o700)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"serve":      startServer,
+			"stop":       stopServer,
+			"status":     wantStatus,
+			"mkrand":     makeRandom,
+			"tree-equal": wantEqualTrees,
+		},
+	})
+}
+
+// A server is the firn serve that a script has started.
+type server struct {
+	cmd    *exec.Cmd
+	out    io.Reader
+	stderr bytes.Buffer
+}
+
+type serverKey struct{}
+
+func startServer(ts *testscript.TestScript, neg bool, args []string) {
+	s := ts.Value(serverKey{}).(*server)
+	if neg || len(args) < 1 || s.cmd != nil {
+		ts.Fatalf("usage: serve DIR [OPTION...], once")
+	}
+	path, err := exec.LookPath("firn") // that of testscript.Main
+	ts.Check(err)
+	s.cmd = exec.Command(path, append([]string{"serve", "--json", "--listen", "127.0.0.1:0"}, args...)...)
+	s.cmd.Dir = ts.MkAbs(".")
+	for _, name := range []string{"HOME", "PATH", "TMPDIR", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} {
+		if v := ts.Getenv(name); v != "" {
+			s.cmd.Env = append(s.cmd.Env, name+"="+v)
+		}
+	}
+	s.cmd.Stderr = &s.stderr
+	s.out, err = s.cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(s.cmd.Start())
+	ts.Defer(func() {
+		s.cmd.Process.Kill() // one that was stopped is gone already
+		s.cmd.Wait()
+	})
+	var said serveRecord
+	if err := json.NewDecoder(oneLine{s.out}).Decode(&said); err != nil {
+		ts.Fatalf("firn serve said nothing: %v\n%s", err, s.stderr.String())
+	}
+	ts.Setenv("ENDPOINT", said.Endpoint)
+	ts.Setenv("AWS_ENDPOINT_URL_GLACIER", said.Endpoint)
+	ts.Setenv("AWS_REGION", "us-east-1")
+	ts.Setenv("AWS_SHARED_CREDENTIALS_FILE", said.CredentialsFile)
+}
+
+// oneLine reads byte by byte, so that what follows a line is left.
+type oneLine struct{ r io.Reader }
+
+func (o oneLine) Read(p []byte) (int, error) { return o.r.Read(p[:min(1, len(p))]) }
+
+func stopServer(ts *testscript.TestScript, neg bool, args []string) {
+	s := ts.Value(serverKey{}).(*server)
+	if neg || len(args) > 0 || s.cmd == nil {
+		ts.Fatalf("usage: stop, after serve")
+	}
+	ts.Check(s.cmd.Process.Signal(os.Interrupt))
+	out, err := io.ReadAll(s.out)
+	ts.Check(err)
+	if err := s.cmd.Wait(); err != nil {
+		ts.Fatalf("firn serve: %v\n%s", err, s.stderr.String())
+	}
+	ts.Stdout().Write(out)
+	ts.Stderr().Write(s.stderr.Bytes())
+	s.cmd = nil
+}
+
+func wantStatus(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: status N COMMAND [ARGUMENT...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if got != want {
+		ts.Fatalf("status %d, want %d", got, want)
+	}
+}
+
+func makeRandom(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: mkrand FILE SIZE")
+	}
+	size, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	name := ts.MkAbs(args[0])
+	ts.Check(os.MkdirAll(filepath.Dir(name), 0o777))
+	f, err := os.Create(name)
+	ts.Check(err)
+	_, err = io.CopyN(f, rand.NewChaCha8([32]byte{byte(size)}), size)
+	ts.Check(errors.Join(err, f.Close()))
+}
+
+func wantEqualTrees(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: tree-equal A B")
+	}
+	a, err := listing(ts.MkAbs(args[0]))
+	ts.Check(err)
+	b, err := listing(ts.MkAbs(args[1]))
+	ts.Check(err)
+	var differ []string
+	for name := range a {
+		if a[name] != b[name] {
+			differ = append(differ, fmt.Sprintf("%s: %s and %q", name, a[name], b[name]))
+		}
+	}
+	for name := range b {
+		if a[name] == "" {
+			differ = append(differ, fmt.Sprintf("%s: only in %s: %s", name, args[1], b[name]))
+		}
+	}
+	if equal := len(differ) == 0; equal == neg {
+		ts.Fatalf("%s and %s: %d files, differences: %s", args[0], args[1], len(a), strings.Join(differ, "\n"))
+	}
+}
+
+// listing describes each file below dir; the time of dir itself and the sizes of
+// folders say nothing.
+func listing(dir string) (map[string]string, error) {
+	files := map[string]string{}
+	return files, filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || name == dir {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		content := ""
+		switch {
+		case info.Mode().IsRegular():
+			var data []byte
+			data, err = os.ReadFile(name)
+			content = string(data)
+		case info.Mode()&fs.ModeSymlink != 0:
+			content, err = os.Readlink(name)
+		}
+		files[strings.TrimPrefix(name, dir)] = fmt.Sprintf("%v %v %d %x", info.Mode(), info.ModTime().UnixNano(), len(content), sha256.Sum256([]byte(content)))
+		return err
+	})
+}

@@ -1,0 +1,125 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/config"
+	"github.com/firn-archive/firn/internal/ui"
+	"github.com/firn-archive/firn/internal/wire"
+)
+
+// A session is what a command on a store works with: the catalog, and the
+// store where it needs one.
+type session struct {
+	env     wire.Env
+	ui      *ui.UI
+	catalog *catalog.Catalog
+	store   *wire.Store // nil where the command needs only the catalog
+	loc     config.Location
+}
+
+// storeOptions are those of every command that talks to a store.
+type storeOptions struct {
+	LimitUpload, LimitDownload byteSize
+	Outage                     time.Duration
+}
+
+func (o *storeOptions) addFlags(f *pflag.FlagSet, upload, download bool) {
+	if upload {
+		f.Var(&o.LimitUpload, "limit-upload", "send at most `BYTES` a second, such as 500K or 2M")
+	}
+	if download {
+		f.Var(&o.LimitDownload, "limit-download", "receive at most `BYTES` a second, such as 500K or 2M")
+	}
+	f.DurationVar(&o.Outage, "outage", 24*time.Hour, "wait so long for a network or a service that is down")
+}
+
+func (o *storeOptions) wire() wire.Options {
+	outage := o.Outage
+	if outage == 0 {
+		outage = -1 // guard takes 0 for its default
+	}
+	return wire.Options{LimitUpload: int64(o.LimitUpload), LimitDownload: int64(o.LimitDownload), Outage: outage}
+}
+
+func (a *app) wireEnv() wire.Env {
+	return wire.Env{Getenv: a.env.Getenv, Dir: a.env.Dir, Clock: a.env.Clock, Events: a.ui.Sink()}
+}
+
+// openCatalog opens the catalog alone, for commands that ask no store.
+// location is a store's name; empty where the command needs none.
+func (a *app) openCatalog(ctx context.Context, location string) (*session, error) {
+	s := &session{env: a.wireEnv(), ui: a.ui}
+	var err error
+	if location != "" {
+		if s.loc, err = config.ParseLocation(location, a.env.Dir); err != nil {
+			return nil, err
+		}
+	}
+	s.catalog, err = wire.OpenCatalog(ctx, s.env)
+	return s, err
+}
+
+// openStore opens the catalog and the store.
+func (a *app) openStore(ctx context.Context, location string, o wire.Options) (*session, error) {
+	s, err := a.openCatalog(ctx, location)
+	if err != nil {
+		return nil, err
+	}
+	s.store, err = wire.Open(ctx, s.env, s.loc, o)
+	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+func (s *session) close() error {
+	var errs []error
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	return errors.Join(append(errs, s.catalog.Close())...)
+}
+
+// row finds the store in the catalog, without asking the store.
+func (s *session) row(ctx context.Context) (catalog.Store, error) {
+	row, err := s.catalog.StoreByURL(ctx, s.loc.String())
+	if firn.KindOf(err) == firn.NotFound {
+		return row, &firn.Error{Op: "look up", Subject: s.loc.String(), Kind: firn.NotFound,
+			Err:  errors.New("this machine's catalog knows no such store"),
+			Hint: "see what it knows with: firn status"}
+	}
+	return row, err
+}
+
+// trees gives the tree of that name, or all trees of the store.
+func (s *session) trees(ctx context.Context, store int64, name string) ([]catalog.Tree, error) {
+	if name == "" {
+		return s.catalog.Trees(ctx, store)
+	}
+	tree, err := s.catalog.Tree(ctx, store, name)
+	if err != nil {
+		return nil, err
+	}
+	return []catalog.Tree{tree}, nil
+}
+
+// hostname is this machine's name, to which trees are bound. FIRN_HOST wins,
+// for machines whose name changes.
+func (a *app) hostname() (string, error) {
+	if name := a.env.Getenv("FIRN_HOST"); name != "" {
+		return name, nil
+	}
+	name, err := os.Hostname()
+	if err != nil {
+		return "", &firn.Error{Op: "find out this machine's name", Kind: firn.Local, Err: err, Hint: "set FIRN_HOST"}
+	}
+	return name, nil
+}

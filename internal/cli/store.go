@@ -1,0 +1,267 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/reconcile"
+	"github.com/firn-archive/firn/internal/transfer"
+	"github.com/firn-archive/firn/internal/ui"
+	"github.com/firn-archive/firn/internal/wire"
+)
+
+// storeRun is what the commands on a store itself run.
+type storeRun func(context.Context, *storeCmdOptions) error
+
+type storeCmdOptions struct {
+	app    *app
+	Store  string // of list: a region; may be empty
+	Yes    bool
+	Common storeOptions
+}
+
+func newStoreCmd(a *app) *cobra.Command {
+	g := group("store", "make, list, show and delete stores",
+		newStoreVerb(a, "create STORE", "make a vault", `Make a vault: glacier:VAULT in the service, or local:DIR in an empty or new folder.
+One that exists already is left as it is. A vault itself costs nothing.`, runStoreCreate),
+		newStoreListCmd(a, runStoreList),
+		newStoreVerb(a, "show STORE", "show what a store says of itself", `Ask STORE what it is: its address, when it was made, and how much it held at its
+last inventory, which for a vault of the service is up to a day old.`, runStoreShow),
+		newStoreVerb(a, "refresh STORE", "settle what is in doubt, by the store's listings and inventory", `Compare what earlier runs left open with the store: interrupted uploads with its
+list of uploads, archives in doubt with its newest inventory. A copy that was
+stored twice after a lost answer is deleted. Where an inventory is needed that is
+not there yet, it is asked for, and the status is 75.`, runStoreRefresh),
+		newStoreSureCmd(a, "delete STORE", "delete an empty store", `Delete a vault that is empty: the service refuses while its last inventory shows
+archives, or while it was written to since. It asks for the name first.`, runStoreDelete),
+		newStoreSureCmd(a, "forget STORE", "forget a store that is gone", `Take leave of a store that does not exist any more: a vault that was deleted, a
+disk that broke. The catalog's rows stay, as history, but its name is free for
+another store. The store itself is not touched. It asks for the name first.`, runStoreForget),
+	)
+	g.Aliases = []string{"vault"}
+	return g
+}
+
+// newStoreVerb gives a command that takes a store and nothing else.
+func newStoreVerb(a *app, use, short, long string, run storeRun) *cobra.Command {
+	o := &storeCmdOptions{app: a}
+	cmd := &cobra.Command{Use: use, Short: short, Long: long, Args: takes("STORE"), ValidArgsFunction: a.completeOneStore}
+	o.Common.addFlags(cmd.Flags(), false, false)
+	cmd.RunE = a.runner(func(ctx context.Context, args []string) error {
+		o.Store = args[0]
+		return run(ctx, o)
+	})
+	return cmd
+}
+
+func newStoreListCmd(a *app, run storeRun) *cobra.Command {
+	o := &storeCmdOptions{app: a}
+	cmd := &cobra.Command{
+		Use:   "list [REGION]",
+		Short: "list the vaults of the account",
+		Long: `List the vaults of the account in REGION, or in the region that the environment
+says. Local vaults are listed by firn status.`,
+		Args:              takes("[REGION]"),
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	cmd.RunE = a.runner(func(ctx context.Context, args []string) error {
+		if len(args) > 0 {
+			o.Store = args[0]
+		}
+		return run(ctx, o)
+	})
+	return cmd
+}
+
+// newStoreSureCmd gives a command that takes a store and can't be taken back.
+func newStoreSureCmd(a *app, use, short, long string, run storeRun) *cobra.Command {
+	o := &storeCmdOptions{app: a}
+	cmd := newStoreVerb(a, use, short, long, nil)
+	cmd.Flags().BoolVar(&o.Yes, "yes", false, "do not ask")
+	cmd.RunE = a.runner(func(ctx context.Context, args []string) error {
+		o.Store = args[0]
+		return run(ctx, o)
+	})
+	return cmd
+}
+
+// completeOneStore completes a command's only argument.
+func (a *app) completeOneStore(_ *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return a.completeStore(word)
+}
+
+func runStoreCreate(ctx context.Context, o *storeCmdOptions) error {
+	s, err := o.app.openStore(ctx, o.Store, o.Common.wire())
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if err := s.store.Create(ctx); err != nil {
+		return err
+	}
+	if _, err := s.store.Check(ctx, s.catalog); err != nil {
+		return err
+	}
+	return showStore(s, s.store.Info)
+}
+
+func runStoreShow(ctx context.Context, o *storeCmdOptions) error {
+	s, err := o.app.openStore(ctx, o.Store, o.Common.wire())
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	info, err := s.store.Look(ctx)
+	if err != nil {
+		return err
+	}
+	return showStore(s, info)
+}
+
+// A vaultRecord is a store as it says of itself.
+type vaultRecord struct {
+	Store         string `json:"store,omitempty"`
+	Name          string `json:"name"`
+	Address       string `json:"address"`
+	Region        string `json:"region"`
+	Created       string `json:"created"`
+	LastInventory string `json:"last_inventory,omitempty"`
+	Archives      int64  `json:"archives"`
+	Bytes         int64  `json:"bytes"`
+}
+
+func newVaultRecord(store string, i firn.StoreInfo) vaultRecord {
+	return vaultRecord{store, i.Name, i.Address, i.Region, timeText(i.Created), timeText(i.LastInventory), i.Archives, i.Bytes}
+}
+
+func showStore(s *session, info firn.StoreInfo) error {
+	r := newVaultRecord(s.loc.String(), info)
+	s.ui.Record("vault", r)
+	s.ui.Print(fmt.Sprintf("%s: %s", r.Store, r.Address))
+	s.ui.Print("  created: " + r.Created)
+	if r.LastInventory == "" {
+		s.ui.Print("  no inventory yet")
+		return nil
+	}
+	s.ui.Print(fmt.Sprintf("  at the inventory of %s: %s in %s archives", r.LastInventory, ui.Bytes(r.Bytes), ui.Count(r.Archives)))
+	return nil
+}
+
+func runStoreList(ctx context.Context, o *storeCmdOptions) error {
+	list := ui.NewList(o.app.ui, "vault",
+		ui.Column[vaultRecord]{Head: "name", Cell: func(r vaultRecord) string { return r.Name }},
+		ui.Column[vaultRecord]{Head: "archives", Right: true, Cell: func(r vaultRecord) string { return ui.Count(r.Archives) }, Plain: func(r vaultRecord) string { return exact(r.Archives) }},
+		ui.Column[vaultRecord]{Head: "size", Right: true, Cell: func(r vaultRecord) string { return ui.Bytes(r.Bytes) }, Plain: func(r vaultRecord) string { return exact(r.Bytes) }},
+		ui.Column[vaultRecord]{Head: "last inventory", Cell: func(r vaultRecord) string { return orNever(r.LastInventory) }},
+	)
+	defer list.Close()
+	for info, err := range wire.Vaults(ctx, o.Store) {
+		if err != nil {
+			return err
+		}
+		list.Add(newVaultRecord("", info))
+	}
+	return nil
+}
+
+func runStoreDelete(ctx context.Context, o *storeCmdOptions) error {
+	s, err := o.app.openStore(ctx, o.Store, o.Common.wire())
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	row, err := s.store.Check(ctx, s.catalog)
+	if err != nil {
+		return err
+	}
+	ok, err := o.sure(ctx, s, "this deletes "+s.store.Info.Address+" for good", s.store.Info.Name)
+	if err != nil || !ok {
+		return err
+	}
+	if err := s.store.Delete(ctx); err != nil {
+		return err
+	}
+	if err := s.catalog.Forget(ctx, row.ID); err != nil {
+		return err
+	}
+	s.ui.Print("deleted " + s.store.Info.Address)
+	return nil
+}
+
+// sure asks for a name to be typed, unless --yes says that all is well.
+func (o *storeCmdOptions) sure(ctx context.Context, s *session, warning, name string) (bool, error) {
+	if o.Yes {
+		return true, nil
+	}
+	return s.ui.ConfirmName(ctx, warning, name, "--yes")
+}
+
+func runStoreForget(ctx context.Context, o *storeCmdOptions) error {
+	s, err := o.app.openCatalog(ctx, o.Store)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	row, err := s.row(ctx)
+	if err != nil {
+		return err
+	}
+	warning := fmt.Sprintf("this makes the catalog forget %s: %s in %s archives", row.URL, ui.Bytes(row.Bytes), ui.Count(row.Archives))
+	ok, err := o.sure(ctx, s, warning, row.URL)
+	if err != nil || !ok {
+		return err
+	}
+	if err := s.catalog.Forget(ctx, row.ID); err != nil {
+		return err
+	}
+	s.ui.Print("forgot " + row.URL)
+	return nil
+}
+
+func runStoreRefresh(ctx context.Context, o *storeCmdOptions) error {
+	s, err := o.app.openStore(ctx, o.Store, o.Common.wire())
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	row, err := s.store.Check(ctx, s.catalog)
+	if err != nil {
+		return err
+	}
+	run, err := s.catalog.BeginRun(ctx, row.ID, 0, "refresh")
+	if err != nil {
+		return err
+	}
+	res, err := reconcile.Run(ctx, reconcile.Options{
+		Catalog: s.catalog, Row: row.ID, Store: s.store, Run: run,
+		Clock: s.env.Clock, Events: s.env.Events, Single: transfer.MaxSingle,
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.catalog.EndRun(ctx, run, catalog.Outcome{Complete: true}); err != nil {
+		return err
+	}
+	return showRefreshed(s, res)
+}
+
+func showRefreshed(s *session, res reconcile.Result) error {
+	open := len(res.Pending) + len(res.Resumable)
+	if open == 0 && res.Doubles == 0 {
+		s.ui.Print("nothing is in doubt")
+		return nil
+	}
+	if n := len(res.Resumable); n > 0 {
+		s.ui.Print(fmt.Sprintf("%d uploads were interrupted; the next sync goes on with them", n))
+	}
+	if n := len(res.Pending) + res.Doubles; n > 0 {
+		s.ui.Print(fmt.Sprintf("%d archives wait for an inventory dated after their upload; inventories are made about once a day", n))
+	}
+	return ErrNotYet
+}

@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"fmt"
+	"math/bits"
+	"strconv"
+	"strings"
+
+	"github.com/firn-archive/firn/internal/transfer"
+)
+
+// A byteSize is a number of bytes as users write it: 500K, 2M, 1.5G, with or
+// without iB. Units are powers of 1,024. It is a pflag.Value.
+type byteSize int64
+
+var byteUnits = map[string]float64{"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+// Set reads a size.
+func (b *byteSize) Set(s string) error {
+	text := strings.ToUpper(strings.TrimSpace(s))
+	text = strings.TrimSuffix(strings.TrimSuffix(text, "B"), "I")
+	number := strings.TrimRight(text, "KMGT")
+	unit, ok := byteUnits[text[len(number):]]
+	n, err := strconv.ParseFloat(number, 64)
+	if !ok || err != nil || n < 0 || n*unit > 1<<62 {
+		return fmt.Errorf("%q is no number of bytes; write for example 500K or 2M", s)
+	}
+	*b = byteSize(n * unit)
+	return nil
+}
+
+// String is empty for 0, so that help shows no default.
+func (b *byteSize) String() string {
+	if *b == 0 {
+		return ""
+	}
+	return strconv.FormatInt(int64(*b), 10)
+}
+
+// Type names the value in help.
+func (b *byteSize) Type() string { return "bytes" }
+
+// A partSize is a part size in MiB, a power of two from 1 to 4096; its value
+// is in bytes. It is a pflag.Value.
+type partSize int64
+
+// Set reads a number of MiB.
+func (p *partSize) Set(s string) error {
+	n, err := strconv.ParseUint(s, 10, 16)
+	if err != nil || bits.OnesCount64(n) != 1 || n > 4096 {
+		return fmt.Errorf("%q is no part size: it is a power of two from 1 to 4096, in MiB", s)
+	}
+	*p = partSize(n << 20)
+	return nil
+}
+
+// String gives the number of MiB.
+func (p *partSize) String() string {
+	if *p == 0 {
+		return strconv.Itoa(transfer.DefaultPartSize >> 20)
+	}
+	return strconv.FormatInt(int64(*p)>>20, 10)
+}
+
+// Type names the value in help.
+func (p *partSize) Type() string { return "MiB" }
+
+// A count is a whole number of at least 1. It is a pflag.Value.
+type count int
+
+// Set reads a number.
+func (c *count) Set(s string) error {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 || n > 256 {
+		return fmt.Errorf("%q is no number from 1 to 256", s)
+	}
+	*c = count(n)
+	return nil
+}
+
+// String gives the number.
+func (c *count) String() string { return strconv.Itoa(int(*c)) }
+
+// Type names the value in help.
+func (c *count) Type() string { return "number" }
