@@ -49,9 +49,14 @@ func dependenciesHaveReasons(m *module, report report) {
 	used, explained := map[string]string{}, map[string]string{} // module, where
 	collect := func(into map[string]string, file string, pattern *regexp.Regexp) {
 		for _, l := range m.lines(file) {
-			if found := pattern.FindStringSubmatch(l.text); found != nil {
-				into[found[1]] = l.where
+			found := pattern.FindStringSubmatch(l.text)
+			if found == nil {
+				continue
 			}
+			if first := into[found[1]]; first != "" {
+				report(l.where, "%s is named twice, first in %s", found[1], first)
+			}
+			into[found[1]] = l.where
 		}
 	}
 	collect(used, "go.mod", requireLine)

@@ -12,16 +12,59 @@ import (
 )
 
 // settleDoubts looks for the doubtful archives in an inventory, if one can be
-// had now that is dated after some of the doubts.
+// had now that may tell, and sees to it that there will be one else.
 func (r *reconciler) settleDoubts(ctx context.Context) error {
 	doubts, err := r.Catalog.Doubts(ctx, r.Row)
 	if err != nil || len(doubts) == 0 {
 		return err
 	}
-	job, ok, err := r.inventoryJob(ctx, oldest(doubts))
-	if err != nil || !ok {
+	if r.Store.Traits().FreshInventory {
+		// Only a job that starts now shows what was stored until now.
+		job, ready, err := r.startInventory(ctx)
+		if err != nil || !ready {
+			return err
+		}
+		return r.settleBy(ctx, job, doubts)
+	}
+	ready, newest, err := r.inventoryJobs(ctx, oldest(doubts))
+	if err != nil {
 		return err
 	}
+	if ready.ID != "" {
+		if err := r.settleBy(ctx, ready, doubts); err != nil {
+			return err
+		}
+	}
+	return r.askAgain(ctx, newest)
+}
+
+// askAgain asks for an inventory where doubts are left that a job which starts
+// now can settle, and the newest job could not.
+func (r *reconciler) askAgain(ctx context.Context, newest time.Time) error {
+	doubts, err := r.Catalog.Doubts(ctx, r.Row)
+	if err != nil || len(doubts) == 0 {
+		return err
+	}
+	info, err := r.describe(ctx)
+	if err != nil {
+		return err
+	}
+	since := oldest(doubts)
+	useful := since.Add(settleMargin)
+	if info.LastInventory.After(since) {
+		useful = info.LastInventory
+	} else if info.Now.Before(useful) {
+		return nil
+	}
+	if !newest.Before(useful) {
+		return nil // it will tell, once it is ready; or it told, and a later one may
+	}
+	_, _, err = r.startInventory(ctx)
+	return err
+}
+
+// settleBy reads the inventory that a job has ready, and settles what it can.
+func (r *reconciler) settleBy(ctx context.Context, job firn.Job, doubts []catalog.DoubtfulUpload) error {
 	found := map[firn.Token][]firn.Archive{}
 	for _, d := range doubts {
 		found[d.Token] = nil
@@ -37,7 +80,27 @@ func (r *reconciler) settleDoubts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return r.settle(ctx, doubts, found, info.Date)
+	return r.settle(ctx, doubts, found, evidence{dated: info.Date, asked: job.Created, fresh: r.Store.Traits().FreshInventory})
+}
+
+// settleMargin is how long after a doubt a list of the store shows what there
+// is, whatever its date: an inventory keeps its date while nothing changes, and
+// what did arrive shows within a day or so. Source: Amazon Glacier developer
+// guide, "Vault inventory" (about once a day), with time to spare.
+const settleMargin = 72 * time.Hour
+
+// evidence is what is known of an inventory's age, by the store's clock.
+type evidence struct {
+	dated time.Time // the inventory
+	asked time.Time // the job that brought it
+	fresh bool      // it shows all that was stored before it was asked for
+}
+
+// decides reports whether what the inventory doesn't list surely isn't there,
+// if it was sent at since or before. Dates are whole seconds, so an inventory
+// of the same second may be the older one.
+func (e evidence) decides(since time.Time) bool {
+	return e.fresh || e.dated.After(since) || e.asked.After(since.Add(settleMargin))
 }
 
 func oldest(doubts []catalog.DoubtfulUpload) time.Time {
@@ -50,16 +113,14 @@ func oldest(doubts []catalog.DoubtfulUpload) time.Time {
 	return since
 }
 
-// settle decides each doubt by what an inventory of the given date listed.
-func (r *reconciler) settle(ctx context.Context, doubts []catalog.DoubtfulUpload, found map[firn.Token][]firn.Archive, date time.Time) error {
+// settle decides each doubt by what an inventory listed.
+func (r *reconciler) settle(ctx context.Context, doubts []catalog.DoubtfulUpload, found map[firn.Token][]firn.Archive, e evidence) error {
 	intents, err := r.Catalog.OpenIntents(ctx, r.Row)
 	if err != nil {
 		return err
 	}
 	for _, d := range doubts {
-		// Dates are whole seconds, so an inventory of the same second may be
-		// the older one. A fresh inventory was asked for after the doubt.
-		decisive := r.Store.Traits().FreshInventory || date.After(d.Since)
+		decisive := e.decides(d.Since)
 		i := slices.IndexFunc(intents, func(in catalog.Intent) bool { return in.ID == d.Archive })
 		if i >= 0 && intents[i].State == catalog.Doubt {
 			err = r.settleOpen(ctx, d, &intents[i], found[d.Token], decisive)
@@ -156,35 +217,25 @@ func (r *reconciler) indexOfKnown(ctx context.Context, d catalog.DoubtfulUpload,
 	return -1, nil
 }
 
-// inventoryJob gives a finished job whose inventory may settle a doubt of the
-// given time. Where there is none it sees to it that there will be one.
-func (r *reconciler) inventoryJob(ctx context.Context, since time.Time) (firn.Job, bool, error) {
-	if r.Store.Traits().FreshInventory {
-		// Only a job that starts now shows what was stored until now.
-		return r.startInventory(ctx)
-	}
-	info, err := r.describe(ctx)
-	if err != nil || !info.LastInventory.After(since) {
-		return firn.Job{}, false, err
-	}
-	running := false
-	var best firn.Job
+// inventoryJobs looks through the store's jobs for inventories of everything
+// that were asked for after a time: it gives the newest one that is ready, if
+// any, and when the newest of all was asked for.
+func (r *reconciler) inventoryJobs(ctx context.Context, since time.Time) (ready firn.Job, newest time.Time, err error) {
 	for job, err := range r.Store.Jobs(ctx) {
 		if err != nil {
-			return firn.Job{}, false, err
+			return firn.Job{}, time.Time{}, err
 		}
-		if job.Kind != firn.InventoryJob || job.Partial || job.State == firn.JobFailed || job.Created.Before(info.LastInventory) {
+		if job.Kind != firn.InventoryJob || job.Partial || job.State == firn.JobFailed || job.Created.Before(since) {
 			continue
 		}
-		if job.State == firn.JobReady {
-			best = job
+		if job.State == firn.JobReady && !job.Created.Before(ready.Created) {
+			ready = job
 		}
-		running = running || job.State == firn.JobRunning
+		if job.Created.After(newest) {
+			newest = job.Created
+		}
 	}
-	if best.ID != "" || running {
-		return best, best.ID != "", nil
-	}
-	return r.startInventory(ctx)
+	return ready, newest, nil
 }
 
 // startTries bounds how often an inventory is asked for when answers get lost.

@@ -232,6 +232,21 @@ func TestLargeInDoubtWaits(t *testing.T) {
 	l.settled(1)
 }
 
+// TestLargeThatNeverArrived: nothing changed in the store, so its inventory
+// keeps its old date; after some days that tells enough.
+func TestLargeThatNeverArrived(t *testing.T) {
+	l := leave(t, storetest.MemoryOptions{InventoryEvery: 24 * time.Hour, JobDelay: 4 * time.Hour}, large)
+	l.Clock.Advance(48 * time.Hour) // the inventory has seen all that there is
+	if err := l.Catalog.Doubtful(t.Context(), l.intent.ID, l.Clock.Now()); err != nil {
+		t.Fatal(err)
+	}
+	for range 6 {
+		l.Clock.Advance(20 * time.Hour)
+		l.reconcile()
+	}
+	l.settled(0)
+}
+
 // TestOldInventoryDecidesNothing: one dated before the attempt can't tell.
 func TestOldInventoryDecidesNothing(t *testing.T) {
 	l := leave(t, storetest.MemoryOptions{InventoryEvery: 24 * time.Hour}, small)

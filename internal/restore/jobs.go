@@ -111,6 +111,8 @@ func (r *restorer) outcome(ctx context.Context, it item, err error) (pending boo
 	case firn.NotFound, firn.Corrupt, firn.Invalid, firn.Local, firn.Capacity, firn.Policy:
 		r.fail(it, err)
 		return false, nil
+	case firn.Full:
+		err = &firn.Error{Op: "restore", Subject: it.from, Kind: firn.Full, Err: err, Hint: "free some space and run the same command again"}
 	}
 	return false, err
 }

@@ -11,6 +11,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -79,11 +80,7 @@ func open(ctx context.Context, path string, o Options) (*DB, error) {
 	if o.CacheKiB == 0 {
 		o.CacheKiB = 16 << 10
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := f.Close(); err != nil {
+	if err := create(path); err != nil {
 		return nil, err
 	}
 	pool, err := sql.Open("sqlite", uri(path))
@@ -99,6 +96,20 @@ func open(ctx context.Context, path string, o Options) (*DB, error) {
 		return nil, errors.Join(err, pool.Close())
 	}
 	return db, nil
+}
+
+// create makes an empty file of mode 0600, if there is none. One that exists is
+// not even opened: closing it would drop the locks that this process has on it
+// through other connections (POSIX locks belong to the process).
+func create(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // start makes the writing connection and migrates the schema through it.

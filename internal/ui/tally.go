@@ -52,6 +52,7 @@ func (t *tally) add(e firn.Event, now time.Time) {
 	case firn.WaitEvent:
 		t.wait = e
 	case firn.TransferEvent:
+		t.wait = firn.WaitEvent{} // it goes on
 		t.moved += e.Bytes
 		t.meter.sample(now, t.moved)
 		t.touch(e)

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
@@ -212,20 +211,18 @@ func (s *Store) CheckOrCreate(ctx context.Context, cat *catalog.Catalog) (catalo
 	return s.Check(ctx, cat)
 }
 
-// createLocal makes a vault in a folder that is empty or does not exist.
+// createLocal makes a vault in a folder that is empty or does not exist. The
+// server refuses folders that hold other things, and clears away what a kill
+// left of its own.
 func (s *Store) createLocal(ctx context.Context) error {
 	if _, err := s.Describe(ctx); firn.KindOf(err) != firn.NotFound {
 		return err // there already, or not to be had
 	}
-	dir := s.Location.Dir
-	names, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return &firn.Error{Op: "make", Subject: s.Location.String(), Kind: firn.Local, Err: err}
+	err := s.Create(ctx)
+	if firn.KindOf(err) == firn.Invalid {
+		return &firn.Error{Op: "make", Subject: s.Location.String(), Kind: firn.Conflict, Err: err}
 	}
-	if len(names) > 0 {
-		return &firn.Error{Op: "make", Subject: s.Location.String(), Kind: firn.Conflict, Err: errors.New("the folder holds other things and is no vault"), Hint: "give an empty folder, or one that doesn't exist yet"}
-	}
-	return s.Create(ctx)
+	return err
 }
 
 // explain adds what to do about a missing store.
