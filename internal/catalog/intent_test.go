@@ -268,7 +268,20 @@ func TestDoubts(t *testing.T) {
 	check(t, f.ResolveDoubt(ctx, d[0].ID))
 	wantKind(t, f.ResolveDoubt(ctx, d[0].ID), firn.NotFound, "")
 
-	// Twice in doubt, sent again in between, then given up: two are listed.
+	// Twice in doubt, sent again in between, then found: the first one may
+	// have arrived too.
+	in = f.intend(t, f.run, ch)
+	check(t, f.Doubtful(ctx, in.ID, since))
+	check(t, f.Retry(ctx, in.ID))
+	check(t, f.Doubtful(ctx, in.ID, since.Add(time.Hour)))
+	check(t, f.Stored(ctx, in.ID, firn.Archive{ID: "3", Size: 7, Tree: ch.Content.Tree}, f.run, &ch))
+	d = doubts()
+	if len(d) != 1 || !d[0].Resent || !d[0].Since.Equal(since) {
+		t.Fatalf("after the second was found: %+v", d)
+	}
+	check(t, f.ResolveDoubt(ctx, d[0].ID))
+
+	// The same, then given up: two are listed.
 	in = f.intend(t, f.run, ch)
 	check(t, f.Doubtful(ctx, in.ID, since))
 	check(t, f.Retry(ctx, in.ID))

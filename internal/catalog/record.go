@@ -28,14 +28,15 @@ type Recorded struct {
 // files, and files whose content the store holds already. A new path, or a
 // change of kind, content, mtime, mode, owner or target makes a new version;
 // where only ctime, inode, links, mount or the time of reading differ, the
-// current one is updated. A run makes at most one version of a path: what it records
-// again, it replaces. A path that changes its kind leaves its old entry, a
-// directory with all below it, removed in this run.
+// current one is updated. A run makes at most one version of a path: what it
+// records again, it replaces. A path that changes its kind leaves its old
+// entry, a directory with all below it, removed in this run.
 //
 // All changes are recorded, or none. Those of one directory are best given
 // together, and up to some 1,000 at once.
 // Errors: NotFound (the store doesn't hold the content), Invalid (a path that
-// no tree can hold, content of another size).
+// no tree can hold, content of another size), Conflict (a later run has
+// recorded the path).
 func (c *Catalog) Record(ctx context.Context, run Run, changes []Change) (done Recorded, err error) {
 	if len(changes) == 0 {
 		return Recorded{}, nil

@@ -53,6 +53,38 @@ func TestWhatMakesAVersion(t *testing.T) {
 	}
 }
 
+func TestLinkTargetMakesAVersion(t *testing.T) {
+	f := newFixture(t)
+	f.record(t, f.run, symlink("l", "a"))
+	if done := f.record(t, f.begin(t), symlink("l", "b")); done.Versions != 1 {
+		t.Errorf("%+v", done)
+	}
+}
+
+// TestRecordOfLostContent: that the file has it recorded doesn't mean that the
+// store has it.
+func TestRecordOfLostContent(t *testing.T) {
+	f := newFixture(t)
+	ch := regular("f", "content")
+	f.upload(t, f.run, ch)
+	loc, _, err := f.FindContent(t.Context(), f.store.ID, ch.Content)
+	check(t, err)
+	check(t, f.MarkLost(t.Context(), f.run, []int64{loc.Archive}))
+	ch.Mode = 0o600
+	_, err = f.Record(t.Context(), f.begin(t), []catalog.Change{ch})
+	wantKind(t, err, firn.NotFound, ch.Content.Tree.String())
+
+	// Another copy will do.
+	f.upload(t, f.run, regular("copy", "content"))
+	f.record(t, f.begin(t), ch)
+	for e, err := range f.Files(t.Context(), catalog.ListQuery{Tree: f.tree.ID, Path: "f"}) {
+		check(t, err)
+		if e.Location.State != catalog.Stored || e.Mode != 0o600 {
+			t.Errorf("%+v", e)
+		}
+	}
+}
+
 // TestDirectorySize: file systems count a directory's size as they like.
 func TestDirectorySize(t *testing.T) {
 	f := newFixture(t)

@@ -2,9 +2,11 @@ package syncer_test
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -281,6 +283,36 @@ func TestDryRunChangesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.Counts(res.Counts, map[firn.Action]int64{firn.Sent: 2, firn.Unchanged: 1})
+}
+
+// TestWorkStartsWhileTheScanRuns: the first archive is stored long before the
+// last file is seen.
+func TestWorkStartsWhileTheScanRuns(t *testing.T) {
+	b := worktest.New(t, storetest.MemoryOptions{})
+	for i := range 300 {
+		b.Write(fmt.Sprintf("dir%d/file", i), fmt.Sprint(i))
+	}
+	o := b.Options()
+	sent, early := 0, 0
+	var mu sync.Mutex
+	o.Events = func(e firn.Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		switch e := e.(type) {
+		case firn.FileEvent:
+			sent++
+		case firn.ScanEvent:
+			if e.Done {
+				early = sent
+			}
+		}
+	}
+	if _, err := syncer.Run(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	if sent != 300 || early < 200 {
+		t.Errorf("%d of %d files were stored when the scan ended", early, sent)
+	}
 }
 
 func TestCancelledRunSaysSo(t *testing.T) {

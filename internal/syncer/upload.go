@@ -29,7 +29,6 @@ func (s *syncer) upload(ctx context.Context, u upload) error {
 	if err != nil {
 		return s.uploadFailed(ctx, u, err)
 	}
-	s.Events(firn.PlanEvent{Bytes: -res.Resumed}) // the store had them already
 	if !res.Duplicate {
 		s.fileEvent(firn.Sent, u.file, firn.FileEvent{Archive: res.Archive, Reason: u.why})
 		return nil

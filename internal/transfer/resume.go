@@ -90,10 +90,16 @@ func (m *multipart) confirm(ctx context.Context, recorded []firn.Part) error {
 			unsure = append(unsure, p)
 		case old == p:
 			m.keep(i, p.Tree)
-			m.resumed += p.Size
+			m.spare(p.Size)
 		}
 	}
 	return m.compare(ctx, unsure)
+}
+
+// spare counts bytes that need not be sent: the store has them.
+func (m *multipart) spare(n int64) {
+	m.resumed += n
+	m.opt.Events(firn.PlanEvent{Bytes: -n})
 }
 
 // compare keeps, and records, those of the parts that equal the file's bytes.
@@ -114,7 +120,7 @@ func (m *multipart) compare(ctx context.Context, unsure []firn.Part) error {
 		}
 		i, _ := m.index(p.Offset, p.Size)
 		m.keep(i, p.Tree)
-		m.resumed += p.Size
+		m.spare(p.Size)
 	}
 	return nil
 }

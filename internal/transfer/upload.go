@@ -398,9 +398,13 @@ func (up *upload) drop(ctx context.Context) error {
 	if n := up.landed.Swap(0); n > 0 {
 		up.opt.Events(firn.TransferEvent{Path: up.Path, Bytes: -n})
 	}
+	if up.resumed > 0 {
+		up.opt.Events(firn.PlanEvent{Bytes: up.resumed})
+		up.resumed = 0
+	}
 	if !up.begun {
 		return nil
 	}
-	up.begun, up.resumed = false, 0
+	up.begun = false
 	return up.Journal.Dropped(context.WithoutCancel(ctx))
 }

@@ -78,6 +78,7 @@ type Store struct {
 	Location config.Location
 	Info     firn.StoreInfo // as Check or Create saw it
 	Counter  *guard.Counter // of the requests that really went out
+	region   string         // that the vault is looked for in
 	close    []func() error
 }
 
@@ -126,6 +127,7 @@ func (s *Store) adapter(ctx context.Context, loc config.Location) (firn.Store, e
 		return nil, err
 	}
 	s.close = append(s.close, vault.Close)
+	s.region = vault.Region()
 	return vault, nil
 }
 
@@ -230,8 +232,8 @@ func (s *Store) explain(err error) error {
 	if firn.KindOf(err) != firn.NotFound {
 		return err
 	}
-	hint := "make it with: firn store create " + s.Location.String()
-	what := "there is no such vault"
+	hint := "is the region right? The vault is made with: firn store create " + s.Location.String()
+	what := "there is no such vault in " + s.region
 	if s.Location.Scheme == config.Local {
 		what = "there is no vault in this folder"
 		hint = "is its disk mounted? A new vault is made with: firn store create " + s.Location.String()
