@@ -182,6 +182,10 @@ func (r *reconciler) settleDouble(ctx context.Context, d catalog.DoubtfulUpload,
 		if err := r.Store.DeleteArchive(ctx, a.ID); err != nil {
 			return err
 		}
+		// An inventory of before may list it again.
+		if err := r.Catalog.Bury(ctx, r.Run, a); err != nil {
+			return err
+		}
 		r.Events(firn.NoticeEvent{Text: fmt.Sprintf("%s was stored twice after a lost answer; deleted the second copy", d.Path)})
 	}
 	if !decisive {

@@ -127,6 +127,19 @@ func TestWithdrawnWriteNeverRuns(t *testing.T) {
 	}
 }
 
+// TestEndedContextNeverWrites: whoever leads may take such a write along.
+func TestEndedContextNeverWrites(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "x.db"), options)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 100 { // which branch of a select is taken is random
+		err := db.Write(ctx, func(*sqldb.Tx) error { t.Error("it ran"); return nil })
+		if !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestClosed(t *testing.T) {
 	db := open(t, filepath.Join(t.TempDir(), "x.db"), options)
 	if err := db.Close(); err != nil {

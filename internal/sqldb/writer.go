@@ -127,6 +127,9 @@ func (w *writer) transact(group []*request, results []error) error {
 // within runs one function in a savepoint. An error of the savepoint itself
 // means that the whole transaction is broken.
 func (w *writer) within(r *request) (result, broken error) {
+	if r.ctx.Err() != nil {
+		return context.Cause(r.ctx), nil // it ended while the others ran
+	}
 	ctx := context.Background()
 	if _, err := w.tx.Exec(ctx, "SAVEPOINT one"); err != nil {
 		return nil, err
