@@ -143,6 +143,36 @@ func (c *Catalog) RunAt(ctx context.Context, tree int64, t time.Time) (run Run, 
 	return run, err
 }
 
+// Run finds one run. Errors: NotFound.
+func (c *Catalog) Run(ctx context.Context, id int64) (run Run, err error) {
+	err = c.read(ctx, "find run", fmt.Sprint(id), func(tx tx) error {
+		run, err = readRun(tx, id)
+		return notThere(err, "find run", fmt.Sprint(id), "there is no such run")
+	})
+	return run, err
+}
+
+// FirstRun gives a tree's oldest run. Errors: NotFound (nobody synced it yet).
+func (c *Catalog) FirstRun(ctx context.Context, tree int64) (run Run, err error) {
+	err = c.read(ctx, "find first run", fmt.Sprint("of tree ", tree), func(tx tx) error {
+		var id int64
+		err := tx.row("SELECT id FROM run WHERE tree = ? ORDER BY id LIMIT 1", tree).Scan(&id)
+		if err == nil {
+			run, err = readRun(tx, id)
+		}
+		return notThere(err, "find first run", fmt.Sprint("of tree ", tree), "the tree was never synced")
+	})
+	return run, err
+}
+
+// notThere says why a row that was looked for isn't there.
+func notThere(err error, op, subject, why string) error {
+	if !isNoRows(err) {
+		return err
+	}
+	return &firn.Error{Op: op, Subject: subject, Kind: firn.NotFound, Err: errors.New(why)}
+}
+
 // readRun reads one run with its counts.
 func readRun(tx tx, id int64) (Run, error) {
 	run := Run{ID: id}

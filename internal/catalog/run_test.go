@@ -90,3 +90,28 @@ func TestRunAt(t *testing.T) {
 	_, err := f.RunAt(t.Context(), f.tree.ID, epoch.Add(-1))
 	wantKind(t, err, firn.NotFound, "2026-03-01")
 }
+
+func TestRunAndFirstRun(t *testing.T) {
+	f := newFixture(t)
+	out := catalog.Outcome{Complete: true, Counts: map[firn.Action]firn.Count{firn.Sent: {Files: 1, Bytes: 2}}}
+	check(t, f.EndRun(t.Context(), f.run, out))
+	f.clock.Advance(time.Hour)
+	second := f.begin(t)
+
+	first, err := f.FirstRun(t.Context(), f.tree.ID)
+	check(t, err)
+	want := f.run
+	want.Outcome, want.Ended = out, epoch
+	if diff := gocmp.Diff(want, first); diff != "" {
+		t.Error(diff)
+	}
+	got, err := f.Run(t.Context(), second.ID)
+	check(t, err)
+	if got.ID != second.ID || !got.Started.Equal(second.Started) || !got.Ended.IsZero() {
+		t.Errorf("run %+v, want %+v", got, second)
+	}
+	_, err = f.Run(t.Context(), second.ID+1)
+	wantKind(t, err, firn.NotFound, "no such run")
+	_, err = f.FirstRun(t.Context(), f.tree.ID+1)
+	wantKind(t, err, firn.NotFound, "never synced")
+}

@@ -230,7 +230,7 @@ func TestRecordsAreDocumented(t *testing.T) {
 // records are the objects that commands show with --json, by their type.
 func records() map[string]any {
 	return map[string]any{
-		"entry": lsRecord{}, "store": storeRecord{}, "tree": treeRecord{}, "pending": pendingRecord{},
+		"entry": lsRecord{}, "file_version": historyRecord{}, "store": storeRecord{}, "tree": treeRecord{}, "pending": pendingRecord{},
 		"vault": vaultRecord{}, "serve": serveRecord{}, "version": versionRecord{},
 	}
 }

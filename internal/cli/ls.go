@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"io/fs"
+	"path"
 	"strings"
 	"time"
 
@@ -18,6 +20,7 @@ type lsOptions struct {
 	Store string
 	Path  string
 	Tree  string
+	At    atValue
 }
 
 func newLsCmd(a *app, run func(context.Context, *lsOptions) error) *cobra.Command {
@@ -26,9 +29,13 @@ func newLsCmd(a *app, run func(context.Context, *lsOptions) error) *cobra.Comman
 		Use:   "ls STORE [PATH]",
 		Short: "list the files in a store",
 		Long: `List the files in STORE, from the catalog: all, or those at and below PATH, which
-is relative to the directory that was synced.`,
+is relative to the directory that was synced. With --at they are those that were
+there at a time in the past.
+
+` + atHelp,
 		Example: `  firn ls local:/mnt/usb/vault
-  firn ls glacier:photos 2019/summer --json`,
+  firn ls glacier:photos 2019/summer --json
+  firn ls glacier:photos 2019/summer --at 2w`,
 		Args: takes("STORE", "[PATH]"),
 		ValidArgsFunction: func(_ *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
 			if len(args) > 0 {
@@ -37,11 +44,13 @@ is relative to the directory that was synced.`,
 			return a.completeStore(word)
 		},
 	}
+	cmd.Flags().SortFlags = false
+	o.At.addFlag(cmd.Flags(), a, "list what was there at `TIME`")
 	cmd.Flags().StringVar(&o.Tree, "tree", "", "list only the tree `NAME`")
 	cmd.RunE = a.runner(func(ctx context.Context, args []string) error {
 		o.Store = args[0]
 		if len(args) > 1 {
-			o.Path = strings.Trim(args[1], "/")
+			o.Path = treePath(args[1])
 		}
 		return run(ctx, o)
 	})
@@ -64,25 +73,29 @@ type lsRecord struct {
 	raw string // the path's bytes
 }
 
+// treePath is a path as a tree has it: a/b for /a/b/ and ./a/b; "" is the tree.
+func treePath(arg string) string {
+	if p := path.Clean(strings.Trim(arg, "/")); p != "." {
+		return p
+	}
+	return ""
+}
+
 func runLs(ctx context.Context, o *lsOptions) error {
 	s, err := o.app.openCatalog(ctx, o.Store)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	row, err := s.row(ctx)
+	trees, err := s.treesAt(ctx, o.Tree, o.At.moment)
 	if err != nil {
 		return err
 	}
-	trees, err := s.trees(ctx, row.ID, o.Tree)
-	if err != nil {
-		return err
-	}
-	list := ui.NewList(s.ui, "entry", lsColumns(len(trees) > 1)...)
+	list := ui.NewList(s.ui, "entry", lsColumns(len(trees.all) > 1)...)
 	defer list.Close()
 	found := o.Path == ""
-	for _, tree := range trees {
-		for e, err := range s.catalog.Files(ctx, catalog.ListQuery{Tree: tree.ID, Path: o.Path}) {
+	for tree, run := range trees.then {
+		for e, err := range s.catalog.Files(ctx, catalog.ListQuery{Tree: tree.ID, Path: o.Path, At: run}) {
 			if err != nil {
 				return err
 			}
@@ -93,9 +106,19 @@ func runLs(ctx context.Context, o *lsOptions) error {
 		}
 	}
 	if !found {
-		return &firn.Error{Op: "list", Subject: o.Path, Kind: firn.NotFound, Err: fs.ErrNotExist, Hint: "list all with: firn ls " + s.loc.String()}
+		return s.notListed(o)
 	}
 	return nil
+}
+
+// notListed says that a store has no such path, or had none then.
+func (s *session) notListed(o *lsOptions) error {
+	e := &firn.Error{Op: "list", Subject: o.Path, Kind: firn.NotFound, Err: fs.ErrNotExist,
+		Hint: "list all with: firn ls " + s.loc.String() + "; what was removed or came later, with: firn history " + s.loc.String()}
+	if !o.At.isNow() {
+		e.Err = errors.New("there was none at " + o.At.text)
+	}
+	return e
 }
 
 func newLsRecord(tree string, e catalog.Entry) lsRecord {
@@ -134,15 +157,21 @@ func lsColumns(withTree bool) []ui.Column[lsRecord] {
 	return append(cols, ui.Column[lsRecord]{Head: "path", Cell: lsPath})
 }
 
-// lsPath shows where a link leads, and that a file is not in the store.
+// lsPath shows that a file is not in the store.
 func lsPath(r lsRecord) string {
-	switch {
-	case r.Kind == firn.Symlink:
-		return r.raw + " -> " + r.Target
-	case r.Kind == firn.Directory:
-		return r.raw + "/"
-	case !r.Stored:
+	if r.Kind == firn.Regular && !r.Stored {
 		return r.raw + " (not stored)"
+	}
+	return r.shown()
+}
+
+// shown is the path, with where a link leads, and a slash behind a folder's.
+func (r lsRecord) shown() string {
+	switch r.Kind {
+	case firn.Symlink:
+		return r.raw + " -> " + r.Target
+	case firn.Directory:
+		return r.raw + "/"
 	}
 	return r.raw
 }

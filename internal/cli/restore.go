@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,6 +19,7 @@ type restoreOptions struct {
 	Paths []string
 	To    string
 	Tree  string
+	At    atValue
 	Tier  string
 
 	Store       storeOptions
@@ -43,8 +43,15 @@ them and ends with status 75; the same command, called again later, fetches what
 is ready, and asks for nothing twice. With --wait it stays until all is there.
 
 Every byte is verified before a file takes its name. Files that exist already are
-never written over: equal ones are passed over, others are named as failed.`,
+never written over: equal ones are passed over, others are named as failed.
+
+With --at the files come back as they were at a time in the past, with those that
+were removed since, and without those that came later; of several trees each as
+its own last sync by then left it.
+
+` + atHelp,
 		Example: `  firn restore local:/mnt/usb/vault --to /tmp/back --wait
+  firn restore glacier:photos 2019 --at 2026-11-21 --to ~/back
   firn restore glacier:photos 2019 2020/index.txt --to ~/back --tier standard`,
 		Args: takes("STORE", "[PATH...]"),
 		ValidArgsFunction: func(_ *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
@@ -59,6 +66,7 @@ never written over: equal ones are passed over, others are named as failed.`,
 	f.StringVar(&o.To, "to", "", "put the files below `DIR`, which is made if need be")
 	f.BoolVarP(&o.Wait, "wait", "w", false, "wait until everything is there")
 	f.BoolVarP(&o.DryRun, "dry-run", "n", false, "show what would be restored, and do nothing")
+	o.At.addFlag(f, a, "restore what was there at `TIME`, as it was")
 	f.StringVar(&o.Tree, "tree", "", "restore only the tree `NAME`")
 	f.StringVar(&o.Tier, "tier", string(firn.Bulk), "how fast, and how dear: bulk, standard or expedited")
 	f.DurationVar(&o.Poll, "poll", 0, "ask every so often what is ready (default: 15m, once the tier's earliest time has passed)")
@@ -67,7 +75,7 @@ never written over: equal ones are passed over, others are named as failed.`,
 	cmd.RunE = a.runner(func(ctx context.Context, args []string) error {
 		o.From = args[0]
 		for _, p := range args[1:] {
-			o.Paths = append(o.Paths, strings.Trim(p, "/"))
+			o.Paths = append(o.Paths, treePath(p))
 		}
 		if o.To == "" {
 			return wrongUsage("restore", "say where to with --to DIR")
@@ -88,21 +96,9 @@ func runRestore(ctx context.Context, o *restoreOptions) error {
 		return err
 	}
 	defer s.close()
-	row, err := s.row(ctx)
+	trees, err := o.chooseTrees(ctx, s)
 	if err != nil {
 		return err
-	}
-	if !o.DryRun {
-		if row, err = s.store.Check(ctx, s.catalog); err != nil {
-			return err
-		}
-	}
-	trees, err := s.trees(ctx, row.ID, o.Tree)
-	if err != nil {
-		return err
-	}
-	if len(trees) == 0 {
-		return &firn.Error{Op: "restore", Subject: s.loc.String(), Kind: firn.NotFound, Err: errors.New("nothing was ever synced to it from here")}
 	}
 	downloader, err := transfer.NewDownloader(s.store, transfer.DownloadOptions{Concurrency: int(o.Concurrency), Clock: s.env.Clock, Events: s.env.Events})
 	if err != nil {
@@ -110,23 +106,54 @@ func runRestore(ctx context.Context, o *restoreOptions) error {
 	}
 	start := s.env.Clock.Now()
 	res, err := restore.Run(ctx, restore.Options{
-		Catalog: s.catalog, Row: row, Store: s.store, Downloader: downloader, Clock: s.env.Clock, Events: s.env.Events,
-		Trees: trees, Paths: o.Paths, To: o.To, Tier: tier, Wait: o.Wait, Poll: o.Poll,
+		Catalog: s.catalog, Row: trees.store, Store: s.store, Downloader: downloader, Clock: s.env.Clock, Events: s.env.Events,
+		Trees: trees.all, Runs: trees.runs, Paths: o.Paths, To: o.To, Tier: tier, Wait: o.Wait, Poll: o.Poll,
 		Concurrency: int(o.Concurrency), DryRun: o.DryRun,
 	})
 	if res.Counts != nil {
 		s.env.Events(firn.SummaryEvent{Command: "restore", Store: s.loc.String(), DryRun: o.DryRun, Stopped: err != nil, Counts: res.Counts, Elapsed: s.env.Clock.Now().Sub(start)})
 	}
 	if err == nil && res.Pending() {
-		s.ui.Notice(pendingText(res.Ready, s.env.Clock.Now()))
+		s.ui.Notice(pendingText(res.Ready, s.env.Clock.Now(), o.At.moment))
 	}
 	return errors.Join(err, statusOfResult(res))
 }
 
-// pendingText says when to come back.
-func pendingText(ready, now time.Time) string {
-	if !ready.After(now) {
-		return "the store is getting them ready; run the same command again later"
+// chooseTrees finds what to restore, once the store has shown that it is the
+// one that the catalog knows.
+func (o *restoreOptions) chooseTrees(ctx context.Context, s *session) (storeTrees, error) {
+	if !o.DryRun {
+		// A check would make an unknown one known.
+		if _, err := s.row(ctx); err != nil {
+			return storeTrees{}, err
+		}
+		if _, err := s.store.Check(ctx, s.catalog); err != nil {
+			return storeTrees{}, err
+		}
 	}
-	return fmt.Sprintf("the store is getting them ready, not before %s; run the same command again then", ready.Format(time.DateTime))
+	trees, err := s.treesAt(ctx, o.Tree, o.At.moment)
+	if err != nil {
+		return storeTrees{}, err
+	}
+	if len(trees.all) == 0 {
+		return storeTrees{}, &firn.Error{Op: "restore", Subject: s.loc.String(), Kind: firn.NotFound, Err: errors.New("nothing was ever synced to it from here")}
+	}
+	for _, tree := range trees.all {
+		if _, there := trees.runs[tree.ID]; !there && trees.runs != nil {
+			s.ui.Notice(fmt.Sprintf("the tree %s was first synced after %s: nothing of it is restored", tree.Name, o.At.text))
+		}
+	}
+	return trees, nil
+}
+
+// pendingText says when to come back, and how to mean the same time then.
+func pendingText(ready, now time.Time, at moment) string {
+	again := "run the same command again"
+	if at.ago {
+		again += ", with --at " + at.fixed() + ","
+	}
+	if !ready.After(now) {
+		return "the store is getting them ready; " + again + " later"
+	}
+	return fmt.Sprintf("the store is getting them ready, not before %s; %s then", ready.Format(time.DateTime), again)
 }

@@ -48,6 +48,8 @@ which no account is needed.`,
 		newRestoreCmd(a, runRestore),
 		newVerifyCmd(a, runVerify),
 		newLsCmd(a, runLs),
+		newFindCmd(a, runFind),
+		newHistoryCmd(a, runHistory),
 		newStatusCmd(a, runStatus),
 	)
 	addGroup(root, forStores, "Stores",

@@ -36,6 +36,10 @@ type Options struct {
 	// Trees are restored each below a folder of its name, a single one right
 	// below To.
 	Trees []catalog.Tree
+	// Runs, unless nil, restores what was current after a run, which it has for
+	// each tree by the tree's ID. Of a tree that isn't in it nothing is
+	// restored: it wasn't there yet.
+	Runs map[int64]int64
 	// Paths are files, or folders with all that is below them; none: all.
 	Paths []string
 	To    string
@@ -117,8 +121,12 @@ func (r *restorer) local(ctx context.Context) ([]item, error) {
 	var wanted []item
 	found := make([]bool, len(r.Paths))
 	for _, tree := range r.Trees {
+		run, there := r.Runs[tree.ID]
+		if r.Runs != nil && !there {
+			continue
+		}
 		for i, p := range r.pathsOrAll() {
-			for e, err := range r.Catalog.Files(ctx, catalog.ListQuery{Tree: tree.ID, Path: p}) {
+			for e, err := range r.Catalog.Files(ctx, catalog.ListQuery{Tree: tree.ID, Path: p, At: run}) {
 				if err != nil {
 					return nil, err
 				}
@@ -132,9 +140,18 @@ func (r *restorer) local(ctx context.Context) ([]item, error) {
 		}
 	}
 	if i := slices.Index(found, false); i >= 0 {
-		return nil, &firn.Error{Op: "restore", Subject: r.Paths[i], Kind: firn.NotFound, Err: errors.New("the store has no such file or folder"), Hint: "list what it has with: firn ls"}
+		return nil, r.notFound(r.Paths[i])
 	}
 	return wanted, nil
+}
+
+func (r *restorer) notFound(p string) error {
+	e := &firn.Error{Op: "restore", Subject: p, Kind: firn.NotFound, Err: errors.New("the store has no such file or folder"),
+		Hint: "list what it has with firn ls, and older versions with firn history"}
+	if r.Runs != nil {
+		e.Err = errors.New("the store had no such file or folder then")
+	}
+	return e
 }
 
 func (r *restorer) pathsOrAll() []string {

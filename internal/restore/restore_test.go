@@ -207,6 +207,77 @@ func TestPaths(t *testing.T) {
 	}
 }
 
+// TestOlderVersions: what a run left comes back as it was, whatever became of it:
+// changed, removed, or put in the place of something else.
+func TestOlderVersions(t *testing.T) {
+	b := worktest.New(t, storetest.MemoryOptions{})
+	change := func(fn func(name string) error, paths ...string) {
+		t.Helper()
+		for _, p := range paths {
+			if err := fn(filepath.Join(b.Root, p)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	chmod := func(mode fs.FileMode) func(string) error {
+		return func(name string) error { return os.Chmod(name, mode) }
+	}
+	was := map[int64]string{}
+	keep := func() {
+		t.Helper()
+		b.Sync()
+		run, err := b.Catalog.RunAt(t.Context(), b.Tree().ID, b.Clock.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		was[run.ID] = listing(t, b.Root)
+		b.Clock.Advance(time.Hour)
+	}
+	b.Write("changed", "old")
+	b.Write("folder then file/inner/x", "x")
+	b.Write("file then folder", "f")
+	b.Write("mode alone", "same")
+	change(chmod(0o640), "changed", "mode alone")
+	keep()
+	b.Write("changed", "newer")
+	change(os.RemoveAll, "folder then file", "file then folder")
+	b.Write("folder then file", "f2")
+	b.Write("file then folder/y", "y")
+	change(chmod(0o600), "changed", "mode alone")
+	keep()
+	change(os.Remove, "changed", "mode alone")
+	keep()
+	if len(was) != 3 {
+		t.Fatalf("%d runs", len(was))
+	}
+	for id, want := range was {
+		o := options(b, t.TempDir())
+		o.Runs = map[int64]int64{b.Tree().ID: id}
+		if res := run(b, o); res.Failed() {
+			t.Errorf("run %d: %+v", id, res)
+		}
+		if got := listing(t, o.To); got != want {
+			t.Errorf("run %d restored\n%s\nwant\n%s", id, got, want)
+		}
+	}
+}
+
+// TestTreesThatWereNotThere: nothing of them comes back, nor is there a hint
+// that a path of theirs was.
+func TestTreesThatWereNotThere(t *testing.T) {
+	b := worktest.New(t, storetest.MemoryOptions{})
+	b.Write("a", "1")
+	b.Sync()
+	o := options(b, t.TempDir())
+	o.Runs = map[int64]int64{}
+	b.Counts(run(b, o).Counts, map[firn.Action]int64{})
+	o.Paths = []string{"a"}
+	_, err := restore.Run(t.Context(), o)
+	if firn.KindOf(err) != firn.NotFound || !strings.Contains(err.Error(), "restore a: the store had no such file or folder then") {
+		t.Errorf("a path that came later: %v", err)
+	}
+}
+
 // TestOldAndFarTimes: the years that 64 bits of nanoseconds don't reach.
 func TestOldAndFarTimes(t *testing.T) {
 	b := worktest.New(t, storetest.MemoryOptions{})
