@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -34,7 +35,8 @@ last inventory, which for a vault of the service is up to a day old.`, runStoreS
 		newStoreVerb(a, "refresh STORE", "settle what is in doubt, by the store's listings and inventory", `Compare what earlier runs left open with the store: interrupted uploads with its
 list of uploads, archives in doubt with its newest inventory. A copy that was
 stored twice after a lost answer is deleted. Where an inventory is needed that is
-not there yet, it is asked for, and the status is 75.`, runStoreRefresh),
+not there yet, it is asked for, and the status is 75. Trees that are being synced at
+the moment are left alone.`, runStoreRefresh),
 		newStoreSureCmd(a, "delete STORE", "delete an empty store", `Delete a vault that is empty: the service refuses while its last inventory shows
 archives, or while it was written to since. It asks for the name first.`, runStoreDelete),
 		newStoreSureCmd(a, "forget STORE", "forget a store that is gone", `Take leave of a store that does not exist any more: a vault that was deleted, a
@@ -234,21 +236,42 @@ func runStoreRefresh(ctx context.Context, o *storeCmdOptions) error {
 	if err != nil {
 		return err
 	}
-	run, err := s.catalog.BeginRun(ctx, row.ID, 0, "refresh")
+	trees, err := s.catalog.Trees(ctx, row.ID)
 	if err != nil {
 		return err
 	}
+	var all reconcile.Result
+	var errs []error
+	for _, tree := range trees {
+		res, err := refreshTree(ctx, s, row, tree)
+		errs = append(errs, err)
+		all.Pending = append(all.Pending, res.Pending...)
+		all.Resumable = append(all.Resumable, res.Resumable...)
+		all.Doubles += res.Doubles
+	}
+	return errors.Join(errors.Join(errs...), showRefreshed(s, all))
+}
+
+// refreshTree settles what earlier runs of one tree left open. A tree that is
+// being synced has nothing to settle: what is open there is under way.
+func refreshTree(ctx context.Context, s *session, row catalog.Store, tree catalog.Tree) (reconcile.Result, error) {
+	lock, err := wire.LockTree(s.env, row, tree.Name)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	defer lock.Unlock()
+	run, err := s.catalog.BeginRun(ctx, row.ID, tree.ID, "refresh")
+	if err != nil {
+		return reconcile.Result{}, err
+	}
 	res, err := reconcile.Run(ctx, reconcile.Options{
-		Catalog: s.catalog, Row: row.ID, Store: s.store, Run: run,
+		Catalog: s.catalog, Row: row.ID, Store: s.store, Run: run, Tree: tree.ID,
 		Clock: s.env.Clock, Events: s.env.Events, Single: transfer.MaxSingle,
 	})
 	if err != nil {
-		return err
+		return res, err
 	}
-	if err := s.catalog.EndRun(ctx, run, catalog.Outcome{Complete: true}); err != nil {
-		return err
-	}
-	return showRefreshed(s, res)
+	return res, s.catalog.EndRun(ctx, run, catalog.Outcome{Complete: true})
 }
 
 func showRefreshed(s *session, res reconcile.Result) error {

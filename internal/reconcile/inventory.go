@@ -14,7 +14,7 @@ import (
 // settleDoubts looks for the doubtful archives in an inventory, if one can be
 // had now that may tell, and sees to it that there will be one else.
 func (r *reconciler) settleDoubts(ctx context.Context) error {
-	doubts, err := r.Catalog.Doubts(ctx, r.Row)
+	_, doubts, err := r.open(ctx)
 	if err != nil || len(doubts) == 0 {
 		return err
 	}
@@ -31,8 +31,15 @@ func (r *reconciler) settleDoubts(ctx context.Context) error {
 		return err
 	}
 	if ready.ID != "" {
-		if err := r.settleBy(ctx, ready, doubts); err != nil {
-			return err
+		err := r.settleBy(ctx, ready, doubts)
+		switch firn.KindOf(err) {
+		case firn.NotFound, firn.NotReady, firn.Corrupt, firn.Invalid:
+			// It expired, or is no inventory. Doubts wait; a sync need not.
+			newest = time.Time{}
+		default:
+			if err != nil {
+				return err
+			}
 		}
 	}
 	return r.askAgain(ctx, newest)
@@ -41,7 +48,7 @@ func (r *reconciler) settleDoubts(ctx context.Context) error {
 // askAgain asks for an inventory where doubts are left that a job which starts
 // now can settle, and the newest job could not.
 func (r *reconciler) askAgain(ctx context.Context, newest time.Time) error {
-	doubts, err := r.Catalog.Doubts(ctx, r.Row)
+	_, doubts, err := r.open(ctx)
 	if err != nil || len(doubts) == 0 {
 		return err
 	}
@@ -115,7 +122,7 @@ func oldest(doubts []catalog.DoubtfulUpload) time.Time {
 
 // settle decides each doubt by what an inventory listed.
 func (r *reconciler) settle(ctx context.Context, doubts []catalog.DoubtfulUpload, found map[firn.Token][]firn.Archive, e evidence) error {
-	intents, err := r.Catalog.OpenIntents(ctx, r.Row)
+	intents, _, err := r.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -148,11 +155,30 @@ func (r *reconciler) settleOpen(ctx context.Context, d catalog.DoubtfulUpload, i
 		}
 		return r.resolve(ctx, d)
 	}
+	free, err := r.unrecorded(ctx, *in, found)
+	if err != nil || len(free) == 0 {
+		return err
+	}
 	in.State = catalog.Stored
-	if err := r.adopt(ctx, *in, found[0]); err != nil {
+	if err := r.adopt(ctx, *in, free[0]); err != nil {
 		return err
 	}
 	return r.settleDouble(ctx, d, found, decisive)
+}
+
+// unrecorded gives the archives that no row of the catalog stands for, and that
+// may be what the intent says.
+func (r *reconciler) unrecorded(ctx context.Context, in catalog.Intent, found []firn.Archive) (free []firn.Archive, err error) {
+	for _, a := range found {
+		_, known, err := r.Catalog.ArchiveByRemote(ctx, r.Row, a.ID)
+		if err != nil {
+			return nil, err
+		}
+		if !known && (in.TreeHash.IsZero() || in.TreeHash == a.Tree) {
+			free = append(free, a)
+		}
+	}
+	return free, nil
 }
 
 // resolve takes a doubt off the list. Recording the archive may have done so
@@ -164,34 +190,59 @@ func (r *reconciler) resolve(ctx context.Context, d catalog.DoubtfulUpload) erro
 	return nil
 }
 
-// settleDouble deletes the copies that the catalog doesn't know, once one that
-// it knows is seen beside them.
+// settleDouble deletes the second copies of an archive: those of which the
+// catalog knows nothing, and that have the same bytes as the one it has, which
+// must be seen beside them.
 func (r *reconciler) settleDouble(ctx context.Context, d catalog.DoubtfulUpload, found []firn.Archive, decisive bool) error {
 	if d.State == catalog.Dropped {
 		return r.settleDropped(ctx, d, found, decisive)
 	}
+	if len(found) == 0 && decisive {
+		return r.resolve(ctx, d) // it never arrived
+	}
 	known, err := r.indexOfKnown(ctx, d, found)
 	if err != nil || known < 0 {
-		// The copy sent last is younger than the inventory, or nothing arrived.
+		// The copy sent last is younger than the inventory.
 		return err
 	}
 	for i, a := range found {
 		if i == known {
 			continue
 		}
-		if err := r.Store.DeleteArchive(ctx, a.ID); err != nil {
+		if err := r.deleteCopy(ctx, d, a, found[known]); err != nil {
 			return err
 		}
-		// An inventory of before may list it again.
-		if err := r.Catalog.Bury(ctx, r.Run, a); err != nil {
-			return err
-		}
-		r.Events(firn.NoticeEvent{Text: fmt.Sprintf("%s was stored twice after a lost answer; deleted the second copy", d.Path)})
 	}
 	if !decisive {
 		return nil
 	}
 	return r.resolve(ctx, d)
+}
+
+// deleteCopy deletes an archive, if it is nothing but a copy of another.
+func (r *reconciler) deleteCopy(ctx context.Context, d catalog.DoubtfulUpload, a, kept firn.Archive) error {
+	_, recorded, err := r.Catalog.ArchiveByRemote(ctx, r.Row, a.ID)
+	if err != nil || recorded {
+		return err
+	}
+	if a.Size != kept.Size || a.Tree != kept.Tree {
+		r.unowned(d, a)
+		return nil
+	}
+	if err := r.Store.DeleteArchive(ctx, a.ID); err != nil {
+		return err
+	}
+	// An inventory of before may list it again.
+	if err := r.Catalog.Bury(ctx, r.Run, a); err != nil {
+		return err
+	}
+	r.Events(firn.NoticeEvent{Text: fmt.Sprintf("%s was stored twice after a lost answer; deleted the second copy", d.Path)})
+	return nil
+}
+
+// unowned tells of an archive that stays, though nothing refers to it.
+func (r *reconciler) unowned(d catalog.DoubtfulUpload, a firn.Archive) {
+	r.Events(firn.NoticeEvent{Warn: true, Text: fmt.Sprintf("the store holds another state of %s that no file version refers to: archive %s", d.Path, a.ID)})
 }
 
 // settleDropped: the file was given up meanwhile, or stored under another
@@ -202,7 +253,7 @@ func (r *reconciler) settleDropped(ctx context.Context, d catalog.DoubtfulUpload
 		return nil
 	}
 	for _, a := range found {
-		r.Events(firn.NoticeEvent{Warn: true, Text: fmt.Sprintf("the store holds an earlier state of %s that no file version refers to: archive %s", d.Path, a.ID)})
+		r.unowned(d, a)
 	}
 	return r.resolve(ctx, d)
 }

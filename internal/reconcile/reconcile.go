@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/describe"
@@ -23,8 +24,11 @@ type Options struct {
 	Row     int64      // of the store in the catalog
 	Store   firn.Store // that the row stands for
 	Run     catalog.Run
-	Clock   clock.Clock
-	Events  firn.Sink
+	// Tree is the tree whose leftovers are settled. Its lock must be held: what
+	// a run that lives has open looks like what a dead one left.
+	Tree   int64
+	Clock  clock.Clock
+	Events firn.Sink
 	// Single is the largest archive, in bytes, that is sent in one request:
 	// what is larger can't have arrived without an upload of its own.
 	Single int64
@@ -46,11 +50,7 @@ type Result struct {
 // is open.
 func Run(ctx context.Context, o Options) (Result, error) {
 	r := &reconciler{Options: o}
-	intents, err := o.Catalog.OpenIntents(ctx, o.Row)
-	if err != nil {
-		return Result{}, err
-	}
-	doubts, err := o.Catalog.Doubts(ctx, o.Row)
+	intents, doubts, err := r.open(ctx)
 	if err != nil {
 		return Result{}, err
 	}
@@ -71,6 +71,21 @@ func Run(ctx context.Context, o Options) (Result, error) {
 type reconciler struct {
 	Options
 	info firn.StoreInfo // asked once, when first needed
+}
+
+// open gives the tree's intents and doubts.
+func (r *reconciler) open(ctx context.Context) ([]catalog.Intent, []catalog.DoubtfulUpload, error) {
+	intents, err := r.Catalog.OpenIntents(ctx, r.Row)
+	if err != nil {
+		return nil, nil, err
+	}
+	doubts, err := r.Catalog.Doubts(ctx, r.Row)
+	if err != nil {
+		return nil, nil, err
+	}
+	intents = slices.DeleteFunc(intents, func(in catalog.Intent) bool { return in.Tree != r.Tree })
+	doubts = slices.DeleteFunc(doubts, func(d catalog.DoubtfulUpload) bool { return d.Tree != r.Tree })
+	return intents, doubts, nil
 }
 
 // settleUploads compares the intents with the store's open uploads: what is
@@ -155,8 +170,8 @@ func (r *reconciler) complete(ctx context.Context, in catalog.Intent) error {
 	switch firn.KindOf(err) {
 	case firn.NotFound:
 		return r.doubt(ctx, in)
-	case firn.Invalid:
-		// A part is missing after all: the upload goes on.
+	case firn.Invalid, firn.Corrupt:
+		// A part is missing or another after all: the upload goes on.
 		return r.Catalog.UploadOpened(ctx, in.ID, in.Upload, in.PartSize)
 	}
 	if err != nil {
@@ -177,7 +192,9 @@ func (r *reconciler) adopt(ctx context.Context, in catalog.Intent, archive firn.
 			return err
 		}
 		if !newer {
-			change = &catalog.Change{File: in.File, Content: firn.Content{Size: archive.Size, Tree: archive.Tree}}
+			// When it was read was not recorded. Its own time stands in, so that
+			// the next sync hashes it once more.
+			change = &catalog.Change{File: in.File, Content: firn.Content{Size: archive.Size, Tree: archive.Tree}, Read: in.File.Stamp.ModTime}
 		}
 	}
 	run := r.Run
@@ -225,11 +242,7 @@ func (r *reconciler) describe(ctx context.Context) (firn.StoreInfo, error) {
 
 // remaining reads back what is still open.
 func (r *reconciler) remaining(ctx context.Context) (Result, error) {
-	intents, err := r.Catalog.OpenIntents(ctx, r.Row)
-	if err != nil {
-		return Result{}, err
-	}
-	doubts, err := r.Catalog.Doubts(ctx, r.Row)
+	intents, doubts, err := r.open(ctx)
 	if err != nil {
 		return Result{}, err
 	}
@@ -247,15 +260,16 @@ func (r *reconciler) remaining(ctx context.Context) (Result, error) {
 			out.Doubles++
 		}
 	}
-	if len(doubts) == 0 {
-		return out, r.forgetJobs(ctx)
-	}
-	return out, nil
+	return out, r.forgetJobs(ctx)
 }
 
-// forgetJobs stops waiting for inventories, once nothing is in doubt. A run that
-// was killed may have left several.
+// forgetJobs stops waiting for inventories, once nothing is in doubt, in any
+// tree. A run that was killed may have left several.
 func (r *reconciler) forgetJobs(ctx context.Context) error {
+	doubts, err := r.Catalog.Doubts(ctx, r.Row)
+	if err != nil || len(doubts) > 0 {
+		return err
+	}
 	jobs, err := r.Catalog.OpenJobs(ctx, r.Row)
 	for _, job := range jobs {
 		if job.Remote.Kind == firn.InventoryJob && err == nil {

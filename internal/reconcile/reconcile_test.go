@@ -84,7 +84,7 @@ func (l *left) open() firn.UploadID {
 func (l *left) reconcile() reconcile.Result {
 	l.T.Helper()
 	res, err := reconcile.Run(l.T.Context(), reconcile.Options{
-		Catalog: l.Catalog, Row: l.Row.ID, Store: l.Store, Run: l.run, Clock: l.Clock, Events: l.Events, Single: l.single,
+		Catalog: l.Catalog, Row: l.Row.ID, Store: l.Store, Run: l.run, Tree: l.Tree().ID, Clock: l.Clock, Events: l.Events, Single: l.single,
 	})
 	if err != nil {
 		l.T.Fatal(err)

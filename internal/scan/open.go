@@ -59,6 +59,12 @@ func (r *Root) isItself(f *os.File, path string) error {
 // A File is an open file of a tree.
 type File struct{ *os.File }
 
+// Stamp describes the open file as a scan would.
+func (f *File) Stamp() (firn.Stamp, error) {
+	info, err := f.Info()
+	return info.Stamp, err
+}
+
 // Hash reads r to its end and gives the content it had.
 func Hash(ctx context.Context, r io.Reader) (firn.Content, error) {
 	h := treehash.New()

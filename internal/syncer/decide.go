@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"slices"
+	"strings"
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/catalog"
@@ -76,7 +77,17 @@ func (s *syncer) reportSkip(skip scan.Skip) {
 		s.fileEvent(firn.Failed, file, firn.FileEvent{Reason: skip.Reason, Err: skip.Err})
 		return
 	}
-	s.fileEvent(firn.Skipped, file, firn.FileEvent{Reason: skip.Reason})
+	if !skip.Unseen {
+		s.fileEvent(firn.Skipped, file, firn.FileEvent{Reason: skip.Reason})
+		return
+	}
+	s.tally.exclude(skip.Reason)
+	s.fileEvent(firn.Excluded, file, firn.FileEvent{Reason: skip.Reason})
+	for path := range s.resumable {
+		if path == skip.Path || strings.HasPrefix(path, skip.Path+"/") {
+			s.used.add(path) // a later run, without the filter, may go on with it
+		}
+	}
 }
 
 // take carries out one decision, or hands it to the uploads.

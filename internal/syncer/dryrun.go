@@ -7,14 +7,13 @@ import (
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/catalog"
 	"github.com/firn-archive/firn/internal/plan"
-	"github.com/firn-archive/firn/internal/scan"
 )
 
 // dryRun takes every decision and carries out none. It reads no file, so of
 // files that may be unchanged it tells that they would be looked at.
 func dryRun(ctx context.Context, o Options) (Result, error) {
 	s := newSyncer(o, catalog.Tree{Name: o.Tree}, catalog.Run{})
-	recorded := func(func(*plan.Known, error) bool) {} // of a new tree: nothing
+	var recorded iter.Seq2[*plan.Known, error] = func(func(*plan.Known, error) bool) {} // of a new tree: nothing
 	if o.Row.ID != 0 {
 		tree, err := o.Catalog.Tree(ctx, o.Row.ID, o.Tree)
 		switch {
@@ -24,8 +23,7 @@ func dryRun(ctx context.Context, o Options) (Result, error) {
 			return Result{}, err
 		}
 	}
-	seen := scan.Walk(ctx, o.Root, scan.Options{})
-	for dir, err := range plan.Merge(seen, iter.Seq2[*plan.Known, error](recorded), plan.Options{Empty: o.ExpectEmpty}) {
+	for dir, err := range o.merge(ctx, recorded) {
 		if err != nil {
 			return Result{}, o.explain(err)
 		}
@@ -34,7 +32,7 @@ func dryRun(ctx context.Context, o Options) (Result, error) {
 			s.wouldDo(d)
 		}
 	}
-	return Result{Counts: s.tally.counts()}, nil
+	return Result{Counts: s.tally.counts(), Excluded: s.tally.excluded()}, nil
 }
 
 // wouldDo tells what a decision about a file would lead to.

@@ -17,6 +17,7 @@ import (
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/catalog"
 	"github.com/firn-archive/firn/internal/clock"
+	"github.com/firn-archive/firn/internal/filter"
 	"github.com/firn-archive/firn/internal/plan"
 	"github.com/firn-archive/firn/internal/reconcile"
 	"github.com/firn-archive/firn/internal/scan"
@@ -36,6 +37,9 @@ type Options struct {
 	Tree string // its name in the store
 	Host string // this machine's name
 
+	// Filter says what of the directory is left out; nil for nothing.
+	Filter *filter.Filter
+
 	// Concurrency is how many files are worked on at a time.
 	Concurrency int
 	// DryRun decides everything and changes nothing, here or in the store.
@@ -46,8 +50,9 @@ type Options struct {
 
 // A Result counts what was done.
 type Result struct {
-	Counts  map[firn.Action]firn.Count
-	Doubles int // archives of which the store may hold two copies for now
+	Counts   map[firn.Action]firn.Count
+	Excluded map[string]int64 // how many of the excluded, for each reason
+	Doubles  int              // archives of which the store may hold two copies for now
 }
 
 // Failed reports whether anything was passed over after an error.
@@ -82,7 +87,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 		err = errors.Join(err, endErr)
 	}
 	doubles, doublesErr := s.doubles(context.WithoutCancel(ctx))
-	return Result{Counts: outcome.Counts, Doubles: doubles}, errors.Join(err, doublesErr)
+	return Result{Counts: outcome.Counts, Excluded: s.tally.excluded(), Doubles: doubles}, errors.Join(err, doublesErr)
 }
 
 // doubles counts the archives that were sent again after a lost answer.
@@ -157,7 +162,7 @@ func (s *syncer) run(ctx context.Context) error {
 // reconcile settles what is open, and learns what there is to resume.
 func (s *syncer) reconcile(ctx context.Context) error {
 	res, err := reconcile.Run(ctx, reconcile.Options{
-		Catalog: s.Catalog, Row: s.Row.ID, Store: s.Store, Run: s.this,
+		Catalog: s.Catalog, Row: s.Row.ID, Store: s.Store, Run: s.this, Tree: s.tree.ID,
 		Clock: s.Clock, Events: s.Events, Single: transfer.MaxSingle,
 	})
 	if err != nil {
@@ -201,8 +206,12 @@ func (s *syncer) pass(ctx context.Context, decisions iter.Seq2[*plan.Dir, error]
 
 // planned is the comparison of the disk with the catalog.
 func (s *syncer) planned(ctx context.Context) iter.Seq2[*plan.Dir, error] {
-	seen := scan.Walk(ctx, s.Root, scan.Options{})
-	return plan.Merge(seen, known(s.Catalog.Current(ctx, s.tree.ID)), plan.Options{Empty: s.ExpectEmpty})
+	return s.merge(ctx, known(s.Catalog.Current(ctx, s.tree.ID)))
+}
+
+func (o Options) merge(ctx context.Context, recorded iter.Seq2[*plan.Known, error]) iter.Seq2[*plan.Dir, error] {
+	seen := scan.Walk(ctx, o.Root, o.Filter.Scan())
+	return plan.Merge(seen, recorded, plan.Options{Empty: o.ExpectEmpty, LeftOut: o.Filter.Covers})
 }
 
 // known gives the catalog's directories as the plan takes them.
@@ -261,17 +270,6 @@ func (s *syncer) dropAbandoned(ctx context.Context) error {
 		s.Events(firn.NoticeEvent{Text: fmt.Sprintf("aborted the upload of %s: the file is gone, or was stored otherwise", path)})
 	}
 	return nil
-}
-
-// open opens a file of the tree for the engine.
-func (s *syncer) open(path string) func() (transfer.File, error) {
-	return func() (transfer.File, error) {
-		f, err := s.root.Open(path)
-		if err != nil {
-			return nil, err
-		}
-		return f, nil
-	}
 }
 
 // now is the moment of reading, by the local clock.

@@ -18,9 +18,24 @@ var emptyTree = treehash.Combine(nil)
 type tally struct {
 	mu sync.Mutex
 	n  map[firn.Action]firn.Count
+	// why counts what was excluded, for each reason: there are no more of them
+	// than options and lines of patterns.
+	why map[string]int64
 }
 
-func newTally() *tally { return &tally{n: map[firn.Action]firn.Count{}} }
+func newTally() *tally { return &tally{n: map[firn.Action]firn.Count{}, why: map[string]int64{}} }
+
+func (t *tally) exclude(why string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.why[why]++
+}
+
+func (t *tally) excluded() map[string]int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return maps.Clone(t.why)
+}
 
 func (t *tally) add(a firn.Action, size int64) {
 	t.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/describe"
 	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/scan"
 	"github.com/firn-archive/firn/internal/transfer"
 )
 
@@ -87,21 +88,12 @@ type uploadTask struct {
 func (s *syncer) task(ctx context.Context, u upload) (*uploadTask, error) {
 	t := &uploadTask{syncer: s}
 	j := &journal{syncer: s, file: u.file}
-	t.Source = transfer.Source{Path: u.file.Path, Open: s.open(u.file.Path)}
+	t.Source = transfer.Source{Path: u.file.Path, Open: j.open}
 	t.Journal, t.Known = j, t.known
-	in, resume := s.resumable[u.file.Path]
-	if resume && (in.State != catalog.Doubt || in.File.Stamp.Equal(u.file.Stamp)) {
+	if in, ok := s.resumable[u.file.Path]; ok {
 		s.used.add(u.file.Path)
-		t.Token, t.Description, t.Resume, j.intent = in.Token, in.Description, resumeOf(in), in
-	} else {
-		t.Token = firn.NewToken()
-		description, err := s.describe(u.file, t.Token)
-		if err != nil {
-			return nil, err
-		}
-		t.Description = description
+		t.Resume, j.intent = resumeOf(in), in
 	}
-	j.token, j.description = t.Token, t.Description
 	stored, err := s.Catalog.SizeStored(ctx, s.Row.ID, u.file.Stamp.Size)
 	t.HashFirst = t.Resume == nil && (u.hash || stored)
 	return t, err
@@ -126,13 +118,6 @@ func (t *uploadTask) unclaim() {
 	}
 }
 
-func (s *syncer) describe(f firn.File, token firn.Token) (string, error) {
-	return describe.Encode(describe.Archive{
-		Token: token, Kind: describe.File, Tree: s.tree.Name, Path: f.Path,
-		ModTime: f.Stamp.ModTime, Mode: f.Mode, HasMode: true, Made: s.now(),
-	})
-}
-
 // resumeOf gives the engine what an earlier run recorded of an upload; nil
 // where it opened none.
 func resumeOf(in catalog.Intent) *transfer.Resume {
@@ -140,7 +125,7 @@ func resumeOf(in catalog.Intent) *transfer.Resume {
 		return nil
 	}
 	return &transfer.Resume{
-		Upload: in.Upload, PartSize: in.PartSize, Parts: in.Parts, Stamp: in.File.Stamp,
+		Token: in.Token, Upload: in.Upload, PartSize: in.PartSize, Parts: in.Parts, Stamp: in.File.Stamp,
 		Completing: in.State == catalog.Completing,
 		Content:    firn.Content{Size: in.Size, Tree: in.TreeHash},
 	}
@@ -150,33 +135,71 @@ func resumeOf(in catalog.Intent) *transfer.Resume {
 // transfer.Journal.
 type journal struct {
 	*syncer
-	file        firn.File
-	token       firn.Token
-	description string
-	intent      catalog.Intent // ID 0 until recorded
-	read        time.Time
+	file   firn.File // as scanned, then as opened
+	opened *scan.File
+	intent catalog.Intent // ID 0 until recorded
+	read   time.Time
 }
 
-// Begin records the intent, or begins the one of an earlier run anew.
-func (j *journal) Begin(ctx context.Context, b transfer.Begun) error {
+// open opens the file for the engine, and remembers it: what the store is told
+// of the file must be true of the bytes that it gets.
+func (j *journal) open() (transfer.File, error) {
+	f, err := j.root.Open(j.file.Path)
+	if err != nil {
+		return nil, err
+	}
+	j.opened = f
+	return f, nil
+}
+
+// Begin records the intent, or begins anew the one of an earlier run, if the
+// file is still what it was then. Each other state of a file is an archive of
+// its own, with a token of its own.
+func (j *journal) Begin(ctx context.Context, b transfer.Begun) (transfer.Name, error) {
 	j.read = j.now()
-	j.file.Stamp = stampOf(j.file.Stamp, b.Stamp)
 	if j.intent.ID != 0 && j.intent.File.Stamp.Equal(b.Stamp) {
-		return j.Catalog.Retry(ctx, j.intent.ID)
+		return nameOf(j.intent), j.Catalog.Retry(ctx, j.intent.ID)
 	}
 	if j.intent.ID != 0 && j.intent.State != catalog.Doubt {
 		if err := j.Catalog.Drop(ctx, j.intent.ID, "the file has changed since"); err != nil {
-			return err
+			return transfer.Name{}, err
 		}
 	}
+	if err := j.look(b.Stamp); err != nil {
+		return transfer.Name{}, err
+	}
+	token := firn.NewToken()
+	description, err := describe.Encode(describe.Archive{
+		Token: token, Kind: describe.File, Tree: j.tree.Name, Path: j.file.Path,
+		ModTime: b.Stamp.ModTime, Mode: j.file.Mode, HasMode: true, Made: j.read,
+	})
+	if err != nil {
+		return transfer.Name{}, err
+	}
 	intents := []catalog.Intent{{
-		Store: j.Row.ID, Run: j.this.ID, Token: j.token, Kind: catalog.FileArchive,
-		Description: j.description, Tree: j.tree.ID, File: j.file, Size: b.Stamp.Size,
+		Store: j.Row.ID, Run: j.this.ID, Token: token, Kind: catalog.FileArchive,
+		Description: description, Tree: j.tree.ID, File: j.file, Size: b.Stamp.Size,
 	}}
 	if err := j.Catalog.Intend(ctx, intents); err != nil {
-		return err
+		return transfer.Name{}, err
 	}
 	j.intent = intents[0]
+	return nameOf(j.intent), nil
+}
+
+func nameOf(in catalog.Intent) transfer.Name {
+	return transfer.Name{Token: in.Token, Description: in.Description}
+}
+
+// look takes mode and owner from the open file, since it may not be the one
+// that was scanned.
+func (j *journal) look(stamp firn.Stamp) error {
+	info, err := j.opened.Info()
+	if err != nil {
+		return err
+	}
+	j.file.Mode, j.file.UID, j.file.GID, j.file.Links = info.Mode, info.UID, info.GID, info.Links
+	j.file.Stamp = stampOf(j.file.Stamp, stamp)
 	return nil
 }
 
@@ -195,15 +218,16 @@ func (j *journal) Completing(ctx context.Context, c firn.Content) error {
 	return j.Catalog.UploadCompleting(ctx, j.intent.ID, c.Size, c.Tree)
 }
 
-// Stored records the archive, and the file's version with it.
+// Stored records the archive, and the file's version with it. After a resumed
+// upload the file is what the intent says.
 func (j *journal) Stored(ctx context.Context, r transfer.Result) error {
-	file := j.file
+	file := j.intent.File
 	file.Stamp = stampOf(file.Stamp, r.Stamp)
 	read := j.read
 	if read.IsZero() {
-		read = j.now() // a resumed upload: nothing was begun in this run
+		read = j.now() // nothing was begun in this run
 	}
-	archive := firn.Archive{ID: r.Archive, Description: j.description, Size: r.Content.Size, Tree: r.Content.Tree}
+	archive := firn.Archive{ID: r.Archive, Description: j.intent.Description, Size: r.Content.Size, Tree: r.Content.Tree}
 	change := &catalog.Change{File: file, Content: r.Content, Read: read}
 	return j.Catalog.Stored(ctx, j.intent.ID, archive, j.this, change)
 }

@@ -56,7 +56,7 @@ func reconcile(v *vault, j *journal, job *Task) (found bool) {
 		return false
 	}
 	for _, a := range v.archives {
-		if a.Description == job.Description {
+		if a.Description == described(*job) {
 			return true
 		}
 	}
@@ -110,7 +110,7 @@ func TestKilledAtEachStep(t *testing.T) {
 				v, j, f := newVault(), &journal{}, newFile(size, 1)
 				job := task(f, j)
 				killed(t, v, c.tr, opt, job, j, k+1)
-				v.only(t, job.Description, f.content())
+				v.only(t, described(job), f.content())
 				j.check(t)
 				for off, n := range v.puts {
 					if n != 1 {
@@ -139,7 +139,7 @@ func TestKilledAtRandom(t *testing.T) {
 		job := task(f, j)
 		job.HashFirst = rapid.Bool().Draw(rt, "hash first")
 		killed(t, v, tinySingle(), opt, job, j, kills...)
-		v.only(t, job.Description, contentOf(size, 1))
+		v.only(t, described(job), contentOf(size, 1))
 		j.check(t)
 		for off, n := range v.puts {
 			if n != 1 {
@@ -187,7 +187,7 @@ func TestResumeOfAnotherFile(t *testing.T) {
 			if completing {
 				want, stamp = old, firn.Stamp{Size: size, ModTime: time.Unix(1e9, 0), Inode: 1}
 			}
-			v.only(t, job.Description, want)
+			v.only(t, described(job), want)
 			if r.Content != want || !r.Stamp.Equal(stamp) {
 				t.Errorf("result %+v", r)
 			}

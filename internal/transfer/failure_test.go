@@ -112,7 +112,7 @@ func settle(t *testing.T, v *vault, j *journal, f *virtual, job Task, tr firn.Tr
 			t.Fatalf("on a store that is well: %v", err)
 		}
 	}
-	v.only(t, job.Description, f.content())
+	v.only(t, described(job), f.content())
 	j.check(t)
 }
 
@@ -142,7 +142,7 @@ func TestPassingFailures(t *testing.T) {
 			if _, err := uploader(t, v, c.tr, opt).Upload(t.Context(), job); err != nil {
 				t.Fatal(err)
 			}
-			v.only(t, job.Description, f.content())
+			v.only(t, described(job), f.content())
 			j.check(t)
 			if events.bytes != f.size {
 				t.Errorf("events tell of %d bytes of %d", events.bytes, f.size)
@@ -172,7 +172,7 @@ func TestStoreThatLostParts(t *testing.T) {
 	if _, err := uploader(t, v, tinySingle(), UploadOptions{PartSize: mib}).Upload(t.Context(), job); err != nil {
 		t.Fatal(err)
 	}
-	v.only(t, job.Description, f.content())
+	v.only(t, described(job), f.content())
 	if want := map[int64]int{0: 1, mib: 2, 2 * mib: 1, 3 * mib: 2, 4 * mib: 1}; fmt.Sprint(v.puts) != fmt.Sprint(want) {
 		t.Errorf("parts stored %v, want %v", v.puts, want)
 	}
@@ -183,7 +183,7 @@ func TestSeveralUploadsOfOneToken(t *testing.T) {
 	v, j, f := newVault(), &journal{}, newFile(2*mib, 1)
 	job := task(f, j)
 	ctx := t.Context()
-	for _, description := range []string{job.Description, job.Description, describe(firn.NewToken())} {
+	for _, description := range []string{described(job), described(job), describe(firn.NewToken())} {
 		if _, err := v.StartUpload(ctx, description, mib); err != nil {
 			t.Fatal(err)
 		}
@@ -272,7 +272,7 @@ func TestCancelledPartsStay(t *testing.T) {
 	if r.Resumed < 3*mib || r.Resumed+r.Sent != 6*mib || f.reads-before != 2*r.Sent {
 		t.Errorf("result %+v; %d bytes read", r, f.reads-before)
 	}
-	v.only(t, job.Description, f.content())
+	v.only(t, described(job), f.content())
 }
 
 // TestJournalThatFails: an upload goes no further than its record.

@@ -470,6 +470,7 @@ type journal struct {
 	mu     sync.Mutex
 	log    []string
 	begun  *Begun
+	token  firn.Token // one for all attempts
 	resume Resume
 	result *Result
 	doubt  bool
@@ -498,12 +499,24 @@ func (j *journal) expect(ok bool, what string) {
 	}
 }
 
-func (j *journal) Begin(_ context.Context, b Begun) error {
-	return j.step("Begin", func() {
+func (j *journal) Begin(_ context.Context, b Begun) (Name, error) {
+	err := j.step("Begin", func() {
 		j.expect(j.result == nil && j.begun == nil && !j.doubt, "Begin")
-		j.begun, j.resume = &b, Resume{Stamp: b.Stamp}
+		j.begun, j.resume = &b, Resume{Stamp: b.Stamp, Token: j.name().Token}
 	})
+	return j.name(), err
 }
+
+// name is what the journal calls its archive, in all attempts.
+func (j *journal) name() Name {
+	if j.token.IsZero() {
+		j.token = firn.NewToken()
+	}
+	return Name{j.token, describe(j.token)}
+}
+
+// described is the description of a job's archive.
+func described(job Task) string { return job.Journal.(*journal).name().Description }
 
 func (j *journal) Opened(_ context.Context, id firn.UploadID, part int64) error {
 	return j.step("Opened", func() {
@@ -595,8 +608,7 @@ func uploader(t testing.TB, v *vault, tr firn.Traits, opt UploadOptions) *Upload
 	return u
 }
 
-// task is a task for f, with a token of its own.
+// task is a task for f.
 func task(f *virtual, j Journal) Task {
-	tok := firn.NewToken()
-	return Task{Source: f.source("file"), Token: tok, Description: describe(tok), Journal: j}
+	return Task{Source: f.source("file"), Journal: j}
 }

@@ -183,7 +183,7 @@ func TestStoredPartsAreGivenUpOnlyForSpeed(t *testing.T) {
 		if want := []string{"Begin", "Opened", "Part", "Dropped"}; !slices.Equal(j.log[:4], want) {
 			t.Errorf("journal %v", j.log)
 		}
-		v.only(t, job.Description, contentOf(130*mib, 1))
+		v.only(t, described(job), contentOf(130*mib, 1))
 	})
 }
 

@@ -82,7 +82,7 @@ func (m *multipart) hashAhead(ctx context.Context, c *firn.Content) error {
 // start opens an upload. A lost answer is looked for in the list of uploads.
 func (up *upload) start(ctx context.Context, part int64) (firn.UploadID, error) {
 	for try := 1; ; try++ {
-		id, err := up.store.StartUpload(ctx, up.Description, part)
+		id, err := up.store.StartUpload(ctx, up.name.Description, part)
 		if firn.KindOf(err) != firn.Lost || try == tries || up.opt.TokenOf == nil {
 			return id, err
 		}
@@ -112,7 +112,7 @@ func (up *upload) find(ctx context.Context, part int64) (firn.Upload, error) {
 		}
 		token, ok := up.opt.TokenOf(u.Description)
 		switch {
-		case !ok || token != up.Token:
+		case !ok || token != up.name.Token:
 		case found.ID == "" && (part == 0 || u.PartSize == part):
 			found = u
 		default:

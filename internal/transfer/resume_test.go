@@ -49,7 +49,7 @@ func TestResumeConfirmsEachPart(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			v, j, f := newVault(), &journal{}, newFile(size, 1)
 			job := task(f, j)
-			id, err := v.StartUpload(t.Context(), job.Description, mib)
+			id, err := v.StartUpload(t.Context(), described(job), mib)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -69,7 +69,7 @@ func TestResumeConfirmsEachPart(t *testing.T) {
 			if v.calls["AbortUpload"] == 1 != c.restarts {
 				t.Errorf("calls %v", v.calls)
 			}
-			v.only(t, job.Description, f.content())
+			v.only(t, described(job), f.content())
 			j.check(t)
 		})
 	}
@@ -104,7 +104,7 @@ func TestResumeOfWhatIsGone(t *testing.T) {
 			if got.Resumed != 0 || got.Sent != f.size {
 				t.Errorf("result %+v", got)
 			}
-			v.only(t, job.Description, f.content())
+			v.only(t, described(job), f.content())
 			j.check(t)
 			if j.log[0] != "Dropped" {
 				t.Errorf("journal %v", j.log)
@@ -127,10 +127,10 @@ func TestResumeFailsWithItsKind(t *testing.T) {
 			t.Run(fmt.Sprint(c.op, " ", k), func(t *testing.T) {
 				v, j, f := newVault(), &journal{}, newFile(3*mib, 1)
 				job := task(f, j)
-				if _, err := v.StartUpload(t.Context(), job.Description, mib); err != nil {
+				if _, err := v.StartUpload(t.Context(), described(job), mib); err != nil {
 					t.Fatal(err)
 				}
-				c.resume.Stamp = f.stamp
+				c.resume.Stamp, c.resume.Token = f.stamp, j.name().Token
 				j.begun, j.resume, job.Resume = &Begun{Multipart: true}, c.resume, &c.resume
 				v.fail = always(c.op, false, k)
 				_, err := uploader(t, v, tinySingle(), UploadOptions{PartSize: mib}).Upload(t.Context(), job)

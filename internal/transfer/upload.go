@@ -41,9 +41,11 @@ type Source struct {
 // Part is called from several goroutines at once.
 type Journal interface {
 	// Begin comes before anything is sent: from here on the store may hold
-	// something that bears the task's token. What earlier attempts recorded
+	// something that bears the name. What earlier attempts recorded
 	// is void.
-	Begin(ctx context.Context, b Begun) error
+	// It gives the archive's name, which is one of its own for each content
+	// that is sent: two files, or two states of one file, must never share it.
+	Begin(ctx context.Context, b Begun) (Name, error)
 	// Opened: the store has opened a multipart upload.
 	Opened(ctx context.Context, id firn.UploadID, partSize int64) error
 	// Part: the store has this part.
@@ -57,6 +59,12 @@ type Journal interface {
 	InDoubt(ctx context.Context) error
 	// Dropped: of what was begun nothing is left, and nothing will be.
 	Dropped(ctx context.Context) error
+}
+
+// A Name is what an archive, or the upload that is to be one, is called.
+type Name struct {
+	Token       firn.Token // the description holds it
+	Description string     // as the store shall keep it
 }
 
 // Begun is what is known before the first request of an attempt.
@@ -73,7 +81,8 @@ type Begun struct {
 // began as multipart and didn't end.
 type Resume struct {
 	// Upload is empty where Opened was not recorded: then the upload is
-	// looked for by the task's token.
+	// looked for by the token.
+	Token      firn.Token
 	Upload     firn.UploadID
 	PartSize   int64
 	Parts      []firn.Part // in any order
@@ -85,10 +94,8 @@ type Resume struct {
 // A Task is one file to upload.
 type Task struct {
 	Source
-	Token       firn.Token // names the archive; the description holds it
-	Description string     // as the store shall keep it
-	Journal     Journal
-	Resume      *Resume // nil: nothing was begun
+	Journal Journal
+	Resume  *Resume // nil: nothing was begun
 	// Known reports whether the store holds this content already; nil: never
 	// ask. It is asked once a file is hashed and nothing is sent or recorded:
 	// of files that go up in one request always, of larger ones only with
@@ -192,6 +199,7 @@ type upload struct {
 
 	sent    atomic.Int64 // bytes the store has read
 	landed  atomic.Int64 // bytes it has kept, of the attempt under way
+	name    Name         // since Begin, or by Resume
 	resumed int64
 }
 
@@ -261,7 +269,7 @@ func final(err error) error {
 // attempt goes on with what is to be resumed, or begins anew.
 func (up *upload) attempt(ctx context.Context) (Result, error) {
 	if r := up.Resume; r != nil {
-		up.Resume = nil
+		up.Resume, up.name.Token = nil, r.Token
 		return up.goOn(ctx, *r)
 	}
 	if err := up.open(); err != nil {
@@ -362,10 +370,11 @@ func (up *upload) duplicate(c firn.Content) Result {
 }
 
 func (up *upload) begin(ctx context.Context, c firn.Content) error {
-	if err := up.Journal.Begin(ctx, Begun{Stamp: up.stamp, Content: c, Multipart: !up.single}); err != nil {
+	name, err := up.Journal.Begin(ctx, Begun{Stamp: up.stamp, Content: c, Multipart: !up.single})
+	if err != nil {
 		return err
 	}
-	up.begun = true
+	up.name, up.begun = name, true
 	return nil
 }
 

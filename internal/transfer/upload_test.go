@@ -39,7 +39,7 @@ func TestUploadsOfAllSizes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			v.only(t, job.Description, want)
+			v.only(t, described(job), want)
 			j.check(t)
 			if fmt.Sprint(v.calls) != fmt.Sprint(c.calls) {
 				t.Errorf("calls %v, want %v", v.calls, c.calls)
@@ -75,7 +75,7 @@ func TestEachByteIsReadTwice(t *testing.T) {
 			if f.reads != 2*size {
 				t.Errorf("%s: of %d bytes %d were read", name, size, f.reads)
 			}
-			v.only(t, job.Description, f.content())
+			v.only(t, described(job), f.content())
 		}
 	}
 }
@@ -116,7 +116,7 @@ func TestKnownContentIsNotSent(t *testing.T) {
 			} else if dup && (len(j.log) != 0 || len(v.calls) != 0 || r.Content != f.content()) {
 				t.Errorf("result %+v, journal %v, calls %v", r, j.log, v.calls)
 			} else if !dup {
-				v.only(t, job.Description, f.content())
+				v.only(t, described(job), f.content())
 			}
 		})
 	}
@@ -171,7 +171,7 @@ func TestChangesAreNoticed(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				v.only(t, job.Description, f.content())
+				v.only(t, described(job), f.content())
 				if !r.Stamp.Equal(f.stamp) {
 					t.Errorf("stamp %v, want %v", r.Stamp, f.stamp)
 				}
@@ -207,7 +207,7 @@ func TestChangeBehindTheStampsBack(t *testing.T) {
 				}
 				j.check(t)
 				if err == nil {
-					v.only(t, job.Description, f.content())
+					v.only(t, described(job), f.content())
 				} else if len(v.archives) != 0 || changed > 10 {
 					t.Errorf("%d archives after %d tries", len(v.archives), changed)
 				}
@@ -266,7 +266,7 @@ func TestEmptyFiles(t *testing.T) {
 	if _, err := uploader(t, v, tr, UploadOptions{}).Upload(t.Context(), job); err != nil {
 		t.Fatal(err)
 	}
-	v.only(t, job.Description, firn.Content{Tree: treehash.Sum(nil)})
+	v.only(t, described(job), firn.Content{Tree: treehash.Sum(nil)})
 }
 
 func TestOptionsThatMakeNoSense(t *testing.T) {

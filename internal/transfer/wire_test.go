@@ -170,7 +170,7 @@ func sendTree(t *testing.T, store firn.Store, opt UploadOptions, sizes []int64) 
 	for i, size := range sizes {
 		f := newFile(size, byte(i))
 		job := task(f, &journal{})
-		want[job.Description] = f.content()
+		want[described(job)] = f.content()
 		all.Go(func() {
 			if _, err := u.Upload(t.Context(), job); err != nil {
 				t.Error(err)
