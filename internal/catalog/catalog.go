@@ -81,7 +81,7 @@ func openError(path string, err error) error {
 	case errors.Is(err, sqldb.ErrForeign), errors.Is(err, sqldb.ErrNewer):
 		e.Kind = firn.Conflict
 	case e.Kind == firn.Corrupt:
-		e.Hint = "put the file aside and rebuild it from the store with: firn recover"
+		e.Hint = "put it back from a backup, with the -wal file beside it; what is in the stores is not affected"
 	}
 	return e
 }
@@ -163,7 +163,7 @@ func wrap(ctx context.Context, op, subject string, err error) error {
 	case firn.Full:
 		e.Hint = "make room on the disk that holds the catalog"
 	case firn.Corrupt:
-		e.Hint = "put the file aside and rebuild it from the store with: firn recover"
+		e.Hint = "put it back from a backup, with the -wal file beside it; what is in the stores is not affected"
 	}
 	return e
 }

@@ -106,7 +106,7 @@ func (c *Catalog) StoreByURL(ctx context.Context, url string) (store Store, err 
 			return &firn.Error{
 				Op: "find store", Subject: url, Kind: firn.NotFound,
 				Err:  errors.New("nothing was synced to this store from here"),
-				Hint: "sync a directory to it, or rebuild what is known of it with: firn recover " + url,
+				Hint: "a store becomes known when a directory is synced to it: firn sync DIR " + url,
 			}
 		}
 		return err

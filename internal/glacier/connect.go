@@ -16,6 +16,7 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	sdk "github.com/aws/aws-sdk-go-v2/service/glacier"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/clock"
@@ -59,6 +60,7 @@ func connect(ctx context.Context, cfg Config) (*service, error) {
 		}
 		o.HTTPClient = s.http
 		o.Credentials = taggedCredentials{o.Credentials}
+		o.Logger = logging.Nop{}
 		o.Retryer, o.RetryMaxAttempts = aws.NopRetryer{}, 0
 		o.APIOptions = append(o.APIOptions, awsmiddleware.AddUserAgentKey("firn"))
 	})
@@ -72,7 +74,8 @@ func connect(ctx context.Context, cfg Config) (*service, error) {
 // standardChain is how AWS's own tools find region, endpoint and credentials:
 // environment, shared configuration, SSO, container, instance role.
 func standardChain(ctx context.Context, cfg Config) (aws.Config, error) {
-	var with []func(*config.LoadOptions) error
+	// The SDK would write warnings to stderr, past the display.
+	with := []func(*config.LoadOptions) error{config.WithLogger(logging.Nop{})}
 	if cfg.Region != "" {
 		with = append(with, config.WithRegion(cfg.Region))
 	}

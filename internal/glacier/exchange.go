@@ -277,7 +277,31 @@ func (x *exchange) forgive() error {
 // fail ends the exchange with an error of a known kind.
 func (x *exchange) fail(kind firn.Kind, err error, hint string) error {
 	x.release()
+	if final := x.final(kind); final != kind {
+		kind, hint = final, "look at the disk of the vault's folder, and at the folder itself"
+	}
 	return &firn.Error{Op: x.op, Subject: x.subject, Kind: kind, Err: err, Hint: hint}
+}
+
+// final gives what a kind of failure means where the server is in this process:
+// there is no network, and no problem that passes. A download that fails is one
+// of an archive whose bytes are damaged, or gone.
+func (x *exchange) final(kind firn.Kind) firn.Kind {
+	if !x.service.cfg.InProcess {
+		return kind
+	}
+	switch kind {
+	case firn.Unavailable, firn.Network:
+		if x.stream {
+			return firn.Corrupt
+		}
+		return firn.Other
+	case firn.Lost:
+		if x.stream {
+			return firn.Corrupt
+		}
+	}
+	return kind
 }
 
 // garbled ends an exchange whose answer is not what the protocol says.
@@ -307,7 +331,7 @@ func (x *exchange) brokenOff(err error) error {
 	case cause != nil:
 		err = cause
 	}
-	return &firn.Error{Op: x.op, Subject: x.subject, Kind: firn.Network, Err: fmt.Errorf("broken off: %w", err)}
+	return &firn.Error{Op: x.op, Subject: x.subject, Kind: x.final(firn.Network), Err: fmt.Errorf("broken off: %w", err)}
 }
 
 // stopped is why the caller ended the exchange.

@@ -68,6 +68,9 @@ type Config struct {
 	// Clock is what gives up on a server that has gone silent; nil is the
 	// machine's. It must really wait, since the network does.
 	Clock clock.Clock
+	// InProcess: Transport leads to a server in this process, whose failures
+	// are faults of the disk that no patience mends.
+	InProcess bool
 	// FreshInventory and InstantJobs are the traits of the server; Amazon's
 	// has neither.
 	FreshInventory bool

@@ -156,6 +156,7 @@ func (s *Store) serve(loc config.Location) (glacier.Config, error) {
 			id, err := server.VaultID(name)
 			return "local:" + id, err
 		},
+		InProcess:      true,
 		FreshInventory: true,
 		InstantJobs:    true,
 	}, nil

@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -145,4 +146,55 @@ func TestTreeLock(t *testing.T) {
 		t.Fatalf("afterwards: %v", err)
 	}
 	l.Unlock()
+}
+
+// TestDamagedVault: what is wrong with a local vault is told at once, since
+// waiting mends nothing, and as what it is.
+func TestDamagedVault(t *testing.T) {
+	env := environment(t)
+	dir := filepath.Join(t.TempDir(), "vault")
+	s := openLocal(t, env, dir)
+	if _, err := s.CheckOrCreate(t.Context(), openCatalog(t, env)); err != nil {
+		t.Fatal(err)
+	}
+	body, sums := storetest.Body(storetest.Data(1, 5000))
+	id, err := s.UploadArchive(t.Context(), "", body, sums)
+	if err != nil {
+		t.Fatal(err)
+	}
+	job, err := s.StartRetrieval(t.Context(), firn.RetrievalSpec{Archive: id, Tier: firn.Bulk})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "archives", "000", "000", "001")
+	if err := os.Truncate(file, 100); err != nil {
+		t.Fatal(err)
+	}
+	if kind := readAll(t, s, job); kind != firn.Corrupt {
+		t.Errorf("a truncated archive is %v", kind)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if kind := readAll(t, s, job); kind != firn.Corrupt {
+		t.Errorf("a missing archive is %v", kind)
+	}
+	s.Close()
+	if err := os.WriteFile(filepath.Join(dir, "vault.db"), storetest.Data(2, 20000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openLocal(t, env, dir).Describe(t.Context()); firn.KindOf(err).Temporary() || err == nil {
+		t.Errorf("a damaged database: %v", err)
+	}
+}
+
+// readAll reads a job's output of 5,000 bytes and gives the kind of its failure.
+func readAll(t *testing.T, s firn.Store, job firn.JobID) firn.Kind {
+	t.Helper()
+	out, err := s.Output(t.Context(), job, firn.Range{End: 5000})
+	if err == nil {
+		defer out.Close()
+		_, err = io.Copy(io.Discard, out)
+	}
+	return firn.KindOf(err)
 }
