@@ -56,7 +56,9 @@ type (
 		DryRun  bool
 		Stopped bool // by an error or an interrupt, before the end
 		Counts  map[Action]Count
-		Elapsed time.Duration
+		// Excluded says why how many files and directories were left out.
+		Excluded map[string]int64
+		Elapsed  time.Duration
 	}
 )
 
@@ -73,6 +75,7 @@ const (
 	Unchanged Action = "unchanged" // as it was
 	Removed   Action = "removed"   // gone from disk; its versions stay
 	Skipped   Action = "skipped"   // not kept, and why
+	Excluded  Action = "excluded"  // left out by a filter: a file, or a directory with all below it
 	Failed    Action = "failed"    // passed over after an error
 	Pending   Action = "pending"   // waits for a job or an inventory
 	Restored  Action = "restored"  // downloaded, verified and in place

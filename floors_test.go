@@ -15,7 +15,7 @@ var floors = [][]string{
 	0: {"treehash", "internal/atomicfile", "internal/clock", "internal/lockfile", "internal/sigv4", "internal/sqldb", "internal/testprog"},
 	1: {".", "glacierd"},
 	2: {"describe", "mtjournal", "internal/bundle", "internal/config", "internal/price", "internal/scan", "internal/seal", "internal/storetest"},
-	3: {"internal/catalog", "internal/glacier", "internal/guard", "internal/notify", "internal/plan", "internal/s3cold"},
+	3: {"internal/catalog", "internal/filter", "internal/glacier", "internal/guard", "internal/notify", "internal/plan", "internal/s3cold"},
 	4: {"internal/reconcile", "internal/transfer"},
 	5: {"internal/migrate", "internal/restore", "internal/syncer", "internal/upkeep"},
 	6: {"internal/ui", "internal/wire", "internal/worktest"},

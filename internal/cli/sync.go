@@ -14,6 +14,7 @@ import (
 	"github.com/firn-archive/firn/describe"
 	"github.com/firn-archive/firn/internal/catalog"
 	"github.com/firn-archive/firn/internal/config"
+	"github.com/firn-archive/firn/internal/filter"
 	"github.com/firn-archive/firn/internal/syncer"
 	"github.com/firn-archive/firn/internal/transfer"
 	"github.com/firn-archive/firn/internal/wire"
@@ -25,11 +26,13 @@ type syncOptions struct {
 	To   string
 	Tree string
 
+	Filter        filterOptions
 	Store         storeOptions
 	PartSize      partSize
 	Concurrency   count
 	DryRun        bool
 	ExpectChanges bool
+	TreeMoved     bool
 }
 
 func newSyncCmd(a *app, run func(context.Context, *syncOptions) error) *cobra.Command {
@@ -46,10 +49,15 @@ Each DIR is a tree of the store, named after its last component, or by --tree.
 The name belongs to that directory on this machine from its first sync on, so
 that several directories and several machines can share a store.
 
+Filters leave files out, as does by default a list of what NAS and desktop systems
+leave behind (docs/filters.md). What is left out is neither sent nor, where it is
+stored already, taken for removed.
+
 It can be stopped at any time, by kill -9 too: the same command goes on where it
 was. Files that can't be read are named and passed over, and the status is 3.`,
 		Example: `  firn sync ~/photos glacier:eu-west-1/photos
   firn sync ~/photos ~/music local:/mnt/usb/vault
+  firn sync ~/photos glacier:photos --filter '+*.jpg +*.raw -'
   firn sync --dry-run --json ~/photos glacier:photos`,
 		Args: takes("DIR...", "STORE"),
 		ValidArgsFunction: func(_ *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
@@ -66,6 +74,8 @@ was. Files that can't be read are named and passed over, and the status is 3.`,
 	f.Var(&o.PartSize, "part-size", "send large files in parts of so many MiB, a power of two")
 	f.Var(&o.Concurrency, "concurrency", "send so many files and parts at a time")
 	f.BoolVar(&o.ExpectChanges, "expect-changes", false, "go on even if a directory that had files is empty now")
+	f.BoolVar(&o.TreeMoved, "tree-moved", false, "the directory has moved, or the machine has another name now: take it for the same tree")
+	o.Filter.addFlags(f, a)
 	o.Store.addFlags(f, true, false)
 	cmd.RunE = a.runner(func(ctx context.Context, args []string) error {
 		o.To = args[len(args)-1]
@@ -79,6 +89,10 @@ was. Files that can't be read are named and passed over, and the status is 3.`,
 
 func runSync(ctx context.Context, o *syncOptions) error {
 	if err := o.check(); err != nil {
+		return err
+	}
+	left, err := o.Filter.read(o.app)
+	if err != nil {
 		return err
 	}
 	s, err := o.app.openStore(ctx, o.To, o.Store.wire())
@@ -99,13 +113,26 @@ func runSync(ctx context.Context, o *syncOptions) error {
 	}
 	var errs []error
 	for _, dir := range o.Dirs {
-		err := o.syncOne(ctx, s, row, uploader, dir)
+		err := o.syncOne(ctx, s, row, uploader, o.app.filterOf(left, dir), dir)
 		errs = append(errs, err)
-		if ctx.Err() != nil || err != nil && !silent(err) {
+		if ctx.Err() != nil || !ofTree(err) {
 			break // what fails is the store or the catalog, for all
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// ofTree reports whether an error is one of a tree, or none: then the others are
+// synced all the same.
+func ofTree(err error) bool {
+	if err == nil || silent(err) {
+		return true
+	}
+	switch firn.KindOf(err) {
+	case firn.Conflict, firn.Local, firn.NotFound, firn.Usage:
+		return true
+	}
+	return false
 }
 
 // check finds what is wrong with the arguments before anything is opened.
@@ -113,19 +140,14 @@ func (o *syncOptions) check() error {
 	if o.Tree != "" && len(o.Dirs) > 1 {
 		return wrongUsage("sync", "--tree names one directory, and %d are given", len(o.Dirs))
 	}
-	if !config.LooksLikeLocation(o.To) {
-		if _, err := config.ParseLocation(o.To, o.app.env.Dir); err != nil {
-			return err
-		}
-	}
 	names := map[string]string{}
 	for _, dir := range o.Dirs {
-		info, err := os.Stat(dir)
-		if err != nil {
-			return &firn.Error{Op: "sync", Subject: dir, Kind: firn.Local, Err: cause(err), Hint: "is its disk mounted?"}
+		if err := o.checkApart(dir); err != nil {
+			return err
 		}
-		if !info.IsDir() {
-			return wrongUsage("sync", "%s is no directory", dir)
+		err := isDirectory(dir)
+		if firn.KindOf(err) == firn.Usage || err != nil && len(o.Dirs) == 1 {
+			return err // of several, one that is missing stops only itself
 		}
 		if err := describe.CheckTree(o.treeName(dir)); err != nil {
 			return wrongUsage("sync", "%q can't be the name of a tree: %v; give another with --tree NAME", o.treeName(dir), err)
@@ -136,6 +158,47 @@ func (o *syncOptions) check() error {
 		names[o.treeName(dir)] = dir
 	}
 	return nil
+}
+
+// isDirectory says what is wrong with a directory to sync.
+func isDirectory(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return &firn.Error{Op: "sync", Subject: dir, Kind: firn.Local, Err: cause(err), Hint: "is its disk mounted?"}
+	}
+	if !info.IsDir() {
+		return wrongUsage("sync", "%s is no directory", dir)
+	}
+	return nil
+}
+
+// checkApart refuses a vault that lies in the directory that it is to keep: each
+// sync would archive what the one before has stored.
+func (o *syncOptions) checkApart(dir string) error {
+	loc, err := config.ParseLocation(o.To, o.app.env.Dir)
+	if err != nil || loc.Scheme != config.Local || !within(loc.Dir, dir) {
+		return err
+	}
+	return wrongUsage("sync", "the vault %s lies in %s and would archive itself; put it somewhere else", loc.Dir, dir)
+}
+
+// within reports whether path is dir, or below it, links resolved as far as
+// they exist.
+func within(path, dir string) bool {
+	rel, err := filepath.Rel(resolved(dir), resolved(path))
+	return err == nil && filepath.IsLocal(rel)
+}
+
+// resolved gives path without links; what doesn't exist yet stays as it is.
+func resolved(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	parent := filepath.Dir(path)
+	if parent == path {
+		return path
+	}
+	return filepath.Join(resolved(parent), filepath.Base(path))
 }
 
 // cause is what is wrong with a path, without the path.
@@ -170,7 +233,10 @@ func (o *syncOptions) register(ctx context.Context, s *session) (catalog.Store, 
 	return row, err
 }
 
-func (o *syncOptions) syncOne(ctx context.Context, s *session, row catalog.Store, uploader *transfer.Uploader, dir string) error {
+func (o *syncOptions) syncOne(ctx context.Context, s *session, row catalog.Store, uploader *transfer.Uploader, left *filter.Filter, dir string) error {
+	if err := isDirectory(dir); err != nil {
+		return err
+	}
 	start := s.env.Clock.Now()
 	name := o.treeName(dir)
 	host, err := o.app.hostname()
@@ -186,13 +252,13 @@ func (o *syncOptions) syncOne(ctx context.Context, s *session, row catalog.Store
 	}
 	res, err := syncer.Run(ctx, syncer.Options{
 		Catalog: s.catalog, Row: row, Store: s.store, Uploader: uploader, Clock: s.env.Clock, Events: s.env.Events,
-		Root: dir, Tree: name, Host: host,
-		Concurrency: int(o.Concurrency), DryRun: o.DryRun, ExpectEmpty: o.ExpectChanges,
+		Root: dir, Tree: name, Host: host, Filter: left,
+		Concurrency: int(o.Concurrency), DryRun: o.DryRun, ExpectEmpty: o.ExpectChanges, Moved: o.TreeMoved,
 	})
 	if res.Counts != nil {
 		s.env.Events(firn.SummaryEvent{
 			Command: "sync", Store: s.loc.String(), Tree: name, DryRun: o.DryRun, Stopped: err != nil,
-			Counts: res.Counts, Elapsed: s.env.Clock.Now().Sub(start),
+			Counts: res.Counts, Excluded: res.Excluded, Elapsed: s.env.Clock.Now().Sub(start),
 		})
 	}
 	if res.Doubles > 0 {

@@ -18,6 +18,7 @@ type verifyOptions struct {
 	Dir         string // absolute
 	With        string
 	Tree        string
+	Filter      filterOptions
 	Quick       bool
 	Concurrency count
 }
@@ -31,7 +32,8 @@ func newVerifyCmd(a *app, run func(context.Context, *verifyOptions) error) *cobr
 times, link targets, and by reading every file its content. Nothing is downloaded,
 and the store is not asked.
 
-Differences make the status 3.`,
+Filters leave files out of the comparison, on both sides, as does the default list
+(docs/filters.md): give the same ones as to sync. Differences make the status 3.`,
 		Example: `  firn verify ~/photos glacier:photos
   firn verify /mnt/restored glacier:photos --tree photos`,
 		Args: takes("DIR", "STORE"),
@@ -47,6 +49,7 @@ Differences make the status 3.`,
 	f.StringVar(&o.Tree, "tree", "", "compare with the tree `NAME` (default: the directory's last component)")
 	f.BoolVar(&o.Quick, "quick", false, "believe sizes and times, and read no file")
 	f.Var(&o.Concurrency, "concurrency", "read so many files at a time")
+	o.Filter.addFlags(f, a)
 	cmd.RunE = a.runner(func(ctx context.Context, args []string) error {
 		o.Dir, o.With = a.env.Path(args[0]), args[1]
 		return run(ctx, o)
@@ -55,6 +58,10 @@ Differences make the status 3.`,
 }
 
 func runVerify(ctx context.Context, o *verifyOptions) error {
+	left, err := o.Filter.read(o.app)
+	if err != nil {
+		return err
+	}
 	s, err := o.app.openCatalog(ctx, o.With)
 	if err != nil {
 		return err
@@ -70,12 +77,16 @@ func runVerify(ctx context.Context, o *verifyOptions) error {
 	}
 	start := s.env.Clock.Now()
 	res, err := upkeep.Verify(ctx, upkeep.VerifyOptions{
-		Catalog: s.catalog, Tree: tree, Root: o.Dir, Events: s.env.Events, Quick: o.Quick, Concurrency: int(o.Concurrency),
+		Catalog: s.catalog, Tree: tree, Root: o.Dir, Events: s.env.Events, Filter: o.app.filterOf(left, o.Dir),
+		Quick: o.Quick, Concurrency: int(o.Concurrency),
 	})
 	if err != nil {
 		return err
 	}
-	s.env.Events(firn.SummaryEvent{Command: "verify", Store: s.loc.String(), Tree: tree.Name, Counts: res.Counts, Elapsed: s.env.Clock.Now().Sub(start)})
+	s.env.Events(firn.SummaryEvent{
+		Command: "verify", Store: s.loc.String(), Tree: tree.Name,
+		Counts: res.Counts, Excluded: res.Excluded, Elapsed: s.env.Clock.Now().Sub(start),
+	})
 	if !res.Clean() {
 		return ErrPartial
 	}

@@ -4,12 +4,14 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/scan"
 )
 
 // Why something is Unseen.
 const (
 	noMount    = "no mount point any more"
+	leftOut    = "left out"
 	unreadable = "its folder could not be read"
 	hidden     = "not looked at"
 )
@@ -24,6 +26,11 @@ type frame struct {
 	unmounted bool
 	// hidden are the paths in it that were not looked at, sorted.
 	hidden []string
+
+	// Where it was left out itself, until something below it is kept:
+	left    bool
+	waiting Decision
+	mount   bool
 
 	// Where it was not seen itself:
 	gone bool
@@ -117,6 +124,43 @@ func (m *merger) leave(path *string) error {
 	return nil
 }
 
+// release tells of the directories that were left out themselves, the
+// outermost first, now that something below them is kept.
+func (m *merger) release() error {
+	for i := range m.above {
+		f := &m.above[i]
+		if !f.left {
+			continue
+		}
+		f.left = false
+		if !m.yield(&Dir{Path: f.path, Self: f.waiting, Mount: f.mount}, nil) {
+			return errStopped
+		}
+	}
+	return nil
+}
+
+// absent decides about an entry of the innermost open directory that was not
+// seen.
+func (m *merger) absent(path string, k *firn.File) (Action, string) {
+	f := &m.above[len(m.above)-1]
+	why := f.hiding(path)
+	if why == "" {
+		why = m.leavesOut(k)
+		f.kept = f.kept || why != ""
+	}
+	return verdict(why)
+}
+
+// leavesOut says of what isn't there that it would have been left out; empty
+// where not.
+func (m *merger) leavesOut(k *firn.File) string {
+	if m.opts.LeftOut != nil && m.opts.LeftOut(k) {
+		return leftOut
+	}
+	return ""
+}
+
 // close decides about a directory that was not seen, now that all below it is
 // decided.
 func (m *merger) close(f frame) error {
@@ -126,6 +170,9 @@ func (m *merger) close(f frame) error {
 	why := f.hiding(f.path)
 	if why == "" && f.kept {
 		why = hidden
+	}
+	if why == "" && f.self != nil {
+		why = m.leavesOut(&f.self.File)
 	}
 	if n := len(m.above); why != "" && n > 0 {
 		m.above[n-1].kept = true

@@ -88,10 +88,18 @@ func (m *merger) first() (path string, isSeen, isKnown bool) {
 func (m *merger) directory(path string, isSeen, isKnown bool) error {
 	m.out = Dir{Path: path, Entries: m.out.Entries[:0]}
 	f := frame{path: path, unmounted: m.isUnmounted(isSeen, isKnown)}
-	if isSeen {
-		m.self(isKnown, f.unmounted)
-	} else {
+	switch {
+	case !isSeen:
 		f.gone, f.self, f.blind = true, m.k.Self, m.blindTo(path)
+	case m.s.Left:
+		m.self(isKnown, f.unmounted)
+		f.left, f.waiting, f.mount = true, m.out.Self, m.out.Mount
+		m.out.Self, m.out.Mount = Decision{}, false
+	default:
+		if err := m.release(); err != nil {
+			return err
+		}
+		m.self(isKnown, f.unmounted)
 	}
 	m.above = append(m.above, f)
 	if err := m.entries(isSeen, isKnown); err != nil {
@@ -219,11 +227,16 @@ func (m *merger) decide(path string, f *firn.File, k *Entry) error {
 			return err
 		}
 	}
+	if f != nil {
+		if err := m.release(); err != nil {
+			return err
+		}
+	}
 	d := Decision{File: f, Known: k}
 	if f != nil {
 		d.Action, d.Why = Judge(f, k)
 	} else {
-		d.Action, d.Why = verdict(m.above[len(m.above)-1].hiding(path))
+		d.Action, d.Why = m.absent(path, &k.File)
 	}
 	m.out.Entries = append(m.out.Entries, d)
 	return nil

@@ -23,9 +23,12 @@ import (
 type world struct {
 	seen, known map[string]firn.File
 	hidden      map[string]bool // seen, but not looked at; paths as in the other side
+	litter      bool            // what is hidden is
 	broken      map[string]bool // directories that could not be read to the end
 	mounts      map[string]bool // directories that are mount points now
 	wasMounts   map[string]bool // directories that were
+	left        map[string]bool // directories that are left out, but not all below
+	absent      map[string]bool // not seen, and left out if they were there
 	piece       int             // entries in a piece
 }
 
@@ -48,6 +51,7 @@ func plantWorld(seen, known []string) *world {
 	w := &world{
 		seen: map[string]firn.File{}, known: map[string]firn.File{},
 		hidden: map[string]bool{}, broken: map[string]bool{}, mounts: map[string]bool{}, wasMounts: map[string]bool{},
+		left: map[string]bool{}, absent: map[string]bool{},
 		piece: 2,
 	}
 	for _, p := range seen {
@@ -103,13 +107,13 @@ func (w *world) scanned(yield func(*scan.Dir, error) bool) {
 		pieces := slices.Collect(slices.Chunk(entries, w.piece))
 		pieces = append(pieces, nil)[:max(1, len(pieces))]
 		for i, piece := range pieces {
-			out := &scan.Dir{File: w.seen[d], Mount: w.mounts[d], First: i == 0, More: i < len(pieces)-1}
+			out := &scan.Dir{File: w.seen[d], Mount: w.mounts[d], Left: w.left[d], First: i == 0, More: i < len(pieces)-1}
 			if w.broken[d] && i == 0 {
 				out.Err = fs.ErrPermission
 			}
 			for _, p := range piece {
 				if w.hidden[p] {
-					out.Skipped = append(out.Skipped, scan.Skip{Path: bare(p), Unseen: true})
+					out.Skipped = append(out.Skipped, scan.Skip{Path: bare(p), Unseen: true, Litter: w.litter})
 				} else {
 					out.Files = append(out.Files, w.seen[p])
 				}
@@ -175,7 +179,7 @@ func (w *world) expected(opts Options) map[string]Action {
 	for p := range w.known {
 		if _, ok := w.seen[p]; !ok {
 			want[p] = Removed
-			if w.mayExist(p, opts) {
+			if w.mayExist(p, opts) || w.absent[p] {
 				want[p] = Unseen
 			}
 		}
@@ -204,7 +208,31 @@ func (w *world) expected(opts Options) map[string]Action {
 			}
 		}
 	}
+	for p := range w.left {
+		if !w.keepsBelow(p) {
+			delete(want, p)
+		}
+	}
 	return want
+}
+
+// keepsBelow tells whether anything below a directory was seen and not left
+// out.
+func (w *world) keepsBelow(dir string) bool {
+	for p := range w.seen {
+		if p != dir && strings.HasPrefix(p, dir) && !w.left[p] {
+			return true
+		}
+	}
+	return false
+}
+
+// leftOut plays a filter that is asked about what isn't there.
+func (w *world) leftOut(f *firn.File) bool {
+	if f.Kind == firn.Directory {
+		return w.absent[f.Path+"/"]
+	}
+	return w.absent[f.Path]
 }
 
 func (w *world) isKnown(p string) bool { _, ok := w.known[p]; return ok }
@@ -242,7 +270,7 @@ func slashed(want map[string]Action) map[string]Action {
 func TestMergeAlways(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := drawWorld(t)
-		opts := Options{Empty: true, Unmounted: rapid.Bool().Draw(t, "unmounted")}
+		opts := Options{Empty: true, Unmounted: rapid.Bool().Draw(t, "unmounted"), LeftOut: w.leftOut}
 		got, err := w.decisions(t, opts)
 		if err != nil {
 			t.Fatal(err)
@@ -283,6 +311,13 @@ func drawWorld(t *rapid.T) *world {
 			f := w.seen[p]
 			f.Stamp.Size++
 			w.seen[p] = f
+		case n == 6:
+			w.absent[p] = !seen
+		}
+	}
+	for _, p := range slices.Sorted(maps.Keys(w.seen)) {
+		if isDir(p) && p != "/" && rapid.IntRange(0, 3).Draw(t, "is left out "+p) == 0 {
+			w.left[p] = true
 		}
 	}
 	return w
@@ -328,6 +363,9 @@ func TestMerge(t *testing.T) {
 			change: func(w *world) { w.broken["d/"] = true }, want: "unseen d/e/, unseen d/e/y, unseen d/x"},
 		{name: "left out", seen: []string{"a"}, known: []string{"a", "b", "d/e/y", "z"},
 			change: func(w *world) { w.hidden["d/"], w.hidden["b"] = true, true }, want: "unseen b, unseen d/, unseen d/e/, unseen d/e/y, removed z"},
+		{name: "directories left out, files not", seen: []string{"a", "d/e/x", "f/g/"}, known: []string{"a", "f/y", "z"},
+			change: func(w *world) { w.left["d/"], w.left["d/e/"], w.left["f/"], w.left["f/g/"] = true, true, true, true },
+			want:   "record d/, record d/e/, new d/e/x, removed f/y, removed z"},
 		{name: "unreadable, all the same some is seen", seen: []string{"a", "d/e/x"}, known: []string{"a", "d/e/x", "d/e/y", "d/f/z"},
 			change: func(w *world) { w.broken["d/"] = true }, want: "removed d/e/y, unseen d/f/, unseen d/f/z"},
 		{name: "volume is not mounted", seen: []string{"a", "usb/"}, known: []string{"a", "usb/x", "usb/d/y"},
@@ -412,6 +450,7 @@ func TestGuard(t *testing.T) {
 		{name: "one file", seen: []string{"d/e/f/x"}, known: []string{"a"}},
 		{name: "many directories", seen: manyDirs, known: []string{"a"}},
 		{name: "all left out", seen: []string{"/"}, known: []string{"a"}, change: func(w *world) { w.hidden["a"] = true }},
+		{name: "a fresh disk with litter", seen: []string{"/"}, known: []string{"a"}, change: func(w *world) { w.hidden["lost+found/"], w.litter = true, true }, refused: true},
 		{name: "unreadable", seen: []string{"/"}, known: []string{"a"}, change: func(w *world) { w.broken["/"] = true }},
 	}
 	for _, tt := range tests {

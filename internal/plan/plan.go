@@ -74,8 +74,9 @@ type Dir struct {
 	Path string
 	// Self is about the directory itself: Unchanged, Record, Removed or Unseen;
 	// without File and Known where it is not said here. Of a directory that was
-	// seen it is said first. Of one that is gone it is said after everything
-	// below, since it is Removed only if all of that is.
+	// seen it is said first, with nothing else where it had been held back. Of
+	// one that is gone it is said after everything below, since it is Removed
+	// only if all of that is.
 	Self  Decision
 	Mount bool // as scanned, to be recorded with Self
 	// Entries are about all that it holds but directories, sorted by the bytes
@@ -95,6 +96,9 @@ type Options struct {
 	Empty bool
 	// Unmounted: what is missing below a former mount point is gone.
 	Unmounted bool
+	// LeftOut tells of what isn't there whether the scan would have left it out
+	// if it were. Nil means that it leaves out nothing.
+	LeftOut func(*firn.File) bool
 }
 
 // Merge compares a scanned tree with a known one, in one pass in walk order
@@ -104,9 +108,13 @@ type Options struct {
 //
 // An entry is Removed where its directory was read to the end without it, or
 // is Removed itself. It is Unseen where its directory could not be read, where
-// it, or a directory above it, was left out or could not be looked at, and
-// where it is missing below a directory that was a mount point and isn't one
-// any more, or isn't there.
+// it, or a directory above it, was left out, would have been, or could not be
+// looked at, and where it is missing below a directory that was a mount point
+// and isn't one any more, or isn't there.
+//
+// Of a directory that was left out itself (scan.Dir.Left) nothing is said
+// until something below it is kept: then it is taken as seen, so that what is
+// kept can be put back into directories as they were.
 func Merge(seen iter.Seq2[*scan.Dir, error], known iter.Seq2[*Known, error], opts Options) iter.Seq2[*Dir, error] {
 	return func(yield func(*Dir, error) bool) {
 		m := merger{opts: opts, yield: yield}

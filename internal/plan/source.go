@@ -61,6 +61,6 @@ func (m *merger) guard() error {
 
 // holdsAnything tells whether there are files in a directory, or may be.
 func holdsAnything(d *scan.Dir) bool {
-	hides := func(s scan.Skip) bool { return s.Unseen }
+	hides := func(s scan.Skip) bool { return s.Unseen && !s.Litter }
 	return len(d.Files) > 0 || d.Err != nil || slices.ContainsFunc(d.Skipped, hides)
 }

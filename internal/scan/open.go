@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
+	"path"
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/treehash"
@@ -54,6 +56,29 @@ func (r *Root) isItself(f *os.File, path string) error {
 		return errors.New("it is not a regular file any more")
 	}
 	return nil
+}
+
+// Gone reports whether there surely is no file at path any more: neither is it
+// there, nor could it be on a volume that isn't mounted, since the folder that
+// would hold it, or the part of its path that exists, holds something else.
+func (r *Root) Gone(p string) bool {
+	if _, err := r.root.Lstat(p); !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	for p != "." {
+		p = path.Dir(p)
+		dir, err := r.root.Open(p)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return false
+		}
+		names, _ := dir.Readdirnames(1)
+		dir.Close()
+		return len(names) > 0
+	}
+	return false
 }
 
 // A File is an open file of a tree.

@@ -1,15 +1,18 @@
 package scan
 
 import (
+	"bytes"
+
 	"github.com/firn-archive/firn"
 )
 
 // A reader reads one directory, piece by piece.
 type reader struct {
 	volume volume
-	filter func(*firn.File) Verdict
+	opts   Options
 	piece  int    // entries in a piece, at most
 	above  uint64 // the parent's volume; of the root its own
+	left   bool   // the directory itself is left out
 
 	file    firn.File // the directory itself
 	mount   bool
@@ -70,7 +73,7 @@ func (r *reader) more() *Dir {
 
 // read looks at the next entries; dir may be nil where none are left.
 func (r *reader) read(dir folder) *Dir {
-	d := &Dir{File: r.file, Mount: r.mount}
+	d := &Dir{File: r.file, Mount: r.mount, Left: r.left}
 	end := min(r.next+r.piece, r.entries.len())
 	if end > r.next {
 		d.Files = make([]firn.File, 0, end-r.next)
@@ -88,11 +91,16 @@ func (r *reader) look(dir folder, name []byte, d *Dir) {
 	d.Files = append(d.Files, firn.File{Path: path})
 	f := &d.Files[len(d.Files)-1]
 	special, err := dir.stat(path[len(path)-len(name):], f)
-	if err == nil && special == "" && r.keep(f, d) {
-		if f.Kind != firn.Directory {
+	if err == nil && special == "" {
+		v := r.judge(f)
+		switch {
+		case v.Leave && !v.Below:
+			d.Skipped = append(d.Skipped, Skip{Path: path, Reason: v.Reason, Unseen: true, Litter: v.Litter})
+		case f.Kind != firn.Directory:
 			return
+		default:
+			r.kids.add(kid(path[len(path)-len(name):], v.Leave))
 		}
-		r.kids.add(path[len(path)-len(name):])
 	}
 	d.Files = d.Files[:len(d.Files)-1]
 	switch {
@@ -104,14 +112,31 @@ func (r *reader) look(dir folder, name []byte, d *Dir) {
 	}
 }
 
-// keep asks the filter.
-func (r *reader) keep(f *firn.File, d *Dir) bool {
-	if r.filter == nil {
-		return true
+// judge says what is wanted of an entry.
+func (r *reader) judge(f *firn.File) Verdict {
+	isDir := f.Kind == firn.Directory
+	if isDir && r.opts.OneVolume && f.Stamp.Device != r.file.Stamp.Device {
+		return Verdict{Leave: true, Reason: "on another volume"}
 	}
-	v := r.filter(f)
-	if v.Leave {
-		d.Skipped = append(d.Skipped, Skip{Path: f.Path, Reason: v.Reason, Unseen: true})
+	if r.opts.Filter == nil {
+		return Verdict{}
 	}
-	return !v.Leave
+	v := r.opts.Filter(f)
+	v.Below = v.Below && isDir
+	return v
 }
+
+// leftMark ends the names of directories that are left out, in a reader's
+// kids. No name has it, and it is the lowest byte, so that the order stays.
+const leftMark = "\x00"
+
+// kid notes a directory that is to be read.
+func kid(name string, left bool) string {
+	if left {
+		return name + leftMark
+	}
+	return name
+}
+
+// cutKid undoes kid.
+func cutKid(kid []byte) (name []byte, left bool) { return bytes.CutSuffix(kid, []byte(leftMark)) }

@@ -25,6 +25,8 @@ type Dir struct {
 	File firn.File // the directory itself, in each piece; the root's path is ""
 	// Mount: the directory is on another volume than its parent.
 	Mount bool
+	// Left: the filter leaves the directory itself out, but not all below it.
+	Left bool
 	// Files are its regular files and symbolic links, sorted by the bytes of
 	// their names. Directories come as Dirs of their own.
 	Files []firn.File
@@ -49,11 +51,19 @@ type Skip struct {
 	// user's wish. Nothing may be concluded about it, nor about what lies
 	// below it.
 	Unseen bool
+	// Litter: as Verdict.Litter.
+	Litter bool
 }
 
 // A Verdict is what a filter says of a file.
 type Verdict struct {
-	Leave  bool   // leave it out; of a directory: with all that is below
+	Leave bool // leave it out; of a directory: with all that is below
+	// Below: of a directory that is left out: what is below it is judged all
+	// the same.
+	Below bool
+	// Litter: it is left out since it is what any disk may have, also an empty
+	// one: that it is there doesn't show that the tree is.
+	Litter bool
 	Reason string // why, for people
 }
 
@@ -62,6 +72,8 @@ type Options struct {
 	// Filter judges each entry that would be kept, the root excepted. It is
 	// called concurrently. Nil keeps everything.
 	Filter func(*firn.File) Verdict
+	// OneVolume leaves out directories on other volumes than the root's.
+	OneVolume bool
 	// Workers is how many directories are read at the same time; 0 means 2,
 	// which was the fastest on warm local disks. Network file systems gain
 	// from more.

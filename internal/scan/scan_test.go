@@ -167,6 +167,52 @@ func TestFilter(t *testing.T) {
 	}
 }
 
+// TestFilterLooksBelow: a directory that is left out itself is looked into, in
+// its place; a file that a filter would look below is just left out.
+func TestFilterLooksBelow(t *testing.T) {
+	m := plant("a/x", "a\x01/x", "a!/x", "a.o", "a/b/y", "b/x", "c/d/e/z", "k/x")
+	opts := Options{Filter: func(f *firn.File) Verdict {
+		return Verdict{Leave: !strings.HasSuffix(f.Path, "x") && f.Path != "k", Below: f.Path != "c/d", Reason: "rubbish"}
+	}}
+	var got, left []string
+	for _, d := range gather(t, m, opts, tiny) {
+		got = append(got, lines([]*Dir{d})...)
+		if d.Left {
+			left = append(left, d.File.Path)
+		}
+		for _, s := range d.Skipped {
+			got = append(got, "-"+s.Path)
+		}
+	}
+	if diff := gocmp.Diff([]string{"/", "-a.o", "a/", "a/x", "a/b/", "-a/b/y", "a\x01/", "a\x01/x", "a!/", "a!/x", "b/", "b/x", "c/", "-c/d", "k/", "k/x"}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if diff := gocmp.Diff([]string{"a", "a/b", "a\x01", "a!", "b", "c"}, left); diff != "" {
+		t.Errorf("left out themselves (-want +got):\n%s", diff)
+	}
+}
+
+// TestOneVolume: directories on other volumes are left out, and the filter is
+// not asked about them.
+func TestOneVolume(t *testing.T) {
+	m := plant("a/b/c/x", "a/y", "d/x")
+	m.device["a/b"] = 2
+	opts := Options{OneVolume: true, Filter: func(f *firn.File) Verdict {
+		if f.Path == "a/b" {
+			t.Error("the filter was asked about another volume")
+		}
+		return Verdict{}
+	}}
+	dirs := gather(t, m, opts, tiny)
+	if diff := gocmp.Diff([]string{"/", "a/", "a/y", "d/", "d/x"}, lines(dirs)); diff != "" {
+		t.Errorf("kept (-want +got):\n%s", diff)
+	}
+	want := []Skip{{Path: "a/b", Reason: "on another volume", Unseen: true}}
+	if diff := gocmp.Diff(want, dirs[1].Skipped); diff != "" {
+		t.Errorf("skipped (-want +got):\n%s", diff)
+	}
+}
+
 func TestMount(t *testing.T) {
 	m := plant("a/b/c/x", "d/x")
 	m.device["a/b"] = 2

@@ -21,6 +21,7 @@ type node struct {
 	path   string
 	device uint64 // its volume, once read
 	above  uint64 // its parent's
+	left   bool   // it is left out itself
 
 	read   bool
 	gone   bool    // it was not there to be read
@@ -201,7 +202,8 @@ func (w *walker) begin() *node {
 		if n.begun == n.kids.len() {
 			continue // not read yet
 		}
-		kid := &node{path: join(n.path, n.kids.get(n.begun)), above: n.device}
+		name, left := cutKid(n.kids.get(n.begun))
+		kid := &node{path: join(n.path, name), above: n.device, left: left}
 		kid.place = w.order.InsertBefore(kid, e)
 		n.queue = append(n.queue, kid)
 		n.begun++
@@ -219,7 +221,7 @@ func (w *walker) begin() *node {
 
 // read reads a node's first piece.
 func (w *walker) read(n *node) {
-	r := &reader{volume: w.volume, filter: w.opts.Filter, piece: w.limits.piece, above: n.above}
+	r := &reader{volume: w.volume, opts: w.opts, piece: w.limits.piece, above: n.above, left: n.left}
 	d := r.first(n.path)
 	w.mu.Lock()
 	defer w.mu.Unlock()

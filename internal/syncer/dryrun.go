@@ -17,6 +17,10 @@ func dryRun(ctx context.Context, o Options) (Result, error) {
 	if o.Row.ID != 0 {
 		tree, err := o.Catalog.Tree(ctx, o.Row.ID, o.Tree)
 		switch {
+		case err == nil && (tree.Host != o.Host || tree.Root != o.Root) && !o.Moved:
+			// Bind changes nothing here: it says what a sync would say.
+			_, err := o.Catalog.Bind(ctx, o.Row.ID, o.Tree, o.Host, o.Root)
+			return Result{}, err
 		case err == nil:
 			recorded = known(o.Catalog.Current(ctx, tree.ID))
 		case firn.KindOf(err) != firn.NotFound:

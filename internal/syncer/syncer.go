@@ -44,6 +44,9 @@ type Options struct {
 	Concurrency int
 	// DryRun decides everything and changes nothing, here or in the store.
 	DryRun bool
+	// Moved takes the directory for the tree of its name, though that was
+	// another directory, or another machine, till now.
+	Moved bool
 	// ExpectEmpty takes an empty directory as meant to be so.
 	ExpectEmpty bool
 }
@@ -71,7 +74,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	if o.DryRun {
 		return dryRun(ctx, o)
 	}
-	tree, err := o.Catalog.Bind(ctx, o.Row.ID, o.Tree, o.Host, o.Root)
+	tree, err := o.bind(ctx)
 	if err != nil {
 		return Result{}, err
 	}
@@ -240,6 +243,21 @@ func entry(f *catalog.CurrentFile) plan.Entry {
 	return plan.Entry{File: f.File, Content: f.Content, Stored: f.IsStored(), Read: f.Read}
 }
 
+// bind finds the tree, or makes it, or takes it along to where it is now.
+func (o Options) bind(ctx context.Context) (catalog.Tree, error) {
+	tree, err := o.Catalog.Bind(ctx, o.Row.ID, o.Tree, o.Host, o.Root)
+	if firn.KindOf(err) != firn.Conflict || !o.Moved {
+		return tree, err
+	}
+	if tree, err = o.Catalog.Tree(ctx, o.Row.ID, o.Tree); err != nil {
+		return tree, err
+	}
+	if err := o.Catalog.Rebind(ctx, tree.ID, o.Host, o.Root); err != nil {
+		return tree, err
+	}
+	return o.Catalog.Tree(ctx, o.Row.ID, o.Tree)
+}
+
 // explain says what to do about a tree that looks emptied.
 func (o Options) explain(err error) error {
 	if !errors.Is(err, plan.ErrEmpty) {
@@ -259,6 +277,13 @@ func (s *syncer) dropAbandoned(ctx context.Context) error {
 		if in.State == catalog.Doubt || s.used.has(path) {
 			continue
 		}
+		needless, err := s.needless(ctx, in)
+		if err != nil {
+			return err
+		}
+		if !needless {
+			continue // a filter leaves it out perhaps, or its disk is not mounted
+		}
 		if in.Upload != "" {
 			if err := s.Store.AbortUpload(ctx, in.Upload); err != nil {
 				return err
@@ -270,6 +295,15 @@ func (s *syncer) dropAbandoned(ctx context.Context) error {
 		s.Events(firn.NoticeEvent{Text: fmt.Sprintf("aborted the upload of %s: the file is gone, or was stored otherwise", path)})
 	}
 	return nil
+}
+
+// needless reports whether nobody will go on with an upload: its file surely is
+// gone, or is stored otherwise by now.
+func (s *syncer) needless(ctx context.Context, in catalog.Intent) (bool, error) {
+	if s.root.Gone(in.File.Path) {
+		return true, nil
+	}
+	return s.isStored(ctx, in.File)
 }
 
 // now is the moment of reading, by the local clock.

@@ -80,6 +80,7 @@ type (
 		DryRun    bool                      `json:"dry_run"`
 		Stopped   bool                      `json:"stopped"`
 		Counts    map[firn.Action]jsonCount `json:"counts"`
+		Excluded  map[string]int64          `json:"excluded,omitempty"`
 		ElapsedMS int64                     `json:"elapsed_ms"`
 	}
 	jsonCount struct {
@@ -114,7 +115,7 @@ func (v *jsonView) event(e firn.Event, now time.Time) {
 	o := v.u.opts
 	switch e := e.(type) {
 	case firn.FileEvent:
-		if w := weigh(e.Action, o.DryRun); !boring(e.Action) && (!o.Quiet || w >= alarm) || o.Verbose {
+		if w := weigh(e.Action, o.DryRun); !boring(e.Action, o.DryRun) && (!o.Quiet || w >= alarm) || o.Verbose {
 			v.u.object("file", fileObject(e, o.DryRun, now))
 		}
 	case firn.WaitEvent:
@@ -175,7 +176,7 @@ func summaryObject(e firn.SummaryEvent, now time.Time) jsonSummary {
 	}
 	return jsonSummary{
 		Time: Time(now), Command: e.Command, Store: e.Store, Tree: e.Tree, DryRun: e.DryRun,
-		Stopped: e.Stopped, Counts: counts, ElapsedMS: e.Elapsed.Milliseconds(),
+		Stopped: e.Stopped, Counts: counts, Excluded: e.Excluded, ElapsedMS: e.Elapsed.Milliseconds(),
 	}
 }
 

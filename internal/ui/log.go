@@ -15,7 +15,7 @@ func (u *UI) log(e firn.Event, now time.Time) {
 	}
 	switch e := e.(type) {
 	case firn.FileEvent:
-		if u.opts.Verbose || !boring(e.Action) {
+		if u.opts.Verbose || !boring(e.Action, u.opts.DryRun) {
 			u.logLine(now, fileText(e, u.opts.DryRun))
 		}
 	case firn.NoticeEvent:

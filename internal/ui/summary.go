@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,7 +13,7 @@ import (
 // order is how a summary lists actions: first what was done.
 var order = []firn.Action{
 	firn.Sent, firn.Restored, firn.Recorded, firn.Removed, firn.Verified, firn.Unchanged, firn.Equal,
-	firn.Missing, firn.Differs, firn.Extra, firn.Skipped, firn.Pending, firn.Failed,
+	firn.Missing, firn.Differs, firn.Extra, firn.Skipped, firn.Excluded, firn.Pending, firn.Failed,
 }
 
 // summary gives the closing lines of a run: what it came to, then a row for
@@ -40,7 +41,29 @@ func summary(e firn.SummaryEvent) []string {
 		}
 		rows = append(rows, row)
 	}
-	return append(lines, align(rows, []bool{false, true, false})...)
+	lines = append(lines, align(rows, []bool{false, true, false})...)
+	return append(lines, excluded(e.Excluded)...)
+}
+
+// maxReasons is how many reasons for leaving files out a summary lists.
+const maxReasons = 10
+
+// excluded gives a line for each reason for which files were left out, the most
+// frequent first.
+func excluded(n map[string]int64) []string {
+	reasons := slices.SortedFunc(maps.Keys(n), func(a, b string) int {
+		return cmp.Or(cmp.Compare(n[b], n[a]), strings.Compare(a, b))
+	})
+	rest := len(reasons) - maxReasons
+	var rows [][]string
+	for _, r := range reasons[:min(len(reasons), maxReasons)] {
+		rows = append(rows, []string{"    " + Count(n[r]), Text(r)})
+	}
+	lines := align(rows, []bool{true, false})
+	if rest > 0 {
+		lines = append(lines, fmt.Sprintf("    and %s more %s", Count(int64(rest)), plural(int64(rest), "reason", "reasons")))
+	}
+	return lines
 }
 
 // moves reports whether an action transfers bytes.

@@ -47,6 +47,12 @@ func TestSummary(t *testing.T) {
   ok       9 files
   missing   1 file
 `},
+		{"excluded", firn.SummaryEvent{Counts: counts{firn.Excluded: {Files: 1235}}, Excluded: map[string]int64{"rule -*\x1b": 1, "on a list": 1234}},
+			`sync docs local:v: nothing to send, all is stored (1.5 s)
+  excluded  1,235 files
+    1,234  on a list
+        1  rule -*\x1b
+`},
 		{"an action of tomorrow", firn.SummaryEvent{Command: "thaw", Counts: counts{"thawed\x1b": {Files: 1}}},
 			`thaw docs local:v: nothing to do (1.5 s)
   thawed\x1b  1 file
@@ -63,6 +69,18 @@ func TestSummary(t *testing.T) {
 				t.Errorf("-want +got:\n%s", d)
 			}
 		})
+	}
+}
+
+// TestManyReasons: a summary stays short, whatever the patterns are.
+func TestManyReasons(t *testing.T) {
+	n := map[string]int64{}
+	for i := range maxReasons + 2 {
+		n[string(rune('a'+i))] = int64(i)
+	}
+	lines := excluded(n)
+	if len(lines) != maxReasons+1 || lines[0] != "    11  l" || lines[maxReasons] != "    and 2 more reasons" {
+		t.Errorf("%q", lines)
 	}
 }
 

@@ -29,7 +29,7 @@ func weigh(action firn.Action, dry bool) weight {
 		return result
 	case firn.Skipped, firn.Pending:
 		return talk
-	case firn.Sent, firn.Recorded, firn.Removed, firn.Restored:
+	case firn.Sent, firn.Recorded, firn.Removed, firn.Restored, firn.Excluded:
 		if dry {
 			return result
 		}
@@ -37,10 +37,16 @@ func weigh(action firn.Action, dry bool) weight {
 	return detail
 }
 
-// boring reports whether an action says that all is as it was. There may be
-// millions of them.
-func boring(action firn.Action) bool {
-	return action == firn.Unchanged || action == firn.Equal || action == firn.Verified
+// boring reports whether an action says that all is as it was, or as it was
+// wanted. There may be millions of them.
+func boring(action firn.Action, dry bool) bool {
+	switch action {
+	case firn.Unchanged, firn.Equal, firn.Verified:
+		return true
+	case firn.Excluded:
+		return !dry // then it is what people ask for
+	}
+	return false
 }
 
 // fileText tells of one file: "sent photos/a.jpg (3.20 MiB)". It is harmless.

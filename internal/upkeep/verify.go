@@ -13,6 +13,7 @@ import (
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/filter"
 	"github.com/firn-archive/firn/internal/scan"
 )
 
@@ -22,6 +23,8 @@ type VerifyOptions struct {
 	Tree    catalog.Tree
 	Root    string // the directory to compare with; absolute
 	Events  firn.Sink
+	// Filter says what of both sides is left out; nil for nothing.
+	Filter *filter.Filter
 	// Quick believes sizes and times, and reads no file.
 	Quick bool
 	// Concurrency is how many files are read at a time.
@@ -29,9 +32,10 @@ type VerifyOptions struct {
 }
 
 // A VerifyResult counts what was found: Verified, Missing, Extra, Differs,
-// and Failed for what could not be read.
+// Excluded, and Failed for what could not be read.
 type VerifyResult struct {
-	Counts map[firn.Action]firn.Count
+	Counts   map[firn.Action]firn.Count
+	Excluded map[string]int64 // how many of the excluded, for each reason
 }
 
 // Clean reports whether disk and catalog agree.
@@ -52,7 +56,7 @@ func Verify(ctx context.Context, o VerifyOptions) (VerifyResult, error) {
 		return VerifyResult{}, err
 	}
 	defer root.Close()
-	v := &verifier{VerifyOptions: o, root: root, counts: map[firn.Action]firn.Count{}}
+	v := &verifier{VerifyOptions: o, root: root, counts: map[firn.Action]firn.Count{}, excluded: map[string]int64{}}
 	g, ctx := errgroup.WithContext(ctx)
 	pairs := make(chan pair, 64)
 	g.Go(func() error {
@@ -69,7 +73,8 @@ func Verify(ctx context.Context, o VerifyOptions) (VerifyResult, error) {
 			return nil
 		})
 	}
-	return VerifyResult{v.counts}, g.Wait()
+	err = g.Wait()
+	return VerifyResult{v.counts, v.excluded}, err
 }
 
 // A pair is a file on both sides, whose content is to be compared.
@@ -82,6 +87,8 @@ type verifier struct {
 	VerifyOptions
 	root *scan.Root
 
+	excluded map[string]int64
+
 	mu     sync.Mutex
 	counts map[firn.Action]firn.Count
 }
@@ -93,7 +100,7 @@ func (v *verifier) compare(ctx context.Context, pairs chan<- pair) error {
 	known, err, more := next()
 	advance := func() { known, err, more = next() }
 	unseen := unseenPaths{}
-	for dir, scanErr := range scan.Walk(ctx, v.Root, scan.Options{}) {
+	for dir, scanErr := range scan.Walk(ctx, v.Root, v.Filter.Scan()) {
 		if scanErr != nil {
 			return scanErr
 		}
@@ -111,7 +118,9 @@ func (v *verifier) compare(ctx context.Context, pairs chan<- pair) error {
 				return err
 			}
 			if !more || order(known.File, f) > 0 {
-				v.extra(f)
+				if f.Kind != firn.Directory || !dir.Left {
+					v.extra(f)
+				}
 				continue
 			}
 			if err := v.both(ctx, f, known, pairs); err != nil {
@@ -164,14 +173,18 @@ func (v *verifier) report(dir *scan.Dir, unseen unseenPaths) {
 		if s.Unseen {
 			unseen.add(s.Path)
 		}
-		if s.Err != nil {
+		switch {
+		case s.Err != nil:
 			v.event(firn.Failed, firn.File{Path: s.Path}, s.Reason, s.Err)
+		case s.Unseen:
+			v.excluded[s.Reason]++
+			v.event(firn.Excluded, firn.File{Path: s.Path}, s.Reason, nil)
 		}
 	}
 }
 
 func (v *verifier) missing(e catalog.Entry, unseen unseenPaths) {
-	if e.Kind == firn.Directory && e.Path == "" || unseen.covers(e.Path) {
+	if e.Kind == firn.Directory && e.Path == "" || unseen.covers(e.Path) || v.Filter.Covers(&e.File) {
 		return
 	}
 	v.event(firn.Missing, e.File, "", nil)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/filter"
 	"github.com/firn-archive/firn/internal/storetest"
 	"github.com/firn-archive/firn/internal/upkeep"
 	"github.com/firn-archive/firn/internal/worktest"
@@ -97,5 +98,35 @@ func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestVerifyWithFilter: what is left out is neither missing nor new, on
+// whatever side it is.
+func TestVerifyWithFilter(t *testing.T) {
+	b := worktest.New(t, storetest.MemoryOptions{})
+	for _, name := range []string{"ok.gz", "d/ok.gz", "changed.txt", "gone.txt", "dir/gone.gz", "pruned/gone.gz"} {
+		b.Write(name, "abcd")
+	}
+	b.Sync()
+	b.Write("changed.txt", "other content")
+	b.Write("new.txt", "x")
+	b.Write("new dir/x.txt", "x")
+	b.Write(".DS_Store", "x")
+	for _, name := range []string{"gone.txt", "dir", "pruned"} {
+		must(t, os.RemoveAll(filepath.Join(b.Root, name)))
+	}
+	rules, err := filter.ParseRules("-/pruned/ +*.gz -")
+	must(t, err)
+	res, err := upkeep.Verify(t.Context(), upkeep.VerifyOptions{
+		Catalog: b.Catalog, Tree: b.Tree(), Root: b.Root, Events: b.Events, Filter: filter.New(filter.Options{Rules: rules}),
+	})
+	must(t, err)
+	b.Counts(res.Counts, map[firn.Action]int64{firn.Verified: 2, firn.Missing: 1, firn.Excluded: 4})
+	if got := b.Files(firn.Missing); !slices.Equal(got, []string{"dir/gone.gz"}) {
+		t.Errorf("missing: %q", got)
+	}
+	if res.Excluded["rule -"] != 3 || res.Excluded[filter.LitterReason] != 1 {
+		t.Errorf("excluded: %v", res.Excluded)
 	}
 }

@@ -1,0 +1,71 @@
+package scan_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/scan"
+)
+
+func TestRootOpensOnlyFiles(t *testing.T) {
+	dir := t.TempDir()
+	outside := filepath.Join(t.TempDir(), "secret")
+	check := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	check(os.WriteFile(outside, []byte("x"), 0o600))
+	check(os.WriteFile(filepath.Join(dir, "file"), []byte("hello"), 0o640))
+	check(os.Mkdir(filepath.Join(dir, "folder"), 0o700))
+	check(os.Symlink(outside, filepath.Join(dir, "away")))
+	check(os.Symlink("file", filepath.Join(dir, "within")))
+	root, err := scan.OpenRoot(dir)
+	check(err)
+	defer root.Close()
+	for _, name := range []string{"folder", "away", "within", "missing", "../secret"} {
+		if _, err := root.Open(name); firn.KindOf(err) != firn.Local {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	f, err := root.Open("file")
+	check(err)
+	defer f.Close()
+	info, err := f.Info()
+	stamp, stampErr := f.Stamp()
+	if err != nil || stampErr != nil || info.Stamp != stamp || info.Mode != 0o640 || stamp.Size != 5 || info.Kind != firn.Regular {
+		t.Errorf("%+v, %v; stamp %+v, %v", info, err, stamp, stampErr)
+	}
+	content, err := scan.Hash(t.Context(), f)
+	if err != nil || content.Size != 5 || content.Tree.String() != "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824" {
+		t.Errorf("%+v, %v", content, err)
+	}
+}
+
+func TestGone(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"full/file", "empty/x"} {
+		if err := os.MkdirAll(filepath.Join(dir, filepath.Dir(name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "full", "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	root, err := scan.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	for path, want := range map[string]bool{
+		"full/file": false, "full/other": true, "full/no/such/folder": true, "other": true,
+		"empty/file": false, "empty/no/such/folder": false, // a volume that isn't mounted perhaps
+	} {
+		if got := root.Gone(path); got != want {
+			t.Errorf("%s: %v", path, got)
+		}
+	}
+}
