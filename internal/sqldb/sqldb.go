@@ -93,6 +93,9 @@ func open(ctx context.Context, path string, o Options) (*DB, error) {
 	}
 	db.close = sync.OnceValue(db.shut)
 	if err := db.start(ctx); err != nil {
+		if _, gone := os.Stat(path); gone != nil {
+			err = gone // removed meanwhile: SQLite can't say so
+		}
 		return nil, errors.Join(err, pool.Close())
 	}
 	return db, nil
