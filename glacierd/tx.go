@@ -59,19 +59,25 @@ func inVault(run func(*call, *vault) error) func(*call) error {
 			return err
 		}
 		defer c.s.release(v)
-		if now := c.now.UnixMilli(); now-v.tidied.Load() >= tidyEvery.Milliseconds() {
-			v.tidied.Store(now)
-			if err := v.tidy(c); err != nil {
-				return err
-			}
+		if err = v.tidyNowAndThen(c); err == nil {
+			err = run(c, v)
 		}
-		err = run(c, v)
 		var answered *apiError
 		if err == nil || errors.As(err, &answered) || c.s.stands(v) {
 			return err
 		}
 		return c.noVault() // it was removed meanwhile
 	}
+}
+
+// tidyNowAndThen tidies the vault, if that was not done for a while.
+func (v *vault) tidyNowAndThen(c *call) error {
+	now := c.now.UnixMilli()
+	if now-v.tidied.Load() < tidyEvery.Milliseconds() {
+		return nil
+	}
+	v.tidied.Store(now)
+	return v.tidy(c)
 }
 
 func (c *call) noVault() error { return notFound("Vault not found for ARN: %s", c.arn(c.vault)) }
