@@ -133,16 +133,35 @@ func newLsRecord(tree string, e catalog.Entry) lsRecord {
 	return r
 }
 
-// modeText is a file's mode as ls -l writes it.
+// modeText is a file's kind and mode as ls -l writes it (POSIX, "ls").
 func modeText(f firn.File) string {
-	mode := f.Mode
+	text := []byte("----------")
 	switch f.Kind {
 	case firn.Directory:
-		mode |= fs.ModeDir
+		text[0] = 'd'
 	case firn.Symlink:
-		mode |= fs.ModeSymlink
+		text[0] = 'l'
 	}
-	return mode.String()
+	const letters = "rwxrwxrwx"
+	for i := range letters {
+		if f.Mode&(1<<(8-i)) != 0 {
+			text[1+i] = letters[i]
+		}
+	}
+	for _, special := range []struct {
+		bit  fs.FileMode
+		at   int
+		char byte
+	}{{fs.ModeSetuid, 3, 's'}, {fs.ModeSetgid, 6, 's'}, {fs.ModeSticky, 9, 't'}} {
+		switch {
+		case f.Mode&special.bit == 0:
+		case text[special.at] == 'x':
+			text[special.at] = special.char
+		default: // without the right to execute, a capital
+			text[special.at] = special.char - 'a' + 'A'
+		}
+	}
+	return string(text)
 }
 
 func lsColumns(withTree bool) []ui.Column[lsRecord] {

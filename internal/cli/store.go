@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -156,6 +157,9 @@ func showStore(s *session, info firn.StoreInfo) error {
 }
 
 func runStoreList(ctx context.Context, o *storeCmdOptions) error {
+	if strings.ContainsAny(o.Store, ":/") {
+		return wrongUsage("list vaults", "%q is no region; local vaults are listed by firn status", o.Store)
+	}
 	list := ui.NewList(o.app.ui, "vault",
 		ui.Column[vaultRecord]{Head: "name", Cell: func(r vaultRecord) string { return r.Name }},
 		ui.Column[vaultRecord]{Head: "archives", Right: true, Cell: func(r vaultRecord) string { return ui.Count(r.Archives) }, Plain: func(r vaultRecord) string { return exact(r.Archives) }},

@@ -261,7 +261,7 @@ func final(err error) error {
 	case errors.Is(err, errGone):
 		return &firn.Error{Op: "send parts", Kind: firn.NotFound, Err: err, Hint: "does another program abort uploads there?"}
 	case firn.KindOf(err) == firn.Corrupt:
-		return &firn.Error{Op: "send", Kind: firn.Corrupt, Err: err, Hint: "disk, memory or network alter bytes; check the disk first"}
+		return &firn.Error{Op: "send", Kind: firn.Corrupt, Err: err, Hint: "a program may be writing to it behind its time of modification; if none is, check disk and memory"}
 	}
 	return err
 }
