@@ -11,6 +11,7 @@ import (
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/restore"
 	"github.com/firn-archive/firn/internal/transfer"
+	"github.com/firn-archive/firn/internal/wire"
 )
 
 type restoreOptions struct {
@@ -43,7 +44,9 @@ them and ends with status 75; the same command, called again later, fetches what
 is ready, and asks for nothing twice. With --wait it stays until all is there.
 
 Every byte is verified before a file takes its name. Files that exist already are
-never written over: equal ones are passed over, others are named as failed.
+never written over: equal ones get their mode, owner and times, others are named
+as failed. Folders get theirs once all below them is there, those above a PATH
+too; DIR itself only where a restore made it.
 
 With --at the files come back as they were at a time in the past, with those that
 were removed since, and without those that came later; of several trees each as
@@ -108,7 +111,7 @@ func runRestore(ctx context.Context, o *restoreOptions) error {
 	res, err := restore.Run(ctx, restore.Options{
 		Catalog: s.catalog, Row: trees.store, Store: s.store, Downloader: downloader, Clock: s.env.Clock, Events: s.env.Events,
 		Trees: trees.all, Runs: trees.runs, Paths: o.Paths, To: o.To, Tier: tier, Wait: o.Wait, Poll: o.Poll,
-		Concurrency: int(o.Concurrency), DryRun: o.DryRun,
+		Concurrency: int(o.Concurrency), DryRun: o.DryRun, Lock: targetLock(s.env),
 	})
 	if res.Counts != nil {
 		s.env.Events(firn.SummaryEvent{Command: "restore", Store: s.loc.String(), DryRun: o.DryRun, Stopped: err != nil, Counts: res.Counts, Elapsed: s.env.Clock.Now().Sub(start)})
@@ -117,6 +120,17 @@ func runRestore(ctx context.Context, o *restoreOptions) error {
 		s.ui.Notice(pendingText(res.Ready, s.env.Clock.Now(), o.At.moment))
 	}
 	return errors.Join(err, statusOfResult(res))
+}
+
+// targetLock keeps two restores from working in one folder.
+func targetLock(env wire.Env) func(string) (func() error, error) {
+	return func(dir string) (func() error, error) {
+		l, err := wire.LockTarget(env, dir)
+		if err != nil {
+			return nil, err
+		}
+		return l.Unlock, nil
+	}
 }
 
 // chooseTrees finds what to restore, once the store has shown that it is the

@@ -2,13 +2,16 @@ package restore
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/describe"
 	"github.com/firn-archive/firn/internal/catalog"
-	"github.com/firn-archive/firn/internal/transfer"
 )
 
 // earliest is the shortest time in which each tier has been delivered. Source:
@@ -19,122 +22,208 @@ var earliest = map[firn.Tier]time.Duration{
 	firn.Bulk:      5 * time.Hour,
 }
 
-// A jobBook knows the jobs that bring whole archives. It hands each archive to
-// one asker at a time, so that two files of one archive ask for it once.
+// answerTime is how long a job that was asked for may be missing from the
+// store's list before it counts as gone: a request is refused five minutes
+// after it was signed (AWS Signature Version 4: "the request must reach AWS
+// within five minutes of the time stamp"), and lists may lag a little.
+const answerTime = 10 * time.Minute
+
+// recordsAtOnce is how many jobs are recorded side by side, in one commit of
+// the catalog.
+const recordsAtOnce = 32
+
+// A jobBook knows which archives are being asked for. What is ours stands in
+// the catalog, not here.
 type jobBook struct {
+	// asking holds off a second file of one archive while the first asks.
+	asking [64]sync.Mutex
+	// others are jobs that the store lists and the catalog doesn't wait for:
+	// other programs', other machines', and those that are fetched already.
+	others map[firn.ArchiveID]firn.Job
+
 	mu   sync.Mutex
-	jobs map[firn.ArchiveID]*jobEntry
+	have map[int64]struct{} // archives of which a file is in place
+	lack map[int64]struct{} // archives of which a file is not
 }
 
-type jobEntry struct {
-	mu  sync.Mutex
-	job firn.Job // ID empty: none
+func newJobBook() *jobBook {
+	return &jobBook{have: map[int64]struct{}{}, lack: map[int64]struct{}{}}
 }
 
-// forget drops a job that turned out to be gone.
-func (e *jobEntry) forget(job firn.Job) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.job.ID == job.ID {
-		e.job = firn.Job{}
-	}
-}
-
-func (b *jobBook) entry(id firn.ArchiveID) *jobEntry {
+// settle notes whether a file of the archive is in place.
+func (b *jobBook) settle(archive int64, there bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	e := b.jobs[id]
-	if e == nil {
-		e = &jobEntry{}
-		b.jobs[id] = e
+	if there {
+		b.have[archive] = struct{}{}
+	} else {
+		b.lack[archive] = struct{}{}
 	}
-	return e
 }
 
-// jobs reads the store's list of jobs, whoever started them: an archive is
-// never asked for twice. Where jobs are ready at once, and free, looking costs
-// more than asking.
-func (r *restorer) jobs(ctx context.Context) (*jobBook, error) {
-	b := &jobBook{jobs: map[firn.ArchiveID]*jobEntry{}}
-	if r.Store.Traits().InstantJobs {
-		return b, nil
+// done reports whether all files of the archive that were asked for are there.
+func (b *jobBook) done(archive int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_, have := b.have[archive]
+	_, lack := b.lack[archive]
+	return have && !lack
+}
+
+// close records of the jobs that are no longer needed that they are gone.
+func (b *jobBook) close(ctx context.Context, r *restorer) error {
+	return r.forget(ctx, "fetched", func(j *catalog.Job) bool {
+		return j.State == catalog.JobReady && isWhole(&j.Remote) && b.done(j.Archive)
+	})
+}
+
+// forget records that jobs are gone.
+func (r *restorer) forget(ctx context.Context, why string, which func(*catalog.Job) bool) error {
+	open, err := r.Catalog.OpenJobs(ctx, r.Row.ID)
+	if err != nil {
+		return err
 	}
-	for job, err := range r.Store.Jobs(ctx) {
-		if err != nil {
-			return nil, err
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(recordsAtOnce)
+	for i := range open {
+		if j := &open[i]; which(j) {
+			g.Go(func() error { return r.Catalog.JobGone(ctx, j.ID, why) })
 		}
-		whole := job.Range == firn.Range{} || job.Range == firn.Range{End: job.ArchiveSize}
-		if job.Kind != firn.RetrievalJob || !whole || job.State == firn.JobFailed {
+	}
+	return g.Wait()
+}
+
+// isWhole reports whether a job brings a whole archive.
+func isWhole(j *firn.Job) bool {
+	return j.Kind == firn.RetrievalJob && (j.Range == firn.Range{} || j.Range == firn.Range{End: j.ArchiveSize})
+}
+
+// listJobs reads the store's list of jobs, whoever started them, and brings
+// the catalog up to it: an archive is never asked for twice, and nothing
+// waits for a job that is gone.
+func (r *restorer) listJobs(ctx context.Context) error {
+	began := r.Clock.Now()
+	open, err := r.Catalog.OpenJobs(ctx, r.Row.ID)
+	if err != nil {
+		return err
+	}
+	byID, byToken := make(map[firn.JobID]*catalog.Job, len(open)), map[firn.Token]*catalog.Job{}
+	for i := range open {
+		if j := &open[i]; j.Remote.ID != "" {
+			byID[j.Remote.ID] = j
+		} else {
+			byToken[j.Token] = j
+		}
+	}
+	r.book.others = map[firn.ArchiveID]firn.Job{}
+	listed := map[int64]bool{} // rows
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(recordsAtOnce)
+	for job, err := range r.Store.Jobs(gctx) {
+		if err != nil {
+			return errors.Join(err, g.Wait())
+		}
+		token, _ := describe.TokenOf(job.Description)
+		row := byID[job.ID]
+		if row == nil && !token.IsZero() {
+			row = byToken[token]
+		}
+		if row == nil {
+			r.book.other(job)
 			continue
 		}
-		if e := b.entry(job.Archive); e.job.ID == "" || job.State == firn.JobReady {
-			e.job = job
+		listed[row.ID] = true
+		if row.Remote.ID != job.ID || row.Remote.State != job.State {
+			g.Go(func() error {
+				_, err := r.Catalog.JobSeen(gctx, r.Row.ID, token, job)
+				return err
+			})
 		}
-		if token, ok := describe.TokenOf(job.Description); ok {
-			if _, err := r.Catalog.JobSeen(ctx, r.Row.ID, token, job); err != nil {
-				return nil, err
-			}
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return r.forget(ctx, "the store does not list it any more", func(j *catalog.Job) bool {
+		return j.Remote.Kind == firn.RetrievalJob && !listed[j.ID] && began.Sub(j.Asked) > answerTime
+	})
+}
+
+// other keeps a job that the catalog doesn't wait for, the best of each archive.
+func (b *jobBook) other(job firn.Job) {
+	if !isWhole(&job) || job.State == firn.JobFailed {
+		return
+	}
+	if have, ok := b.others[job.Archive]; !ok || have.State != firn.JobReady {
+		b.others[job.Archive] = job
+	}
+}
+
+var errRunning = &firn.Error{Op: "retrieve", Kind: firn.NotReady, Err: errors.New("the store is getting it ready")}
+
+// job gives the ready job that brings an item's archive, and starts one if
+// there is none. It gives NotReady while the job runs.
+func (r *restorer) job(ctx context.Context, it item) (catalog.Job, error) {
+	if !r.slow {
+		// Such jobs are ready at once and cost nothing: looking for one costs
+		// more than asking, and one that nobody remembers does no harm.
+		id, err := r.start(ctx, it, firn.NewToken())
+		return catalog.Job{Remote: firn.Job{ID: id}}, err
+	}
+	asking := &r.book.asking[uint64(it.loc.Archive)%uint64(len(r.book.asking))]
+	asking.Lock()
+	defer asking.Unlock()
+	job, ok, err := r.findJob(ctx, it)
+	if err != nil {
+		return job, err
+	}
+	if !ok {
+		if err := r.startRecorded(ctx, it); err != nil {
+			return job, err
+		}
+		job = catalog.Job{State: catalog.JobRunning, Asked: r.Clock.Now(), Remote: firn.Job{Tier: r.Tier}}
+	}
+	if job.State != catalog.JobReady {
+		r.expect(&job)
+		return job, errRunning
+	}
+	return job, nil
+}
+
+// findJob looks for a job that brings an item's archive: ready ones first.
+func (r *restorer) findJob(ctx context.Context, it item) (best catalog.Job, ok bool, err error) {
+	jobs, err := r.Catalog.JobsOf(ctx, it.loc.Archive)
+	if err != nil {
+		return best, false, err
+	}
+	r.book.mu.Lock()
+	other, there := r.book.others[it.loc.Remote]
+	r.book.mu.Unlock()
+	if there {
+		state := catalog.JobRunning
+		if other.State == firn.JobReady {
+			state = catalog.JobReady
+		}
+		jobs = append(jobs, catalog.Job{State: state, Asked: other.Created, Remote: other})
+	}
+	for _, j := range jobs {
+		if isWhole(&j.Remote) && (!ok || j.State == catalog.JobReady && best.State != catalog.JobReady) {
+			best, ok = j, true
 		}
 	}
-	return b, nil
+	return best, ok, nil
 }
 
-// one sees to one file: downloads it if its job is ready, else makes sure that
-// there is a job. It reports whether the file has to wait.
-func (r *restorer) one(ctx context.Context, it item, jobs *jobBook) (pending bool, err error) {
-	entry := jobs.entry(it.loc.Remote)
-	job, err := r.job(ctx, it, entry)
-	if err != nil {
-		return r.outcome(ctx, it, err)
+// expired drops a job whose output is gone.
+func (r *restorer) expired(ctx context.Context, it item, job catalog.Job) error {
+	if job.ID != 0 {
+		return r.Catalog.JobGone(ctx, job.ID, "its output expired")
 	}
-	if job.State == firn.JobRunning {
-		r.expect(job)
-		return true, nil
+	r.book.mu.Lock()
+	defer r.book.mu.Unlock()
+	if r.book.others[it.loc.Remote].ID == job.Remote.ID {
+		delete(r.book.others, it.loc.Remote)
 	}
-	err = r.download(ctx, it, job)
-	if firn.KindOf(err) == firn.NotFound {
-		entry.forget(job) // expired: asked for again in the next round
-		return true, nil
-	}
-	return r.outcome(ctx, it, err)
-}
-
-// outcome tells what a file has to wait for, what is wrong with the file, and
-// what ends the run.
-func (r *restorer) outcome(ctx context.Context, it item, err error) (pending bool, _ error) {
-	if err == nil || ctx.Err() != nil {
-		return false, err
-	}
-	switch firn.KindOf(err) {
-	case firn.NotReady, firn.Lost:
-		return true, nil // in the next list of jobs
-	case firn.NotFound, firn.Corrupt, firn.Invalid, firn.Local, firn.Capacity, firn.Policy:
-		r.fail(it, err)
-		return false, nil
-	case firn.Full:
-		err = &firn.Error{Op: "restore", Subject: it.from, Kind: firn.Full, Err: err, Hint: "free some space and run the same command again"}
-	}
-	return false, err
-}
-
-// job gives the job that brings an archive, and starts one if there is none.
-func (r *restorer) job(ctx context.Context, it item, e *jobEntry) (firn.Job, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.job.ID != "" {
-		return e.job, nil
-	}
-	start, state := r.startRecorded, firn.JobRunning
-	if r.Store.Traits().InstantJobs {
-		// Such jobs cost nothing, so one that nobody remembers does no harm.
-		start, state = r.start, firn.JobReady
-	}
-	id, err := start(ctx, it, firn.NewToken())
-	if err != nil {
-		return firn.Job{}, err
-	}
-	e.job = firn.Job{ID: id, Kind: firn.RetrievalJob, State: state, Created: r.Clock.Now(), Tier: r.Tier, Archive: it.loc.Remote, ArchiveSize: it.loc.Size}
-	return e.job, nil
+	return nil
 }
 
 func (r *restorer) start(ctx context.Context, it item, token firn.Token) (firn.JobID, error) {
@@ -144,59 +233,40 @@ func (r *restorer) start(ctx context.Context, it item, token firn.Token) (firn.J
 }
 
 // startRecorded records the intent before it asks, and the outcome after.
-func (r *restorer) startRecorded(ctx context.Context, it item, token firn.Token) (firn.JobID, error) {
+func (r *restorer) startRecorded(ctx context.Context, it item) error {
+	token := firn.NewToken()
 	row, err := r.Catalog.JobIntent(ctx, catalog.Job{
-		Store: r.Row.ID, Token: token, Archive: it.loc.Archive, Asked: r.Clock.Now(),
+		Store: r.Row.ID, Token: token, Archive: it.loc.Archive,
 		Remote: firn.Job{Kind: firn.RetrievalJob, Archive: it.loc.Remote, Tier: r.Tier},
 	})
 	if err != nil {
-		return "", err
+		return err
 	}
 	id, err := r.start(ctx, it, token)
+	// What the store did is recorded even if the user wants no more.
+	record := context.WithoutCancel(ctx)
 	switch {
 	case err == nil:
-		return id, r.Catalog.JobStarted(ctx, row, id)
+		return r.Catalog.JobStarted(record, row, id)
 	case firn.KindOf(err) == firn.Lost:
-		return "", err // if it was started, the list of jobs shows it
+		return err // if it was started, the list of jobs shows it
 	}
-	return "", firstError(err, r.Catalog.JobGone(ctx, row, err.Error()))
-}
-
-func firstError(err, other error) error {
-	if other != nil {
-		return other
+	if gone := r.Catalog.JobGone(record, row, err.Error()); gone != nil {
+		return fmt.Errorf("%w (and its outcome could not be recorded: %w)", err, gone)
 	}
 	return err
 }
 
-// download brings one file, verified, and puts it in its place.
-func (r *restorer) download(ctx context.Context, it item, job firn.Job) error {
-	return r.finish(it, func(ctx context.Context, f *targetFile) error {
-		_, err := r.Downloader.Download(ctx, transfer.Download{
-			Path: it.file.Path, Job: job.ID, Size: it.loc.Size, Tree: it.loc.Tree, Dest: f,
-		})
-		return err
-	})(ctx)
-}
-
 // expect remembers when the first of the running jobs may be done.
-func (r *restorer) expect(job firn.Job) {
-	at := job.Created.Add(earliest[job.Tier])
+func (r *restorer) expect(job *catalog.Job) {
+	since := job.Remote.Created
+	if since.IsZero() {
+		since = job.Asked
+	}
+	at := since.Add(earliest[job.Remote.Tier])
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.ready.IsZero() || at.Before(r.ready) {
 		r.ready = at
 	}
-}
-
-// sleep waits until it may be worth asking again.
-func (r *restorer) sleep(ctx context.Context, files int) error {
-	now := r.Clock.Now()
-	wait := r.Poll
-	if wait == 0 {
-		wait = max(DefaultPoll, r.ready.Sub(now))
-	}
-	r.Events(firn.WaitEvent{What: waitingFor(files), Until: now.Add(wait)})
-	r.ready = time.Time{}
-	return r.Clock.Sleep(ctx, wait)
 }

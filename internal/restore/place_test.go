@@ -2,6 +2,7 @@ package restore
 
 import (
 	"os"
+	"path"
 	"path/filepath"
 	"testing"
 
@@ -36,12 +37,21 @@ func FuzzNothingLeavesTheTarget(f *testing.F) {
 		if err := os.Symlink(outer, filepath.Join(dir, "link")); err != nil {
 			t.Fatal(err)
 		}
-		if file, err := tgt.create(p); err == nil {
-			tgt.commit(file, firn.File{Path: p, Kind: firn.Regular, UID: -1, GID: -1, Mode: 0o600}, false)
+		if file, err := tgt.create(chain(path.Dir(p)), p); err == nil {
+			tgt.commit(file, firn.File{Path: p, Kind: firn.Regular, UID: -1, GID: -1, Mode: 0o600})
 		}
 		names, err := os.ReadDir(outer)
 		if err != nil || len(names) != 1 {
 			t.Errorf("beside the target: %v, %v", names, err)
 		}
 	})
+}
+
+// chain is the folder p with those above it, whatever p is.
+func chain(p string) *folder {
+	f := &folder{path: p}
+	if dir := path.Dir(p); dir != p {
+		f.parent = chain(dir)
+	}
+	return f
 }

@@ -4,10 +4,14 @@ package restore
 
 import (
 	"errors"
+	"io/fs"
 	"path"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/firn-archive/firn"
 )
 
 // linkTimes sets the time of a symbolic link itself.
@@ -22,6 +26,12 @@ func (t *target) linkTimes(p string, mtime time.Time) error {
 		return err
 	}
 	return unix.UtimesNanoAt(int(dir.Fd()), path.Base(p), []unix.Timespec{ts, ts}, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+// isOwner reports whether what info tells of has the file's owner and group.
+func isOwner(info fs.FileInfo, file firn.File) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(st.Uid) == file.UID && int(st.Gid) == file.GID
 }
 
 func isFull(err error) bool {

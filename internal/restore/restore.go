@@ -7,8 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
-	"slices"
+	"hash/maphash"
 	"sync"
 	"time"
 
@@ -23,6 +22,10 @@ import (
 // DefaultPoll is how often the store is asked for its jobs, once the tier's
 // earliest time has passed.
 const DefaultPoll = 15 * time.Minute
+
+// commitsAtOnce is how many finished files are made durable side by side: the
+// kernel serves many fsyncs with one write of its journal.
+const commitsAtOnce = 64
 
 // Options say what to restore, and where to.
 type Options struct {
@@ -41,9 +44,16 @@ type Options struct {
 	// restored: it wasn't there yet.
 	Runs map[int64]int64
 	// Paths are files, or folders with all that is below them; none: all.
+	// What is named twice, or lies below another, is restored once.
 	Paths []string
-	To    string
-	Tier  firn.Tier
+	// To is made if need be. The folders of the trees get their own mode, owner
+	// and times, those above Paths too, unless something below one is missing
+	// yet; To itself only where a restore made it.
+	To string
+	// Lock, unless nil, keeps other restores away from the folder with this
+	// real path, or fails; release gives it free.
+	Lock func(realPath string) (release func() error, err error)
+	Tier firn.Tier
 	// Wait stays until everything is there. Without it what can't be had yet
 	// is asked for, and the result is pending.
 	Wait bool
@@ -57,6 +67,7 @@ type Options struct {
 
 // A Result counts what was done.
 type Result struct {
+	// Counts is nil where nothing was begun.
 	Counts map[firn.Action]firn.Count
 	// Ready is when what is pending may be there, as far as that is known.
 	Ready time.Time
@@ -68,216 +79,206 @@ func (r Result) Failed() bool { return r.Counts[firn.Failed].Files > 0 }
 // Pending reports whether jobs are under way that bring the rest.
 func (r Result) Pending() bool { return r.Counts[firn.Pending].Files > 0 }
 
-// An item is a file that must come from the store.
+// Run restores. Errors of single files are events and counts; an error of Run
+// means that it ended early. Doing it again goes on: what is in place already
+// is found so by its hash, and jobs that exist are used.
+func Run(ctx context.Context, o Options) (res Result, err error) {
+	o.Paths = outermost(o.Paths)
+	r := &restorer{Options: o, counts: map[firn.Action]firn.Count{}, seed: maphash.MakeSeed(), book: newJobBook(), slow: !o.Store.Traits().InstantJobs}
+	if err := r.checkPaths(ctx); err != nil {
+		return Result{}, err
+	}
+	if o.DryRun {
+		err := r.walk(ctx, nil)
+		return Result{Counts: r.counts}, err
+	}
+	if r.target, err = openTarget(o.To); err != nil {
+		return Result{}, err
+	}
+	defer func() { err = errors.Join(err, r.target.close()) }()
+	if o.Lock != nil {
+		release, err := o.Lock(r.target.real)
+		if err != nil {
+			return Result{}, err
+		}
+		defer release()
+	}
+	err = r.run(ctx)
+	return Result{Counts: r.counts, Ready: r.ready}, err
+}
+
+// A restorer is one Run. It keeps nothing of a file that is done; of one that
+// it waits for, a hash of its path.
+type restorer struct {
+	Options
+	slow   bool // the store takes time for its jobs
+	target *target
+	root   *firn.File // the target's own entry, where there is one
+	book   *jobBook
+	ready  time.Time
+
+	seed maphash.Seed
+	// waiting is what this round is about; nil in the first, which is about
+	// everything.
+	waiting pathSet
+
+	mu     sync.Mutex
+	next   pathSet // what is still to be waited for
+	counts map[firn.Action]firn.Count
+}
+
+// A pathSet holds hashes of paths. Two paths of one hash do no harm: a file that
+// is looked at once more is found in its place.
+type pathSet map[uint64]struct{}
+
+// An item is a file or link that is to be in place.
 type item struct {
 	file    firn.File // Path is below the target
 	from    string    // path in its tree, for messages
 	tree    string
 	content firn.Content
 	loc     catalog.Location
-}
-
-// Run restores. Errors of single files are events and counts; an error of Run
-// means that it ended early. Doing it again goes on: what is in place already
-// is found so by its hash, and jobs that exist are used.
-func Run(ctx context.Context, o Options) (Result, error) {
-	r := &restorer{Options: o, counts: map[firn.Action]firn.Count{}}
-	if !o.DryRun {
-		t, err := openTarget(o.To)
-		if err != nil {
-			return Result{}, err
-		}
-		defer t.close()
-		r.target = t
-	}
-	err := r.run(ctx)
-	return Result{Counts: r.counts, Ready: r.ready}, err
-}
-
-type restorer struct {
-	Options
-	target *target
-	dirs   []firn.File // to be given mode and times at the end, in walk order
-	ready  time.Time
-
-	mu     sync.Mutex
-	counts map[firn.Action]firn.Count
+	folder  *folder // that it is in
 }
 
 func (r *restorer) run(ctx context.Context) error {
-	wanted, err := r.local(ctx)
-	if err != nil || r.DryRun {
+	if err := r.pin(ctx); err != nil {
 		return err
 	}
-	if err := r.fetch(ctx, wanted); err != nil {
+	if err := r.rounds(ctx); err != nil {
 		return err
 	}
-	return r.dressFolders()
-}
-
-// local does what needs no download: folders, links, empty files, and files
-// that are in place. It gives what is left.
-func (r *restorer) local(ctx context.Context) ([]item, error) {
-	var wanted []item
-	found := make([]bool, len(r.Paths))
-	for _, tree := range r.Trees {
-		run, there := r.Runs[tree.ID]
-		if r.Runs != nil && !there {
-			continue
-		}
-		for i, p := range r.pathsOrAll() {
-			for e, err := range r.Catalog.Files(ctx, catalog.ListQuery{Tree: tree.ID, Path: p, At: run}) {
-				if err != nil {
-					return nil, err
-				}
-				if len(r.Paths) > 0 {
-					found[i] = true
-				}
-				if it, need := r.place(ctx, tree, e); need {
-					wanted = append(wanted, it)
-				}
-			}
-		}
-	}
-	if i := slices.Index(found, false); i >= 0 {
-		return nil, r.notFound(r.Paths[i])
-	}
-	return wanted, nil
-}
-
-func (r *restorer) notFound(p string) error {
-	e := &firn.Error{Op: "restore", Subject: p, Kind: firn.NotFound, Err: errors.New("the store has no such file or folder"),
-		Hint: "list what it has with firn ls, and older versions with firn history"}
-	if r.Runs != nil {
-		e.Err = errors.New("the store had no such file or folder then")
-	}
-	return e
-}
-
-func (r *restorer) pathsOrAll() []string {
-	if len(r.Paths) == 0 {
-		return []string{""}
-	}
-	return r.Paths
-}
-
-// place puts one entry in place if that needs no download, and reports
-// whether it does need one.
-func (r *restorer) place(ctx context.Context, tree catalog.Tree, e catalog.Entry) (item, bool) {
-	it := item{file: e.File, from: e.Path, tree: tree.Name, content: e.Content, loc: e.Location}
-	if len(r.Trees) > 1 {
-		it.file.Path = path.Join(tree.Name, e.Path)
-	}
-	if it.file.Path == "" {
-		r.dirs = append(r.dirs, it.file)
-		return item{}, false // the target itself
-	}
-	if err := checkPath(it.file.Path); err != nil {
-		r.fail(it, err)
-		return item{}, false
-	}
-	if r.DryRun {
-		r.event(firn.Restored, it, nil)
-		return item{}, false
-	}
-	switch {
-	case e.Kind == firn.Directory:
-		if err := r.target.folder(it.file.Path); err != nil {
-			r.fail(it, err)
-			return item{}, false
-		}
-		r.dirs = append(r.dirs, it.file)
-	case e.Kind == firn.Symlink:
-		r.placeLink(it)
-	default:
-		return it, r.needs(ctx, it)
-	}
-	return item{}, false
-}
-
-func (r *restorer) placeLink(it item) {
-	made, err := r.target.symlink(it.file)
-	switch {
-	case err != nil:
-		r.fail(it, err)
-	case made:
-		r.event(firn.Restored, it, nil)
-	default:
-		r.event(firn.Equal, it, nil)
-	}
-}
-
-// needs reports whether a file must be downloaded: not when it is in place
-// already, when something else is, or when it is empty.
-func (r *restorer) needs(ctx context.Context, it item) bool {
-	state, err := r.target.compare(ctx, it.file.Path, it.content)
-	switch {
-	case err != nil:
-		r.fail(it, err)
-	case state == isEqual:
-		r.event(firn.Equal, it, nil)
-	case state == isOther:
-		r.fail(it, fmt.Errorf("%s exists already, with other content; it stays as it is", it.file.Path))
-	case it.content.Size == 0:
-		r.finish(it, func(context.Context, *targetFile) error { return nil })(ctx)
-	case it.loc.State != catalog.Stored:
-		r.fail(it, errors.New("the store does not hold its content"))
-	default:
-		return true
-	}
-	return false
-}
-
-// finish gives the function that fills a temporary file, verified by fill,
-// and puts it in its place.
-func (r *restorer) finish(it item, fill func(context.Context, *targetFile) error) func(context.Context) error {
-	return func(ctx context.Context) error {
-		f, err := r.target.create(it.file.Path)
-		if err != nil {
-			return r.failed(it, err)
-		}
-		if err := fill(ctx, f); err != nil {
-			r.target.discard(f, it.file.Path)
+	if r.slow {
+		if err := r.book.close(ctx, r); err != nil {
 			return err
 		}
-		if err := r.target.commit(f, it.file, false); err != nil {
-			return r.failed(it, err)
-		}
-		r.event(firn.Restored, it, nil)
+	}
+	if r.counts[firn.Failed].Files+r.counts[firn.Pending].Files > 0 {
 		return nil
 	}
+	return localError("restore to", r.To, r.target.finish(r.root))
 }
 
-// failed counts a local error against its file; a full disk ends the run,
-// since every further file would fail too.
-func (r *restorer) failed(it item, err error) error {
-	if isFull(err) {
-		return localError("restore", it.from, err)
+// pin makes all rounds be about what is current now, since syncs may run while
+// the store takes its hours.
+func (r *restorer) pin(ctx context.Context) error {
+	if !r.slow || !r.Wait || r.Runs != nil {
+		return nil
 	}
-	r.fail(it, err)
-	return nil
-}
-
-// dressFolders sets the folders' modes and times, the deepest first, since
-// whatever is made in a folder changes its time.
-func (r *restorer) dressFolders() error {
-	for _, dir := range slices.Backward(r.dirs) {
-		p := dir.Path
-		if p == "" {
-			p = "."
+	r.Runs = map[int64]int64{}
+	always := r.Clock.Now().AddDate(100, 0, 0) // a clock may have been ahead
+	for _, tree := range r.Trees {
+		run, err := r.Catalog.RunAt(ctx, tree.ID, always)
+		if err != nil && firn.KindOf(err) != firn.NotFound {
+			return err
 		}
-		if err := r.target.syncFolder(p); err != nil {
-			return localError("restore", dir.Path, err)
-		}
-		if err := r.target.dress(p, dir); err != nil {
-			r.fail(item{file: dir, from: dir.Path}, err)
-		}
+		r.Runs[tree.ID] = run.ID
 	}
 	return nil
 }
 
+// rounds go over everything once, and then over what has to be waited for.
+func (r *restorer) rounds(ctx context.Context) error {
+	for {
+		r.next = pathSet{}
+		if err := r.round(ctx); err != nil || len(r.next) == 0 {
+			return err
+		}
+		if err := r.sleep(ctx, len(r.next)); err != nil {
+			return err
+		}
+		r.waiting = r.next
+	}
+}
+
+// round puts in place what can be had, and asks for what was not asked for.
+func (r *restorer) round(outer context.Context) error {
+	if r.slow {
+		if err := r.listJobs(outer); err != nil {
+			return err
+		}
+	}
+	g, ctx := errgroup.WithContext(outer)
+	files := make(chan item) // without a buffer, so that none is ever left in it
+	g.Go(func() error {
+		defer close(files)
+		return r.walk(ctx, files)
+	})
+	commits := committer{g: g, slots: make(chan struct{}, commitsAtOnce)}
+	for range max(1, r.Concurrency) {
+		g.Go(func() error {
+			for it := range files {
+				if err := r.file(ctx, it, commits); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	if outer.Err() != nil {
+		return context.Cause(outer)
+	}
+	return nil
+}
+
+// A committer runs functions beside the workers, so many at a time.
+type committer struct {
+	g     *errgroup.Group
+	slots chan struct{}
+}
+
+func (c committer) run(fn func() error) {
+	c.slots <- struct{}{}
+	c.g.Go(func() error {
+		defer func() { <-c.slots }()
+		return fn()
+	})
+}
+
+// settle says what became of an item.
+func (r *restorer) settle(it item, a firn.Action, err error) {
+	r.event(a, it, err)
+	r.note(it, a == firn.Restored || a == firn.Equal)
+	r.leave(it.folder, a == firn.Failed || a == firn.Pending)
+}
+
+// fail settles an item that can't be restored.
 func (r *restorer) fail(it item, err error) {
-	r.event(firn.Failed, it, localError("restore", it.from, err))
+	r.settle(it, firn.Failed, localError("restore", it.from, err))
+}
+
+// wait settles an item for this round, or, without Wait, for good.
+func (r *restorer) wait(it item) {
+	if !r.Wait {
+		r.settle(it, firn.Pending, nil)
+		return
+	}
+	r.mu.Lock()
+	r.next[r.hash(it.file.Path)] = struct{}{}
+	r.mu.Unlock()
+	r.leave(it.folder, true)
+}
+
+// note keeps, where jobs are worth it, whether the files of an archive are in
+// place.
+func (r *restorer) note(it item, there bool) {
+	if r.slow && it.loc.Archive != 0 {
+		r.book.settle(it.loc.Archive, there)
+	}
+}
+
+func (r *restorer) hash(p string) uint64 { return maphash.String(r.seed, p) }
+
+// wants reports whether a round is about the path.
+func (r *restorer) wants(p string) bool {
+	if r.waiting == nil {
+		return true
+	}
+	_, ok := r.waiting[r.hash(p)]
+	return ok
 }
 
 func (r *restorer) event(a firn.Action, it item, err error) {
@@ -291,57 +292,21 @@ func (r *restorer) event(a firn.Action, it item, err error) {
 	r.Events(firn.FileEvent{Action: a, Tree: it.tree, Path: it.file.Path, Size: size, Archive: it.loc.Remote, Err: err})
 }
 
-// fetch brings the wanted files from the store: at once where jobs take no
-// time, else in rounds.
-func (r *restorer) fetch(ctx context.Context, wanted []item) error {
-	var bytes int64
-	for _, it := range wanted {
-		bytes += it.content.Size
+// sleep waits until it may be worth asking again.
+func (r *restorer) sleep(ctx context.Context, files int) error {
+	now := r.Clock.Now()
+	wait := r.Poll
+	if wait == 0 {
+		wait = max(DefaultPoll, r.ready.Sub(now))
 	}
-	r.Events(firn.PlanEvent{Files: int64(len(wanted)), Bytes: bytes})
-	for len(wanted) > 0 {
-		left, err := r.round(ctx, wanted)
-		if err != nil || len(left) == 0 {
-			return err
-		}
-		if !r.Wait {
-			for _, it := range left {
-				r.event(firn.Pending, it, nil)
-			}
-			return nil
-		}
-		if err := r.sleep(ctx, len(left)); err != nil {
-			return err
-		}
-		wanted = left
-	}
-	return nil
+	r.Events(firn.WaitEvent{What: waitingFor(files), Until: now.Add(wait)})
+	r.ready = time.Time{}
+	return r.Clock.Sleep(ctx, wait)
 }
 
-// round downloads what is ready, asks for what is not asked for, and gives
-// what is not there yet.
-func (r *restorer) round(ctx context.Context, wanted []item) ([]item, error) {
-	jobs, err := r.jobs(ctx)
-	if err != nil {
-		return nil, err
+func waitingFor(files int) string {
+	if files == 1 {
+		return "1 file that the store is getting ready"
 	}
-	var mu sync.Mutex
-	var left []item
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(max(1, r.Concurrency))
-	for _, it := range wanted {
-		if ctx.Err() != nil {
-			break
-		}
-		g.Go(func() error {
-			pending, err := r.one(ctx, it, jobs)
-			if pending {
-				mu.Lock()
-				left = append(left, it)
-				mu.Unlock()
-			}
-			return err
-		})
-	}
-	return left, g.Wait()
+	return fmt.Sprintf("%d files that the store is getting ready", files)
 }

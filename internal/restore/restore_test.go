@@ -55,6 +55,11 @@ func TestEverythingComesBack(t *testing.T) {
 	}
 	b.Sync()
 	to := filepath.Join(t.TempDir(), "new", "out")
+	t.Cleanup(func() {
+		for _, root := range []string{b.Root, to} {
+			os.Chmod(filepath.Join(root, "dir", "deep"), 0o700) // so that it can be removed
+		}
+	})
 	b.Counts(run(b, options(b, to)).Counts, map[firn.Action]int64{firn.Restored: 5})
 	if a, b := listing(t, b.Root), listing(t, to); a != b {
 		t.Errorf("restored\n%s\nwant\n%s", b, a)
@@ -251,7 +256,7 @@ func TestOlderVersions(t *testing.T) {
 		t.Fatalf("%d runs", len(was))
 	}
 	for id, want := range was {
-		o := options(b, t.TempDir())
+		o := options(b, filepath.Join(t.TempDir(), "out"))
 		o.Runs = map[int64]int64{b.Tree().ID: id}
 		if res := run(b, o); res.Failed() {
 			t.Errorf("run %d: %+v", id, res)

@@ -209,6 +209,8 @@ func (v *verifier) both(ctx context.Context, f firn.File, known catalog.Entry, p
 		v.event(firn.Verified, f, "", nil)
 	case f.Stamp.Size != known.Stamp.Size:
 		v.event(firn.Differs, f, "size", nil)
+	case f.Stamp.Size > 0 && known.Location.State != catalog.Stored:
+		v.event(firn.Differs, f, "not in the store", nil)
 	case v.Quick && !f.Stamp.ModTime.Equal(known.Stamp.ModTime):
 		v.event(firn.Differs, f, "time", nil)
 	case v.Quick:

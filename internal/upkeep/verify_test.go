@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/catalog"
 	"github.com/firn-archive/firn/internal/filter"
 	"github.com/firn-archive/firn/internal/storetest"
 	"github.com/firn-archive/firn/internal/upkeep"
@@ -81,6 +82,30 @@ func TestUnreadableIsNotMissing(t *testing.T) {
 	b.Counts(res.Counts, map[firn.Action]int64{firn.Failed: 1})
 	if res.Clean() {
 		t.Error("called clean")
+	}
+}
+
+// TestLostIsNotVerified: a file that is as it was, but is not in the store any
+// more, can't be called archived. An empty one needs no archive.
+func TestLostIsNotVerified(t *testing.T) {
+	b := worktest.New(t, storetest.MemoryOptions{})
+	b.Write("lost", "A")
+	b.Write("kept", "B")
+	b.Write("empty", "")
+	b.Sync()
+	run, err := b.Catalog.BeginRun(t.Context(), b.Row.ID, b.Tree().ID, "test")
+	must(t, err)
+	for e, err := range b.Catalog.Files(t.Context(), catalog.ListQuery{Tree: b.Tree().ID, Path: "lost"}) {
+		must(t, err)
+		must(t, b.Catalog.MarkLost(t.Context(), run, []int64{e.Location.Archive}))
+	}
+	for _, quick := range []bool{false, true} {
+		b.Files("")
+		res := verify(b, quick)
+		b.Counts(res.Counts, map[firn.Action]int64{firn.Differs: 1, firn.Verified: 2})
+		if got := b.Files(firn.Differs); !slices.Equal(got, []string{"lost"}) || res.Clean() {
+			t.Errorf("quick %t: %q", quick, got)
+		}
 	}
 }
 

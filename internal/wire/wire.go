@@ -4,6 +4,7 @@ package wire
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"iter"
@@ -44,6 +45,18 @@ func OpenCatalog(ctx context.Context, env Env) (*catalog.Catalog, error) {
 // LockTree takes the lock of one tree in a store, so that two syncs of it
 // don't run at the same time on this machine. Errors: Conflict.
 func LockTree(env Env, store catalog.Store, tree string) (*lockfile.Lock, error) {
+	return lock(env, fmt.Sprintf("store-%d-tree-%x", store.ID, tree), "sync", "lock tree", tree)
+}
+
+// LockTarget takes the lock of a folder that files are restored to, so that no
+// other restore of this user works in it. dir is its real path. Errors:
+// Conflict.
+func LockTarget(env Env, dir string) (*lockfile.Lock, error) {
+	return lock(env, fmt.Sprintf("target-%x", sha256.Sum256([]byte(dir))), "restore", "lock folder", dir)
+}
+
+// lock takes the lock of a name in the data folder, for a command.
+func lock(env Env, name, command, op, subject string) (*lockfile.Lock, error) {
 	dir, err := config.DataDir(env.Getenv)
 	if err != nil {
 		return nil, err
@@ -52,13 +65,12 @@ func LockTree(env Env, store catalog.Store, tree string) (*lockfile.Lock, error)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, &firn.Error{Op: "make the lock folder", Subject: dir, Kind: firn.Local, Err: err}
 	}
-	path := filepath.Join(dir, fmt.Sprintf("store-%d-tree-%x", store.ID, tree))
-	l, err := lockfile.Acquire(path, fmt.Sprintf("firn sync, process %d, since %s", os.Getpid(), env.Clock.Now().Format(time.DateTime)))
+	l, err := lockfile.Acquire(filepath.Join(dir, name), fmt.Sprintf("firn %s, process %d, since %s", command, os.Getpid(), env.Clock.Now().Format(time.DateTime)))
 	if errors.Is(err, lockfile.ErrHeld) {
-		return nil, &firn.Error{Op: "lock tree", Subject: tree, Kind: firn.Conflict, Err: err, Hint: "wait until it is done, or stop it"}
+		return nil, &firn.Error{Op: op, Subject: subject, Kind: firn.Conflict, Err: err, Hint: "wait until it is done, or stop it"}
 	}
 	if err != nil {
-		return nil, &firn.Error{Op: "lock tree", Subject: tree, Kind: firn.Local, Err: err}
+		return nil, &firn.Error{Op: op, Subject: subject, Kind: firn.Local, Err: err}
 	}
 	return l, nil
 }

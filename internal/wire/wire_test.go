@@ -198,3 +198,20 @@ func readAll(t *testing.T, s firn.Store, job firn.JobID) firn.Kind {
 	}
 	return firn.KindOf(err)
 }
+
+func TestTargetLock(t *testing.T) {
+	env := environment(t)
+	l, err := wire.LockTarget(env, "/mnt/back")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Unlock()
+	if _, err := wire.LockTarget(env, "/mnt/back"); firn.KindOf(err) != firn.Conflict {
+		t.Errorf("a second lock: %v", err)
+	}
+	other, err := wire.LockTarget(env, "/mnt/other")
+	if err != nil {
+		t.Fatalf("another folder: %v", err)
+	}
+	other.Unlock()
+}

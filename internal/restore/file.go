@@ -1,0 +1,177 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/scan"
+	"github.com/firn-archive/firn/internal/transfer"
+)
+
+// A fileState says what is where a file is to go.
+type fileState int
+
+const (
+	isAbsent fileState = iota
+	isEqual            // the same content
+	isOther            // something else
+)
+
+// compare looks at what is at a file's place, and reads it where only that can
+// tell.
+func (t *target) compare(ctx context.Context, it item) (fileState, error) {
+	p := it.file.Path
+	if err := t.reach(it.folder, search); err != nil {
+		return isAbsent, err
+	}
+	info, err := t.root.Lstat(p)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return isAbsent, nil
+	case err != nil:
+		return isAbsent, err
+	case !info.Mode().IsRegular() || info.Size() != it.content.Size:
+		return isOther, nil
+	}
+	f, err := t.root.Open(p)
+	if err != nil {
+		return isAbsent, err
+	}
+	defer f.Close()
+	got, err := scan.Hash(ctx, f)
+	if err != nil {
+		return isAbsent, err
+	}
+	if got != it.content {
+		return isOther, nil
+	}
+	return isEqual, nil
+}
+
+// link sees to a symbolic link.
+func (r *restorer) link(it item) {
+	made, err := r.target.symlink(it.folder, it.file)
+	switch {
+	case err != nil:
+		r.fail(it, err)
+	case made:
+		r.settle(it, firn.Restored, nil)
+	default:
+		r.settle(it, firn.Equal, nil)
+	}
+}
+
+// file sees to one file: it is in place already, or is downloaded, or has to
+// wait for its job, or can't be had. It settles the item; an error ends the
+// run.
+func (r *restorer) file(ctx context.Context, it item, commits committer) error {
+	wanted, err := r.needs(ctx, it)
+	if err != nil {
+		return r.outcome(ctx, it, err)
+	}
+	if !wanted {
+		return nil
+	}
+	if r.waiting == nil {
+		r.Events(firn.PlanEvent{Files: 1, Bytes: it.content.Size})
+	}
+	f, err := r.download(ctx, it)
+	if err != nil {
+		return r.outcome(ctx, it, err)
+	}
+	commits.run(func() error {
+		if err := r.target.commit(f, it.file); err != nil {
+			return r.outcome(ctx, it, localError("restore", it.from, err))
+		}
+		r.settle(it, firn.Restored, nil)
+		return nil
+	})
+	return nil
+}
+
+// needs reports whether a file must be put in place: not when it is there
+// already, nor when something else is.
+func (r *restorer) needs(ctx context.Context, it item) (bool, error) {
+	state, err := r.target.compare(ctx, it)
+	switch {
+	case ctx.Err() != nil:
+		return false, context.Cause(ctx)
+	case err != nil:
+		return false, localError("restore", it.from, err)
+	case state == isEqual:
+		if err := r.target.tidy(it); err != nil {
+			return false, localError("restore", it.from, err)
+		}
+		r.settle(it, firn.Equal, nil)
+		return false, nil
+	case state == isOther:
+		r.fail(it, fmt.Errorf("%s exists already, with other content; it stays as it is", it.file.Path))
+		return false, nil
+	case it.content.Size > 0 && it.loc.State != catalog.Stored:
+		r.fail(it, errors.New("the store does not hold its content"))
+		return false, nil
+	}
+	return true, nil
+}
+
+// outcome settles an item after an error: it has to wait, or it failed, or the
+// run ends.
+func (r *restorer) outcome(ctx context.Context, it item, err error) error {
+	if ctx.Err() == nil {
+		switch firn.KindOf(err) {
+		case firn.NotReady, firn.Lost:
+			r.wait(it) // for the next list of jobs
+			return nil
+		case firn.NotFound, firn.Corrupt, firn.Invalid, firn.Local, firn.Capacity, firn.Policy:
+			r.fail(it, err)
+			return nil
+		case firn.Full:
+			err = localError("restore", it.from, err) // as would every further file
+		}
+	}
+	r.leave(it.folder, true)
+	return err
+}
+
+// download gives a temporary file with the content, verified. A job whose
+// output has expired meanwhile is asked for anew.
+func (r *restorer) download(ctx context.Context, it item) (*os.File, error) {
+	if it.content.Size == 0 {
+		f, err := r.target.create(it.folder, it.file.Path)
+		return f, localError("restore", it.from, err)
+	}
+	for expired := false; ; expired = true {
+		job, err := r.job(ctx, it)
+		if err != nil {
+			return nil, err
+		}
+		f, err := r.fetch(ctx, it, job.Remote.ID)
+		if expired || firn.KindOf(err) != firn.NotFound {
+			return f, err
+		}
+		if err := r.expired(ctx, it, job); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// fetch downloads a job's output.
+func (r *restorer) fetch(ctx context.Context, it item, job firn.JobID) (*os.File, error) {
+	f, err := r.target.create(it.folder, it.file.Path)
+	if err != nil {
+		return nil, localError("restore", it.from, err)
+	}
+	_, err = r.Downloader.Download(ctx, transfer.Download{
+		Path: it.file.Path, Job: job, Size: it.loc.Size, Tree: it.loc.Tree, Dest: f,
+	})
+	if err != nil {
+		r.target.discard(f, it.file.Path)
+		return nil, err
+	}
+	return f, nil
+}

@@ -1,0 +1,261 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/scan"
+)
+
+// outermost drops paths that are named twice or lie below others, and sorts the
+// rest so that those in one folder stand together.
+func outermost(paths []string) []string {
+	sorted := slices.Clone(paths)
+	slices.SortFunc(sorted, scan.Compare)
+	var kept []string
+	for _, p := range sorted {
+		if len(kept) == 0 || !isWithin(p, kept[len(kept)-1]) {
+			kept = append(kept, p)
+		}
+	}
+	return kept
+}
+
+// isWithin reports whether p is dir or lies below it.
+func isWithin(p, dir string) bool {
+	return dir == "" || p == dir || len(p) > len(dir) && p[len(dir)] == '/' && p[:len(dir)] == dir
+}
+
+// checkPaths finds paths that no tree has, before anything is done.
+func (r *restorer) checkPaths(ctx context.Context) error {
+	for _, p := range r.Paths {
+		found := false
+		for w := range r.walkers(nil) {
+			for _, err := range r.Catalog.Files(ctx, catalog.ListQuery{Tree: w.tree.ID, Path: p, At: w.run}) {
+				if err != nil {
+					return err
+				}
+				found = true
+				break
+			}
+		}
+		if !found {
+			return r.notFound(p)
+		}
+	}
+	return nil
+}
+
+func (r *restorer) notFound(p string) error {
+	e := &firn.Error{Op: "restore", Subject: p, Kind: firn.NotFound, Err: errors.New("the store has no such file or folder"),
+		Hint: "list what it has with firn ls, and older versions with firn history"}
+	if r.Runs != nil {
+		e.Err = errors.New("the store had no such file or folder then")
+	}
+	return e
+}
+
+// A walker goes through what is wanted of one tree, in walk order: a folder,
+// its files, then the folders in it.
+type walker struct {
+	r     *restorer
+	tree  catalog.Tree
+	run   int64
+	below string // where the tree goes in the target; "" is the target
+	files chan<- item
+	// stack holds the folder that the walk is in, and those above it, from
+	// the tree's root.
+	stack []*folder
+}
+
+// walkers gives one for each tree that was there.
+func (r *restorer) walkers(files chan<- item) func(yield func(*walker) bool) {
+	return func(yield func(*walker) bool) {
+		for _, tree := range r.Trees {
+			run, there := r.Runs[tree.ID]
+			if r.Runs != nil && !there {
+				continue
+			}
+			w := &walker{r: r, tree: tree, run: run, files: files}
+			if len(r.Trees) > 1 {
+				w.below = tree.Name
+			}
+			if !yield(w) {
+				return
+			}
+		}
+	}
+}
+
+// walk does what needs no reading and no download, folders and links, and
+// hands out files.
+func (r *restorer) walk(ctx context.Context, files chan<- item) error {
+	for w := range r.walkers(files) {
+		err := w.start(ctx)
+		if err == nil {
+			err = w.paths(ctx)
+		}
+		for len(w.stack) > 0 {
+			w.pop(err != nil)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *walker) paths(ctx context.Context) error {
+	paths := w.r.Paths
+	if len(paths) == 0 {
+		paths = []string{""}
+	}
+	for _, p := range paths {
+		for e, err := range w.r.Catalog.Files(ctx, catalog.ListQuery{Tree: w.tree.ID, Path: p, At: w.run}) {
+			if err != nil {
+				return err
+			}
+			if err := w.entry(ctx, e); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// start enters the tree's root.
+func (w *walker) start(ctx context.Context) error {
+	root := &folder{path: "."}
+	if w.below != "" {
+		if err := checkPath(w.below); err != nil {
+			return &firn.Error{Op: "restore", Subject: w.tree.Name, Kind: firn.Invalid, Err: err, Hint: "restore it alone, with --tree"}
+		}
+		root = &folder{parent: &folder{path: "."}, path: w.below}
+	}
+	file, known, err := w.lookup(ctx, "")
+	if err != nil {
+		return err
+	}
+	if known && w.below == "" {
+		w.r.root = &file
+	}
+	w.push(root, file, known && w.below != "")
+	return nil
+}
+
+// entry sees to one entry, or hands it out.
+func (w *walker) entry(ctx context.Context, e catalog.Entry) error {
+	if e.Path == "" {
+		return nil // start saw to it
+	}
+	it := item{file: e.File, from: e.Path, tree: w.tree.Name, content: e.Content, loc: e.Location}
+	it.file.Path = path.Join(w.below, e.Path)
+	if err := checkPath(e.Path); err != nil {
+		w.r.fail(it, err)
+		return nil
+	}
+	if w.r.DryRun {
+		if e.Kind != firn.Directory {
+			w.r.event(firn.Restored, it, nil)
+		}
+		return nil
+	}
+	if e.Kind != firn.Directory && !w.r.wants(it.file.Path) {
+		return nil
+	}
+	parent, err := w.into(ctx, dirOf(e.Path))
+	if err != nil {
+		return err
+	}
+	it.folder = parent
+	switch e.Kind {
+	case firn.Directory:
+		w.folder(it)
+	case firn.Symlink:
+		parent.enter()
+		w.r.link(it)
+	default:
+		parent.enter()
+		select {
+		case w.files <- it:
+		case <-ctx.Done():
+			w.r.leave(parent, true)
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// folder makes a folder, and goes into it.
+func (w *walker) folder(it item) {
+	f := &folder{parent: it.folder, path: it.file.Path, from: it.from}
+	w.push(f, it.file, true)
+	if w.r.waiting != nil {
+		return // made in the first round
+	}
+	if err := w.r.target.reach(f, search); err != nil {
+		f.enter()
+		it.folder = f
+		w.r.fail(it, err)
+	}
+}
+
+// dirOf gives the folder that an entry of a tree is in.
+func dirOf(p string) string { return p[:max(0, strings.LastIndexByte(p, '/'))] }
+
+// into makes the folder p of the tree the one that the walk is in. Folders on
+// the way that are not among what is restored are looked up.
+func (w *walker) into(ctx context.Context, p string) (*folder, error) {
+	for !isWithin(p, w.top().from) {
+		w.pop(false)
+	}
+	for w.top().from != p {
+		from := w.top().from
+		rest := strings.TrimPrefix(p[len(from):], "/")
+		name, _, _ := strings.Cut(rest, "/")
+		from = path.Join(from, name)
+		file, known, err := w.lookup(ctx, from)
+		if err != nil {
+			return nil, err
+		}
+		w.push(&folder{parent: w.top(), path: path.Join(w.below, from), from: from}, file, known)
+	}
+	return w.top(), nil
+}
+
+// lookup finds a folder's own entry.
+func (w *walker) lookup(ctx context.Context, p string) (file firn.File, known bool, err error) {
+	for e, err := range w.r.Catalog.Files(ctx, catalog.ListQuery{Tree: w.tree.ID, Path: p, At: w.run, Shallow: true}) {
+		if err != nil {
+			return file, false, err
+		}
+		if e.Path == p && e.Kind == firn.Directory {
+			return e.File, e.Run != 0, nil
+		}
+		break
+	}
+	return file, false, nil
+}
+
+func (w *walker) top() *folder { return w.stack[len(w.stack)-1] }
+
+func (w *walker) push(f *folder, file firn.File, known bool) {
+	f.file, f.known = file, known
+	f.file.Path = f.path
+	f.work = 1
+	if f.parent != nil {
+		f.parent.enter()
+	}
+	w.stack = append(w.stack, f)
+}
+
+func (w *walker) pop(undone bool) {
+	f := w.top()
+	w.stack = w.stack[:len(w.stack)-1]
+	w.r.leave(f, undone)
+}
