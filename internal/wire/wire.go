@@ -39,7 +39,26 @@ func OpenCatalog(ctx context.Context, env Env) (*catalog.Catalog, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, &firn.Error{Op: "make the data folder", Subject: dir, Kind: firn.Local, Err: err, Hint: "set FIRN_DATA_DIR to a folder that you can write to"}
 	}
-	return catalog.Open(ctx, filepath.Join(dir, "catalog.db"), env.Clock)
+	path := filepath.Join(dir, "catalog.db")
+	if err := checkNotLost(dir, path); err != nil {
+		return nil, err
+	}
+	return catalog.Open(ctx, path, env.Clock)
+}
+
+// checkNotLost refuses to begin a new catalog where an old one must have been:
+// everything would be sent again. Locks of trees outlive it.
+func checkNotLost(dir, path string) error {
+	if info, err := os.Stat(path); err == nil && info.Size() > 0 {
+		return nil
+	}
+	locks := filepath.Join(dir, "locks")
+	names, err := os.ReadDir(locks)
+	if err != nil || len(names) == 0 {
+		return nil // the first time
+	}
+	return &firn.Error{Op: "open catalog", Subject: path, Kind: firn.Corrupt, Err: errors.New("it is missing or empty, though trees were synced from here"),
+		Hint: "put it back from a backup; to begin anew, and send everything again, remove " + locks}
 }
 
 // LockTree takes the lock of one tree in a store, so that two syncs of it

@@ -215,3 +215,36 @@ func TestTargetLock(t *testing.T) {
 	}
 	other.Unlock()
 }
+
+// TestLostCatalog: an emptied catalog would have everything sent again.
+func TestLostCatalog(t *testing.T) {
+	env := environment(t)
+	cat, err := wire.OpenCatalog(t.Context(), env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cat.Close()
+	path := filepath.Join(env.Getenv("FIRN_DATA_DIR"), "catalog.db")
+	if err := os.Truncate(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	openCatalog(t, env).Close() // nothing was synced yet
+	l, err := wire.LockTree(env, catalog.Store{ID: 1}, "photos")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Unlock()
+	openCatalog(t, env).Close()
+	if err := os.Truncate(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := wire.OpenCatalog(t.Context(), env); firn.KindOf(err) != firn.Corrupt {
+		t.Errorf("emptied: %v", err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := wire.OpenCatalog(t.Context(), env); firn.KindOf(err) != firn.Corrupt {
+		t.Errorf("removed: %v", err)
+	}
+}
