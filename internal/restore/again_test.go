@@ -340,6 +340,21 @@ func TestExpiredOutputsAreAskedForAtOnce(t *testing.T) {
 	b.Counts(run(b, options(b, to)).Counts, map[firn.Action]int64{firn.Restored: 1})
 }
 
+// TestTwinsShareAJob also where jobs cost nothing, and its output may expire.
+func TestTwinsShareAJob(t *testing.T) {
+	b := worktest.New(t, storetest.MemoryOptions{}, storetest.Fault{Op: "Output", Nth: 3, Kind: firn.NotFound})
+	for _, name := range []string{"a", "b", "c", "d"} {
+		b.Write(name, "the same")
+	}
+	b.Sync()
+	o := options(b, t.TempDir())
+	o.Concurrency = 1
+	b.Counts(run(b, o).Counts, map[firn.Action]int64{firn.Restored: 4})
+	if got := retrievals(b); got != 2 {
+		t.Errorf("%d jobs, want one, and one when it expired", got)
+	}
+}
+
 // TestWaitingIsForWhatWasThere: a sync in the hours of waiting changes nothing.
 func TestWaitingIsForWhatWasThere(t *testing.T) {
 	b := worktest.New(t, slow)

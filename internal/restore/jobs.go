@@ -32,6 +32,10 @@ const answerTime = 10 * time.Minute
 // the catalog.
 const recordsAtOnce = 32
 
+// recentJobs is how many jobs of an instant store are remembered, for files of
+// one content: they mostly lie near each other.
+const recentJobs = 4096
+
 // A jobBook knows which archives are being asked for. What is ours stands in
 // the catalog, not here.
 type jobBook struct {
@@ -41,13 +45,14 @@ type jobBook struct {
 	// other programs', other machines', and those that are fetched already.
 	others map[firn.ArchiveID]firn.Job
 
-	mu   sync.Mutex
-	have map[int64]struct{} // archives of which a file is in place
-	lack map[int64]struct{} // archives of which a file is not
+	mu     sync.Mutex
+	recent map[int64]firn.JobID // of an instant store, by archive
+	have   map[int64]struct{}   // archives of which a file is in place
+	lack   map[int64]struct{}   // archives of which a file is not
 }
 
 func newJobBook() *jobBook {
-	return &jobBook{have: map[int64]struct{}{}, lack: map[int64]struct{}{}}
+	return &jobBook{recent: map[int64]firn.JobID{}, have: map[int64]struct{}{}, lack: map[int64]struct{}{}}
 }
 
 // settle notes whether a file of the archive is in place.
@@ -163,15 +168,12 @@ var errRunning = &firn.Error{Op: "retrieve", Kind: firn.NotReady, Err: errors.Ne
 // job gives the ready job that brings an item's archive, and starts one if
 // there is none. It gives NotReady while the job runs.
 func (r *restorer) job(ctx context.Context, it item) (catalog.Job, error) {
-	if !r.slow {
-		// Such jobs are ready at once and cost nothing: looking for one costs
-		// more than asking, and one that nobody remembers does no harm.
-		id, err := r.start(ctx, it, firn.NewToken())
-		return catalog.Job{Remote: firn.Job{ID: id}}, err
-	}
 	asking := &r.book.asking[uint64(it.loc.Archive)%uint64(len(r.book.asking))]
 	asking.Lock()
 	defer asking.Unlock()
+	if !r.slow {
+		return r.instantJob(ctx, it)
+	}
 	job, ok, err := r.findJob(ctx, it)
 	if err != nil {
 		return job, err
@@ -186,6 +188,29 @@ func (r *restorer) job(ctx context.Context, it item) (catalog.Job, error) {
 		r.expect(&job)
 		return job, errRunning
 	}
+	return job, nil
+}
+
+// instantJob gives a job of a store where jobs are ready at once and cost
+// nothing: looking for one costs more than asking, and one that nobody
+// remembers does no harm.
+func (r *restorer) instantJob(ctx context.Context, it item) (job catalog.Job, err error) {
+	b := r.book
+	b.mu.Lock()
+	job.Remote.ID = b.recent[it.loc.Archive]
+	b.mu.Unlock()
+	if job.Remote.ID != "" {
+		return job, nil
+	}
+	if job.Remote.ID, err = r.start(ctx, it, firn.NewToken()); err != nil {
+		return job, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.recent) == recentJobs {
+		clear(b.recent)
+	}
+	b.recent[it.loc.Archive] = job.Remote.ID
 	return job, nil
 }
 
@@ -222,6 +247,9 @@ func (r *restorer) expired(ctx context.Context, it item, job catalog.Job) error 
 	defer r.book.mu.Unlock()
 	if r.book.others[it.loc.Remote].ID == job.Remote.ID {
 		delete(r.book.others, it.loc.Remote)
+	}
+	if r.book.recent[it.loc.Archive] == job.Remote.ID {
+		delete(r.book.recent, it.loc.Archive)
 	}
 	return nil
 }
