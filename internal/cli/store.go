@@ -176,16 +176,26 @@ func runStoreList(ctx context.Context, o *storeCmdOptions) error {
 	return nil
 }
 
-func runStoreDelete(ctx context.Context, o *storeCmdOptions) error {
+// openChecked opens the store, which must be the one that the catalog knows by
+// its name.
+func (o *storeCmdOptions) openChecked(ctx context.Context) (*session, catalog.Store, error) {
 	s, err := o.app.openStore(ctx, o.Store, o.Common.wire())
+	if err != nil {
+		return nil, catalog.Store{}, err
+	}
+	row, err := s.store.Check(ctx, s.catalog)
+	if err != nil {
+		return nil, catalog.Store{}, errors.Join(err, s.close())
+	}
+	return s, row, nil
+}
+
+func runStoreDelete(ctx context.Context, o *storeCmdOptions) error {
+	s, row, err := o.openChecked(ctx)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	row, err := s.store.Check(ctx, s.catalog)
-	if err != nil {
-		return err
-	}
 	ok, err := o.sure(ctx, s, "this deletes "+s.store.Info.Address+" for good", s.store.Info.Name)
 	if err != nil || !ok {
 		return err
@@ -231,15 +241,11 @@ func runStoreForget(ctx context.Context, o *storeCmdOptions) error {
 }
 
 func runStoreRefresh(ctx context.Context, o *storeCmdOptions) error {
-	s, err := o.app.openStore(ctx, o.Store, o.Common.wire())
+	s, row, err := o.openChecked(ctx)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	row, err := s.store.Check(ctx, s.catalog)
-	if err != nil {
-		return err
-	}
 	trees, err := s.catalog.Trees(ctx, row.ID)
 	if err != nil {
 		return err

@@ -176,7 +176,7 @@ func (r *recorder) flush(ctx context.Context) error {
 // retried gives files as decisions again, after a reconciliation.
 func (s *syncer) retried(ctx context.Context, files []upload) iter.Seq2[*plan.Dir, error] {
 	return func(yield func(*plan.Dir, error) bool) {
-		slices.SortFunc(files, func(a, b upload) int { return comparePaths(a.file.Path, b.file.Path) })
+		slices.SortFunc(files, func(a, b upload) int { return scan.Compare(a.file.Path, b.file.Path) })
 		for _, u := range files {
 			stored, err := s.isStored(ctx, u.file)
 			if err != nil {
@@ -188,7 +188,7 @@ func (s *syncer) retried(ctx context.Context, files []upload) iter.Seq2[*plan.Di
 				continue
 			}
 			d := plan.Decision{Action: plan.Changed, Why: u.why, File: &u.file, Known: u.known}
-			dir := &plan.Dir{Path: parent(u.file.Path), Self: plan.Decision{Action: plan.Unseen}, Entries: []plan.Decision{d}}
+			dir := &plan.Dir{Self: plan.Decision{Action: plan.Unseen}, Entries: []plan.Decision{d}}
 			if !yield(dir, nil) {
 				return
 			}

@@ -1,10 +1,7 @@
 package syncer
 
 import (
-	"cmp"
 	"maps"
-	"path"
-	"strings"
 	"sync"
 
 	"github.com/firn-archive/firn"
@@ -67,17 +64,4 @@ func (s *syncer) fileEvent(a firn.Action, f firn.File, e firn.FileEvent) {
 	s.tally.add(a, size)
 	e.Action, e.Tree, e.Path, e.Size = a, s.Tree, f.Path, size
 	s.Events(e)
-}
-
-// parent is the folder of a path as the catalog names it: "" for the root.
-func parent(p string) string {
-	if dir := path.Dir(p); dir != "." {
-		return dir
-	}
-	return ""
-}
-
-// comparePaths orders paths as a walk meets them, where / sorts first.
-func comparePaths(a, b string) int {
-	return cmp.Compare(strings.ReplaceAll(a, "/", "\x00"), strings.ReplaceAll(b, "/", "\x00"))
 }
