@@ -244,8 +244,9 @@ func (t Timing) check() error {
 	return nil
 }
 
-// Close ends all connections of Transport and closes the vaults. Requests that
-// are still being served fail.
+// Close ends all connections of Transport, waits for the requests that they
+// carried, and closes the vaults. Requests of other connections that are still
+// being served fail.
 func (s *Server) Close() error {
 	s.memory.close()
 	s.mu.Lock()

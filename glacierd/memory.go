@@ -22,10 +22,19 @@ const pipeSize = 256 << 10
 type memoryNet struct {
 	server    *http.Server
 	transport *http.Transport
+	// serving is held, shared, by each request: whoever closes waits for the
+	// last, which may still be writing to its vault.
+	serving sync.RWMutex
 }
 
-func newMemoryNet(s *Server) *memoryNet {
-	m := &memoryNet{server: &http.Server{Handler: s, ErrorLog: log.New(io.Discard, "", 0)}}
+func newMemoryNet(service http.Handler) *memoryNet {
+	m := &memoryNet{}
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		m.serving.RLock()
+		defer m.serving.RUnlock()
+		service.ServeHTTP(w, r)
+	})
+	m.server = &http.Server{Handler: handler, ErrorLog: log.New(io.Discard, "", 0)}
 	m.transport = &http.Transport{
 		DialContext:         m.dial,
 		DialTLSContext:      m.dial,
@@ -49,9 +58,13 @@ func (m *memoryNet) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	return client, nil
 }
 
+// close ends the connections, which fails the requests that they carry, and
+// waits until those have let go.
 func (m *memoryNet) close() {
 	m.transport.CloseIdleConnections()
 	m.server.Close()
+	m.serving.Lock()
+	defer m.serving.Unlock()
 }
 
 // A single is a listener with one connection.

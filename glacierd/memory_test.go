@@ -1,6 +1,9 @@
 package glacierd
 
 import (
+	"net/http"
+	"runtime"
+
 	"bytes"
 	"errors"
 	"io"
@@ -92,4 +95,37 @@ func TestPipeDeadlines(t *testing.T) {
 		a.Close()
 		b.Close()
 	})
+}
+
+// TestCloseWaits: whoever closed the server may remove its folder, for no
+// request that was cut off is still writing there.
+func TestCloseWaits(t *testing.T) {
+	begun, released := make(chan bool), false
+	net := newMemoryNet(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		close(begun)
+		io.Copy(io.Discard, r.Body)
+		for range 1000 {
+			runtime.Gosched()
+		}
+		released = true
+	}))
+	stalled, end := io.Pipe()
+	defer end.Close()
+	answered := make(chan error)
+	go func() {
+		r, err := http.NewRequest("PUT", "http://memory/", stalled)
+		if err == nil {
+			_, err = net.transport.RoundTrip(r)
+		}
+		answered <- err
+	}()
+	<-begun
+	net.close()
+	if !released {
+		t.Error("the request was still being served")
+	}
+	end.Close()
+	if err := <-answered; err == nil {
+		t.Error("a request that was cut off succeeded")
+	}
 }
