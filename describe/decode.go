@@ -119,6 +119,7 @@ func ours(keys raw, name string, mtime time.Time) (Archive, bool) {
 		return a, true
 	}
 	a.Made = mtime
+	a.Members, a.Index = count(keys.n), count(keys.ix)
 	if sec, ok := number(keys.sec); ok {
 		a.ModTime = time.Unix(sec, ns).UTC()
 	}
@@ -126,6 +127,12 @@ func ours(keys raw, name string, mtime time.Time) (Archive, bool) {
 		a.Path = string(unbase64(path))
 	}
 	return a, true
+}
+
+// count reads a number of things; 0 where it is none.
+func count(v []byte) int64 {
+	n, _ := number(v)
+	return max(0, n)
 }
 
 func parseMode(v []byte) (fs.FileMode, bool) {

@@ -70,6 +70,8 @@ type Kind string
 const (
 	File   Kind = "file"   // a file's content, under the file's name
 	Opaque Kind = "opaque" // a file's content, whose name or time mt2 can't hold
+	Bundle Kind = "bundle" // many files, or one that is larger: a tar with an index behind it
+	Sealed Kind = "sealed" // a bundle, encrypted with age
 )
 
 // An Archive is what the description of an archive says. What was read is
@@ -88,4 +90,7 @@ type Archive struct {
 	Mode    fs.FileMode
 	HasMode bool
 	Made    time.Time // when the archive was made; zero where Kind is File
+	// Of bundles, 0 where it is not said: how many entries the index has, and in
+	// how many bytes at the archive's end index and footer are.
+	Members, Index int64
 }

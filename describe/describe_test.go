@@ -50,7 +50,9 @@ func TestWritten(t *testing.T) {
 	old := photo("old")
 	old.ModTime = time.Unix(-62135596801, 7) // a second before the year 1
 	long := photo(strings.Repeat("x", 2000))
-	bundle := Archive{Token: token, Kind: "bundle", Made: made}
+	bundle := Archive{Token: token, Kind: Bundle, Tree: "home", Made: made, Members: 7, Index: 1024}
+	sealed := Archive{Token: token, Kind: Sealed, Made: made}
+	other := Archive{Token: token, Kind: "catalog", Made: made}
 	tests := []struct {
 		name string
 		a    Archive
@@ -62,7 +64,9 @@ func TestWritten(t *testing.T) {
 		{"unfit name", newline, `{"filename":".firn/opaque/AQAAAAD7AAAAAAAAAAAA_w","mtime":"20261121T203001Z","firn":1,"id":"AQAAAAD7AAAAAAAAAAAA_w","kind":"opaque","mode":"644","ns":123456789,"tree":"home","sec":1356429600,"path":"YQpi"}`},
 		{"unfit time", old, `{"filename":".firn/opaque/AQAAAAD7AAAAAAAAAAAA_w","mtime":"20261121T203001Z","firn":1,"id":"AQAAAAD7AAAAAAAAAAAA_w","kind":"opaque","mode":"644","ns":7,"tree":"home","sec":-62135596801,"path":"b2xk"}`},
 		{"far too long", long, `{"filename":".firn/opaque/AQAAAAD7AAAAAAAAAAAA_w","mtime":"20261121T203001Z","firn":1,"id":"AQAAAAD7AAAAAAAAAAAA_w","kind":"opaque","mode":"644","ns":123456789,"tree":"home","sec":1356429600}`},
-		{"no file", bundle, `{"filename":".firn/bundle/AQAAAAD7AAAAAAAAAAAA_w","mtime":"20261121T203001Z","firn":1,"id":"AQAAAAD7AAAAAAAAAAAA_w","kind":"bundle"}`},
+		{"no file", other, `{"filename":".firn/catalog/AQAAAAD7AAAAAAAAAAAA_w","mtime":"20261121T203001Z","firn":1,"id":"AQAAAAD7AAAAAAAAAAAA_w","kind":"catalog"}`},
+		{"bundle", bundle, `{"filename":".firn/bundle/AQAAAAD7AAAAAAAAAAAA_w.tar","mtime":"20261121T203001Z","firn":1,"id":"AQAAAAD7AAAAAAAAAAAA_w","kind":"bundle","tree":"home","n":7,"ix":1024}`},
+		{"sealed", sealed, `{"filename":".firn/sealed/AQAAAAD7AAAAAAAAAAAA_w.tar.age","mtime":"20261121T203001Z","firn":1,"id":"AQAAAAD7AAAAAAAAAAAA_w","kind":"sealed"}`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -206,7 +210,7 @@ func TestReadsFutureKeys(t *testing.T) {
 	}{
 		{`{"filename":"a","mtime":"20121225T100000Z","firn":7,"id":"` + id + `","new":"x"}`,
 			Archive{Format: Firn, Version: 7, Token: token, Kind: File, Path: "a", ModTime: time.Unix(1356429600, 0).UTC()}},
-		{`{"filename":".firn/catalog/x.zst","mtime":"20121225T100000Z","firn":1,"id":"` + id + `","kind":"catalog","n":5}`,
+		{`{"filename":".firn/catalog/x.zst","mtime":"20121225T100000Z","firn":1,"id":"` + id + `","kind":"catalog","later":5}`,
 			Archive{Format: Firn, Version: 1, Token: token, Kind: "catalog", Made: time.Unix(1356429600, 0).UTC()}},
 		{`{"filename":"a","mtime":"20121225T100000Z","firn":1,"id":"` + id + `","mode":"999","ns":-1,"tree":null}`,
 			Archive{Format: Firn, Version: 1, Token: token, Kind: File, Path: "a", ModTime: time.Unix(1356429600, 0).UTC()}},

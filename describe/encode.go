@@ -29,6 +29,8 @@ type fields struct {
 	Tree     string `json:"tree,omitempty"`
 	Sec      *int64 `json:"sec,omitempty"`
 	Path     string `json:"path,omitempty"`
+	Members  int64  `json:"n,omitempty"`
+	Index    int64  `json:"ix,omitempty"`
 }
 
 // mtTime is how mt-aws-glacier writes times, in UTC.
@@ -45,7 +47,7 @@ func Encode(a Archive) (string, error) {
 	if err := check(a); err != nil {
 		return "", err
 	}
-	f := fields{Firn: Version, ID: a.Token.String(), Tree: a.Tree}
+	f := fields{Firn: Version, ID: a.Token.String(), Tree: a.Tree, Members: a.Members, Index: a.Index}
 	if a.HasMode {
 		f.Mode = strconv.FormatUint(uint64(bits(a.Mode)), 8)
 	}
@@ -58,6 +60,10 @@ func Encode(a Archive) (string, error) {
 	return opaque(a, f)
 }
 
+// extensions tell people, and programs that go by names, what to do with what
+// isn't a file.
+var extensions = map[Kind]string{Bundle: ".tar", Sealed: ".tar.age"}
+
 // opaque describes what can't bear its own name.
 func opaque(a Archive, f fields) (string, error) {
 	if !validTime(a.Made) {
@@ -67,7 +73,7 @@ func opaque(a Archive, f fields) (string, error) {
 	if a.Kind == File {
 		f.Kind = Opaque
 	}
-	f.Filename = ".firn/" + string(f.Kind) + "/" + f.ID
+	f.Filename = ".firn/" + string(f.Kind) + "/" + f.ID + extensions[f.Kind]
 	f.MTime = a.Made.UTC().Format(mtTime)
 	if f.Kind != Opaque {
 		return f.encode(), nil

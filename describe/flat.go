@@ -13,6 +13,7 @@ import (
 type raw struct {
 	filename, mtime                           []byte
 	firn, id, kind, mode, ns, tree, sec, path []byte
+	n, ix                                     []byte
 }
 
 // field gives the place of a key's value; nil where the key is not known.
@@ -38,6 +39,10 @@ func (r *raw) field(key string) *[]byte {
 		return &r.sec
 	case "path":
 		return &r.path
+	case "n":
+		return &r.n
+	case "ix":
+		return &r.ix
 	}
 	return nil
 }
