@@ -1,6 +1,8 @@
 package scan_test
 
 import (
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -66,6 +68,45 @@ func TestGone(t *testing.T) {
 	} {
 		if got := root.Gone(path); got != want {
 			t.Errorf("%s: %v", path, got)
+		}
+	}
+}
+
+// TestOpener: it opens what Open opens, whatever folder the file before was in.
+func TestOpener(t *testing.T) {
+	dir := t.TempDir()
+	paths := []string{"a", "b", "d/a", "d/b", "d/e/a", "d/f", "z"}
+	for _, p := range paths {
+		full := filepath.Join(dir, filepath.FromSlash(p))
+		if err := os.MkdirAll(filepath.Dir(full), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(full, []byte(p), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	root, err := scan.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	o := root.Opener()
+	defer o.Close()
+	for _, p := range append(paths, "d/a", "a") {
+		f, err := o.Open(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := io.ReadAll(f)
+		if f.Close(); string(data) != p || err != nil {
+			t.Errorf("%s: %q, %v", p, data, err)
+		}
+	}
+	for _, p := range []string{"d/none", "none/a", "../a", "d/e"} {
+		_, err := o.Open(p)
+		var e *firn.Error
+		if !errors.As(err, &e) || e.Kind != firn.Local || e.Subject != p {
+			t.Errorf("%s: %v", p, err)
 		}
 	}
 }
