@@ -3,6 +3,7 @@ package catalog_test
 import (
 	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"strconv"
 	"sync"
@@ -114,6 +115,27 @@ func BenchmarkFindContent(b *testing.B) {
 	}
 }
 
+// BenchmarkFindContents looks for many contents at once, as hashes come while
+// files are bundled: none is there.
+func BenchmarkFindContents(b *testing.B) {
+	const many = 500
+	n := benchRows(b)
+	f := filled(b, n, 100)
+	contents := make([]firn.Content, many)
+	b.ReportAllocs()
+	for b.Loop() {
+		for i := range contents {
+			contents[i].Size = 100
+			binary.BigEndian.PutUint64(contents[i].Tree[:], rand.Uint64())
+		}
+		found, err := f.FindContents(b.Context(), f.store.ID, catalog.Recipients{}, contents)
+		if err != nil || found[0].Archive != 0 {
+			b.Fatal(found, err)
+		}
+	}
+	perSecond(b, many, "lookups")
+}
+
 // BenchmarkRecord records files whose content is stored: in a new tree, and
 // again after they were touched.
 func BenchmarkRecord(b *testing.B) {
@@ -149,6 +171,49 @@ func BenchmarkRecord(b *testing.B) {
 		}
 		perSecond(b, n, "files")
 	})
+}
+
+// benchMembers makes n tiny files of a folder into members of a bundle.
+func benchMembers(first, n, perDir int) []catalog.Member {
+	members := make([]catalog.Member, n)
+	for i := range members {
+		ch := benchFile(first+i, perDir)
+		ch.Stamp.Size, ch.Content.Size = 100, 100
+		members[i] = catalog.Member{Change: ch, Number: int64(i), Offset: int64(i) * 1024}
+	}
+	return members
+}
+
+// BenchmarkIntendBundle records bundles of 10,000 tiny files: in new folders,
+// and in folders that have as many others.
+func BenchmarkIntendBundle(b *testing.B) {
+	const size, perDir = 10_000, 100
+	f := filled(b, benchRows(b), perDir)
+	for _, where := range []string{"new folders", "old folders"} {
+		b.Run(where, func(b *testing.B) {
+			b.ReportAllocs()
+			for i := range b.N {
+				run := f.run
+				if where == "new folders" {
+					b.StopTimer()
+					tree, err := f.Bind(b.Context(), f.store.ID, fmt.Sprintf("%d of %d", i, b.N), "h", "/")
+					check(b, err)
+					run, err = f.BeginRun(b.Context(), f.store.ID, tree.ID, "sync")
+					check(b, err)
+					b.StartTimer()
+				}
+				members := benchMembers(0, size, perDir)
+				for m := range members {
+					if where == "old folders" {
+						members[m].Path += fmt.Sprintf("~%d~%d", b.N, i)
+					}
+					binary.BigEndian.PutUint64(members[m].Content.Tree[:], rand.Uint64())
+				}
+				f.intendBundle(b, run, members...)
+			}
+			perSecond(b, size, "members")
+		})
+	}
 }
 
 // BenchmarkStored takes archives from intent to outcome, as uploads in

@@ -77,6 +77,9 @@ func Open(ctx context.Context, path string, c clock.Clock) (*Catalog, error) {
 
 func openError(path string, err error) error {
 	e := &firn.Error{Op: "open catalog", Subject: path, Kind: kindOf(err), Err: err}
+	if inner := errors.Unwrap(err); inner != nil {
+		e.Err = inner // which doesn't say once more what was opened
+	}
 	switch {
 	case errors.Is(err, sqldb.ErrForeign), errors.Is(err, sqldb.ErrNewer):
 		e.Kind = firn.Conflict
@@ -185,7 +188,7 @@ func kindOf(err error) firn.Kind {
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return firn.NotFound
-	case errors.Is(err, errLater):
+	case errors.Is(err, errLater), errors.Is(err, errTwice):
 		return firn.Conflict
 	}
 	return firn.Local

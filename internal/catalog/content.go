@@ -1,9 +1,12 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
+	"database/sql"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/firn-archive/firn"
@@ -60,7 +63,8 @@ const indexedSize = 1 << 20
 
 // SizeStored reports whether the store may hold content of this size: false is
 // certain, true says that hashing first may save an upload. Below 1 MiB it is
-// always true: hashing costs less than keeping account.
+// always true: hashing costs less than keeping account. It doesn't ask who can
+// open what is sealed.
 func (c *Catalog) SizeStored(ctx context.Context, store, size int64) (known bool, err error) {
 	if size < indexedSize {
 		return true, nil
@@ -79,37 +83,89 @@ func (c *Catalog) SizeStored(ctx context.Context, store, size int64) (known bool
 	return known, err
 }
 
-// FindContent finds where a store holds content. Only archives count that are
-// stored, not lost and not in doubt.
+// FindContent is FindContents for one content, among archives that are not
+// sealed.
 func (c *Catalog) FindContent(ctx context.Context, store int64, content firn.Content) (loc Location, ok bool, err error) {
-	err = c.read(ctx, "find content", content.Tree.String(), func(tx tx) error {
-		where, found, err := findContent(tx, store, content)
-		if err != nil || !found {
-			return err
-		}
-		var s locationScan
-		ok = true
-		err = tx.row("SELECT "+locationColumns+" FROM location l CROSS JOIN archive a ON a.id = l.archive WHERE l.archive = ? AND l.member = ?",
-			where.archive, where.member).Scan(s.dest()...)
-		loc = s.location()
-		return err
-	})
-	return loc, ok, err
+	found, err := c.FindContents(ctx, store, Recipients{}, []firn.Content{content})
+	if err != nil {
+		return Location{}, false, err
+	}
+	return found[0], found[0].Archive != 0, nil
 }
 
-// findContent is FindContent within a transaction.
-func findContent(tx tx, store int64, content firn.Content) (where place, ok bool, err error) {
-	h64 := hash64(content.Tree)
-	err = tx.row(`SELECT l.archive, l.member
-		FROM (SELECT archive, member FROM by_tree WHERE h64 = ? UNION ALL SELECT archive, member FROM by_tree_new WHERE h64 = ?) b
-		CROSS JOIN location l ON l.archive = b.archive AND l.member = b.member
-		CROSS JOIN archive a ON a.id = b.archive
-		WHERE l.size = ? AND l.tree = ? AND a.store = ? AND a.state = 10 LIMIT 1`,
-		h64, h64, content.Size, content.Tree[:], store).Scan(&where.archive, &where.member)
-	if isNoRows(err) {
-		return place{}, false, nil
+// FindContents finds where a store holds contents, among archives that are
+// sealed for the given recipients. The answers are in the order of the
+// questions, with Archive 0 where there is none. Only archives count that are
+// stored, not lost, not in doubt, and not about to be deleted. What is found
+// may be gone by the time that it is recorded: then Record says NotFound.
+func (c *Catalog) FindContents(ctx context.Context, store int64, sealed Recipients, contents []firn.Content) (found []Location, err error) {
+	found = make([]Location, len(contents))
+	err = c.read(ctx, "find contents", "", func(tx tx) error {
+		places, err := findContents(tx, store, sealed, contents)
+		if err != nil {
+			return err
+		}
+		for i, where := range places {
+			if where == (place{}) {
+				continue
+			}
+			var s locationScan
+			err := tx.row("SELECT "+locationColumns+" FROM location l CROSS JOIN archive a ON a.id = l.archive WHERE l.archive = ? AND l.member = ?",
+				where.archive, where.member).Scan(s.dest()...)
+			if err != nil {
+				return err
+			}
+			found[i] = s.location()
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	return where, err == nil, err
+	return found, nil
+}
+
+// contentsIn looks contents up in one half of the index. Deletion's state 2 is
+// that of archives that are about to be deleted.
+func contentsIn(index string) *bulk {
+	return newBulk("SELECT v.column1, l.archive, l.member FROM (VALUES ", "(?, ?, ?, ?)", ") v CROSS JOIN "+index+` b ON b.h64 = v.column2
+		CROSS JOIN location l ON l.archive = b.archive AND l.member = b.member AND l.size = v.column3 AND l.tree = v.column4
+		CROSS JOIN archive a ON a.id = b.archive AND a.store = ? AND a.state = 10
+		WHERE (SELECT recipients FROM seal WHERE archive = a.id) IS ? AND NOT EXISTS (SELECT 1 FROM deletion WHERE archive = a.id AND state = 2)`)
+}
+
+var inTree, inTreeNew = contentsIn("by_tree"), contentsIn("by_tree_new")
+
+// findContents is FindContents within a transaction. It goes through the index
+// in its order, so that it doesn't read a page twice.
+func findContents(tx tx, store int64, sealed Recipients, contents []firn.Content) (found []place, err error) {
+	order := make([]int, len(contents))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(hash64(contents[a].Tree), hash64(contents[b].Tree)) })
+	found = make([]place, len(contents))
+	scan := func(rows *sql.Rows) error {
+		var i int
+		var p place
+		err := rows.Scan(&i, &p.archive, &p.member)
+		found[i] = p
+		return err
+	}
+	for _, half := range []*bulk{inTreeNew, inTree} {
+		b := half.batch(tx, store, sealed.column())
+		for n, i := range order {
+			if found[i] == (place{}) {
+				b.args = append(b.args, i, hash64(contents[i].Tree), contents[i].Size, contents[i].Tree[:])
+			}
+			if b.full() || n == len(order)-1 {
+				if err := b.query(scan); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	return found, nil
 }
 
 // ArchiveByRemote finds an archive, in whatever state, by the store's id.

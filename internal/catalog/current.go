@@ -31,6 +31,7 @@ type CurrentFile struct {
 	Mount     bool      // it was a directory on another volume than its parent's
 	State     State     // of the archive that holds its content
 	Run       int64     // that made this version
+	LinkGroup int64     // shared by the hard links of one file; 0 where it has no other
 }
 
 // IsStored reports whether nothing needs to be sent for the file: the store
@@ -67,7 +68,7 @@ func (c *Catalog) Current(ctx context.Context, tree int64) iter.Seq2[*Dir, error
 // currentSource reads what a planner needs, and no more: each column costs a
 // tenth of the row.
 func currentSource() source {
-	const columns = "SELECT d.id, d.key, f.name, f.since, f.mode, f.size, f.mtime, f.mtime_ns, f.uid, f.gid, f.target, f.seen, l.tree, coalesce(a.state, 0)"
+	const columns = "SELECT d.id, d.key, f.name, f.since, f.mode, f.size, f.mtime, f.mtime_ns, f.uid, f.gid, f.target, coalesce(f.link_group, 0), f.seen, l.tree, coalesce(a.state, 0)"
 	return source{
 		inside: columns + fromFile + located + inside,
 		after:  columns + fromFile + located + after,
@@ -88,14 +89,14 @@ type currentPage struct {
 // a million rows are read, a handful of allocations for each is what takes the
 // time. database/sql copies int64 and RawBytes, and formats and parses the rest.
 type currentRow struct {
-	dir, since, mode, size, mtime, mtimeNs, uid, gid, state int64
-	key, name, target, seen, tree                           sql.RawBytes
-	dest                                                    []any
+	dir, since, mode, size, mtime, mtimeNs, uid, gid, group, state int64
+	key, name, target, seen, tree                                  sql.RawBytes
+	dest                                                           []any
 }
 
 func (r *currentRow) scan(rows *sql.Rows) error {
 	if r.dest == nil {
-		r.dest = []any{&r.dir, &r.key, &r.name, &r.since, &r.mode, &r.size, &r.mtime, &r.mtimeNs, &r.uid, &r.gid, &r.target, &r.seen, &r.tree, &r.state}
+		r.dest = []any{&r.dir, &r.key, &r.name, &r.since, &r.mode, &r.size, &r.mtime, &r.mtimeNs, &r.uid, &r.gid, &r.target, &r.group, &r.seen, &r.tree, &r.state}
 	}
 	return rows.Scan(r.dest...)
 }
@@ -107,7 +108,7 @@ func (r *currentRow) fill(f *CurrentFile, dir string) {
 	f.Stamp.Size, f.Stamp.ModTime = r.size, at(r.mtime, r.mtimeNs)
 	f.UID, f.GID, f.Target = int(r.uid), int(r.gid), string(r.target)
 	f.Read, f.Mount = unpackSeen(r.seen, &f.File)
-	f.State, f.Run = State(r.state), r.since
+	f.State, f.Run, f.LinkGroup = State(r.state), r.since, r.group
 	if f.Kind == firn.Regular {
 		f.Content = contentOf(r.size, r.tree)
 	}

@@ -49,8 +49,9 @@ func (c *Catalog) ResolveDoubt(ctx context.Context, doubt int64) error {
 	})
 }
 
-// MarkDeleted records that an archive was deleted from the store. Its row
-// stays, as a tombstone: an inventory made before may list it still.
+// MarkDeleted records that an archive was deleted from the store, and takes it
+// off the queue of Deletions. Its row stays, as a tombstone: an inventory made
+// before may list it still.
 // Errors: NotFound, Conflict (it was never stored).
 func (c *Catalog) MarkDeleted(ctx context.Context, run Run, archive int64) error {
 	return c.end(ctx, "record deletion", run, Deleted, []int64{archive})
@@ -78,6 +79,9 @@ func (c *Catalog) end(ctx context.Context, op string, run Run, to State, archive
 				return s.conflict(op)
 			}
 			if err := tx.exec("UPDATE archive SET state = ?, settled = ? WHERE id = ?", to, run.ID, id); err != nil {
+				return err
+			}
+			if err := tx.exec("DELETE FROM deletion WHERE archive = ?", id); err != nil {
 				return err
 			}
 			if s.State != Stored {

@@ -10,7 +10,7 @@ import (
 // entryColumns are what an Entry needs; %until stands for the column, or 0.
 const (
 	entryColumns1 = "SELECT d.id, d.tree, d.key, f.name, f.since, "
-	entryColumns2 = ", f.mode, f.size, f.mtime, f.mtime_ns, f.uid, f.gid, f.target, l.tree, " + locationColumns
+	entryColumns2 = ", f.mode, f.size, f.mtime, f.mtime_ns, f.uid, f.gid, f.target, coalesce(f.link_group, 0), l.tree, " + locationColumns
 	currentEntry  = entryColumns1 + "0" + entryColumns2 + fromFile + located
 	oldEntry      = entryColumns1 + "f.until" + entryColumns2 + fromVersion + located
 	ofPath        = " WHERE d.tree = ? AND d.key = ? AND f.name = ? ORDER BY f.since"
@@ -36,7 +36,7 @@ func scanEntry(rows *sql.Rows) (e entryRow, err error) {
 	var target, tree []byte
 	var mode, mtime, mtimeNs int64
 	var loc locationScan
-	dest := []any{&e.at.dir, &e.Tree, &e.at.key, &e.at.name, &e.at.since, &e.Until, &mode, &e.Stamp.Size, &mtime, &mtimeNs, &e.UID, &e.GID, &target, &tree}
+	dest := []any{&e.at.dir, &e.Tree, &e.at.key, &e.at.name, &e.at.since, &e.Until, &mode, &e.Stamp.Size, &mtime, &mtimeNs, &e.UID, &e.GID, &target, &e.LinkGroup, &tree}
 	if err := rows.Scan(append(dest, loc.dest()...)...); err != nil {
 		return e, err
 	}
@@ -162,18 +162,46 @@ func (f *folder) add(e *entryRow) error {
 // addPath takes in all versions of one entry.
 func (f *folder) addPath(tx tx, tree int64, dir, name string) error {
 	for _, query := range []string{oldEntry + ofPath, currentEntry + ofPath} {
-		err := tx.each(func(rows *sql.Rows) error {
-			e, err := scanEntry(rows)
-			if err != nil {
-				return err
-			}
-			return f.add(&e)
-		}, query, tree, keyOf(dir), []byte(name))
+		rows, err := entriesOf(tx, query, tree, dir, name)
 		if err != nil {
+			return err
+		}
+		if err := f.addAll(rows); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// addCurrent takes in the current version of one entry, and the others only if
+// they matter.
+func (f *folder) addCurrent(tx tx, tree int64, dir, name string) error {
+	rows, err := entriesOf(tx, currentEntry+ofPath, tree, dir, name)
+	if err != nil {
+		return err
+	}
+	if err := fillBefore(tx, rows); err != nil {
+		return err
+	}
+	return f.addAll(rows)
+}
+
+func (f *folder) addAll(rows []entryRow) error {
+	for i := range rows {
+		if err := f.add(&rows[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func entriesOf(tx tx, query string, tree int64, dir, name string) (rows []entryRow, err error) {
+	err = tx.each(func(r *sql.Rows) error {
+		e, err := scanEntry(r)
+		rows = append(rows, e)
+		return err
+	}, query, tree, keyOf(dir), []byte(name))
+	return rows, err
 }
 
 // flush emits what is wanted of the path that is complete.

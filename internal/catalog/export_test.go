@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"database/sql"
+	"errors"
 
 	"github.com/firn-archive/firn"
 )
@@ -68,10 +69,13 @@ var (
 	UnpackSeen = unpackSeen
 )
 
-// SetState puts an archive into a state, as bundles will be while their
-// members are in the catalog already.
-func (c *Catalog) SetState(ctx context.Context, archive int64, s State) error {
-	return c.write(ctx, "test", "", func(tx tx) error {
-		return tx.exec("UPDATE archive SET state = ? WHERE id = ?", s, archive)
-	})
+// The steps of QueueDeletions, for what happens between them.
+var (
+	ClaimCandidates = (*Catalog).claimCandidates
+	QueueClaimed    = (*Catalog).queueClaimed
+)
+
+// ClearReferred is the step between those two.
+func (c *Catalog) ClearReferred(ctx context.Context, run Run) error {
+	return errors.Join(c.clearReferred(ctx, run, currentRows), c.clearReferred(ctx, run, oldRows))
 }

@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -33,29 +32,36 @@ type Intent struct {
 	Description string
 	Tree        int64 // 0 where it is for no file
 	// File is what it is for, with the stamp of before it was read; zero where
-	// it is for no file.
+	// it is for no file. Of no tree it has a path and a stamp alone, which is
+	// zero for what can't be read again.
 	File firn.File
 	// Size is the archive's expected number of bytes.
 	Size int64
+	// Spool is the file on this machine that holds the archive's bytes before
+	// they are sealed: a bundle of many. Then File has that file's stamp, and
+	// nothing else. "": File itself is what is read.
+	Spool string
+	// Seal is how the archive is encrypted; nil where it isn't.
+	Seal *Sealing
+	// TreeHash is that of the archive, where it is known before it is sent; else
+	// since Completing.
+	TreeHash treehash.Hash
 
 	// From OpenIntents, as far as it came:
 	State    State
 	Upload   firn.UploadID // since UploadOpened
 	PartSize int64
-	Parts    []firn.Part   // recorded, by offset
-	TreeHash treehash.Hash // since Completing
-	Since    time.Time     // of Doubt: by the store's clock
-	Resent   bool          // it was in doubt, and is sent again: a double may exist
+	Parts    []firn.Part // recorded, by offset
+	Since    time.Time   // of Doubt: by the store's clock
+	Resent   bool        // it was in doubt, and is sent again: a double may exist
 }
 
 // Intend records intents in one commit and gives them their IDs.
-// Errors: Invalid (no token, a path that no tree can hold).
+// Errors: Invalid (no token, a path that no tree can hold, a seal without
+// header or recipients).
 func (c *Catalog) Intend(ctx context.Context, intents []Intent) error {
 	for i := range intents {
-		if intents[i].Token.IsZero() {
-			return &firn.Error{Op: "record intent", Subject: intents[i].File.Path, Kind: firn.Invalid, Err: errors.New("no token")}
-		}
-		if err := checkPath(intents[i].File.Path); err != nil {
+		if err := checkIntent(&intents[i]); err != nil {
 			return err
 		}
 	}
@@ -69,21 +75,52 @@ func (c *Catalog) Intend(ctx context.Context, intents []Intent) error {
 	})
 }
 
+// checkIntent refuses what could not be found again, or not opened.
+func checkIntent(in *Intent) error {
+	var why string
+	switch {
+	case in.Token.IsZero():
+		why = "no token"
+	case in.Seal != nil && (len(in.Seal.Header) == 0 || in.Seal.Recipients == Recipients{}):
+		why = "a seal without header or recipients"
+	default:
+		return checkPath(in.File.Path)
+	}
+	return &firn.Error{Op: "record intent", Subject: in.File.Path, Kind: firn.Invalid, Err: errors.New(why)}
+}
+
+// intend writes the rows of one intent.
 func intend(tx tx, in *Intent) (err error) {
 	in.State = Intended
-	in.ID, err = tx.insert("INSERT INTO archive (store, kind, state, run, token, size) VALUES (?, ?, 1, ?, ?, ?)",
-		in.Store, string(in.Kind), in.Run, in.Token[:], in.Size)
+	var tree any
+	if !in.TreeHash.IsZero() {
+		tree = in.TreeHash[:]
+	}
+	in.ID, err = tx.insert("INSERT INTO archive (store, kind, state, run, token, size, tree) VALUES (?, ?, 1, ?, ?, ?, ?)",
+		in.Store, string(in.Kind), in.Run, in.Token[:], in.Size, tree)
 	if err != nil {
 		return err
 	}
-	if in.Tree == 0 {
-		return tx.exec("INSERT INTO intent (archive, description, tree) VALUES (?, ?, 0)", in.ID, in.Description)
-	}
 	f := &in.File
-	sec, nsec := instant(f.Stamp.ModTime)
-	return tx.exec("INSERT INTO intent (archive, description, tree, path, mode, size, mtime, mtime_ns, uid, gid, seen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		in.ID, in.Description, in.Tree, []byte(f.Path), modeOf(f.Kind, f.Mode), f.Stamp.Size, sec, nsec, int64(f.UID), int64(f.GID),
-		packSeen(f, time.Time{}, false))
+	var path, mode, size, mtime, mtimeNs, uid, gid, seen, spool, fileKey, nonce any
+	if in.Spool != "" {
+		spool = []byte(in.Spool)
+	} else if in.Tree != 0 || f.Path != "" {
+		path, mode, uid, gid = []byte(f.Path), modeOf(f.Kind, f.Mode), int64(f.UID), int64(f.GID)
+	}
+	if path != nil || spool != nil {
+		size, seen = f.Stamp.Size, packSeen(f, time.Time{}, false)
+		mtime, mtimeNs = instant(f.Stamp.ModTime)
+	}
+	if in.Seal != nil {
+		fileKey, nonce = in.Seal.FileKey[:], in.Seal.Nonce[:]
+		if err := tx.exec("INSERT INTO seal (archive, header, recipients) VALUES (?, ?, ?)", in.ID, in.Seal.Header, in.Seal.Recipients[:]); err != nil {
+			return err
+		}
+	}
+	return tx.exec(`INSERT INTO intent (archive, description, tree, path, mode, size, mtime, mtime_ns, uid, gid, seen, spool, file_key, nonce)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		in.ID, in.Description, in.Tree, path, mode, size, mtime, mtimeNs, uid, gid, seen, spool, fileKey, nonce)
 }
 
 // UploadOpened records that a multipart upload was opened, in place of any
@@ -155,6 +192,9 @@ func (c *Catalog) Drop(ctx context.Context, id int64, reason string) error {
 		if err := tx.exec("UPDATE archive SET note = ? WHERE id = ?", reason, id); err != nil {
 			return err
 		}
+		if err := tx.exec("DELETE FROM seal WHERE archive = ?", id); err != nil {
+			return err
+		}
 		return forgetIntent(tx, id)
 	})
 }
@@ -189,6 +229,11 @@ func (c *Catalog) Stored(ctx context.Context, id int64, archive firn.Archive, ru
 		if before.State >= Stored {
 			return before.conflict("record archive")
 		}
+		if before.Kind == LooseArchive {
+			if err := keepDescription(tx, id); err != nil {
+				return err
+			}
+		}
 		if err := c.settle(tx, before, archive, run); err != nil {
 			return err
 		}
@@ -197,7 +242,7 @@ func (c *Catalog) Stored(ctx context.Context, id int64, archive firn.Archive, ru
 		}
 		r := newRecorder(tx, run)
 		if err := c.enter(r, id, change); err != nil {
-			return wrap(ctx, "record archive", change.Path, err)
+			return err
 		}
 		return r.finish()
 	})
@@ -232,32 +277,28 @@ func (c *Catalog) settle(tx tx, in archiveState, archive firn.Archive, run Run) 
 
 // enter records the one file that an archive holds.
 func (c *Catalog) enter(r *recorder, id int64, change *Change) error {
-	where := place{}
-	if change.Content.Size > 0 {
-		where.archive = id
-		err := r.exec("INSERT INTO location (archive, member, offset, size, tree) VALUES (?, 0, 0, ?, ?)", id, change.Content.Size, change.Content.Tree[:])
-		if err != nil {
+	it := item{Change: change}
+	if it.hasContent() {
+		it.where.archive = id
+		if err := c.hold(r.tx, id, []held{{Content: change.Content}}); err != nil {
 			return err
 		}
-		if err := r.exec("INSERT INTO by_tree_new (h64, archive, member) VALUES (?, ?, 0)", hash64(change.Content.Tree), id); err != nil {
-			return err
-		}
-		c.trees.fresh.Add(1)
 	}
-	return r.record(change, where)
+	return r.recordAll([]item{it})
 }
 
 // An archiveState is what decides what may become of an archive.
 type archiveState struct {
 	ID, Store int64
+	Kind      ArchiveKind
 	State     State
 	Remote    firn.ArchiveID
 	Size      int64
 }
 
 func readState(tx tx, id int64) (s archiveState, err error) {
-	err = tx.row("SELECT id, store, state, coalesce(remote, ''), size FROM archive WHERE id = ?", id).
-		Scan(&s.ID, &s.Store, &s.State, &s.Remote, &s.Size)
+	err = tx.row("SELECT id, store, kind, state, coalesce(remote, ''), size FROM archive WHERE id = ?", id).
+		Scan(&s.ID, &s.Store, &s.Kind, &s.State, &s.Remote, &s.Size)
 	return s, err
 }
 
@@ -283,57 +324,4 @@ func (c *Catalog) advance(ctx context.Context, op string, id int64, to State, fn
 		}
 		return fn(tx, s.State)
 	})
-}
-
-// OpenIntents gives all intents of a store without an outcome, oldest first,
-// with what is recorded of them: what there is to reconcile after a kill.
-func (c *Catalog) OpenIntents(ctx context.Context, store int64) (intents []Intent, err error) {
-	err = c.read(ctx, "list intents", fmt.Sprint("of store ", store), func(tx tx) error {
-		err := tx.each(func(rows *sql.Rows) error {
-			in, err := scanIntent(rows)
-			intents = append(intents, in)
-			return err
-		}, `SELECT a.id, a.store, a.kind, a.state, a.run, a.token, a.size, a.tree, i.description, i.tree, i.path,
-			coalesce(i.mode, 0), coalesce(i.size, 0), coalesce(i.mtime, -62135596800), coalesce(i.mtime_ns, 0), coalesce(i.uid, 0), coalesce(i.gid, 0), i.seen,
-			coalesce(i.upload, ''), coalesce(i.part_size, 0), coalesce(i.since, -62135596800), coalesce(i.since_ns, 0),
-			EXISTS (SELECT 1 FROM doubt WHERE doubt.archive = a.id AND doubt.resent = 1)
-			FROM archive a CROSS JOIN intent i ON i.archive = a.id WHERE a.store = ? AND a.state < 10 ORDER BY a.id`, store)
-		for i := range intents {
-			if intents[i].Upload != "" && err == nil {
-				intents[i].Parts, err = readParts(tx, intents[i].ID)
-			}
-		}
-		return err
-	})
-	return intents, err
-}
-
-func scanIntent(rows *sql.Rows) (in Intent, err error) {
-	var token, tree, path, seen []byte
-	var mode, mtime, mtimeNs, since, sinceNs int64
-	f := &in.File
-	err = rows.Scan(&in.ID, &in.Store, &in.Kind, &in.State, &in.Run, &token, &in.Size, &tree, &in.Description, &in.Tree, &path,
-		&mode, &f.Stamp.Size, &mtime, &mtimeNs, &f.UID, &f.GID, &seen, &in.Upload, &in.PartSize, &since, &sinceNs, &in.Resent)
-	copy(in.Token[:], token)
-	copy(in.TreeHash[:], tree)
-	in.Since = at(since, sinceNs)
-	if in.Tree != 0 {
-		f.Path = string(path)
-		f.Kind, f.Mode = fromMode(mode)
-		f.Stamp.ModTime = at(mtime, mtimeNs)
-		unpackSeen(seen, f)
-	}
-	return in, err
-}
-
-func readParts(tx tx, archive int64) (parts []firn.Part, err error) {
-	err = tx.each(func(rows *sql.Rows) error {
-		var p firn.Part
-		var tree []byte
-		err := rows.Scan(&p.Offset, &p.Size, &tree)
-		copy(p.Tree[:], tree)
-		parts = append(parts, p)
-		return err
-	}, "SELECT offset, size, tree FROM part WHERE archive = ? ORDER BY offset", archive)
-	return parts, err
 }

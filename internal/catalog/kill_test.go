@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/catalog"
@@ -81,7 +82,11 @@ func (w *worker) say(words ...any) {
 // step makes one call, or the calls of one upload.
 func (w *worker) step(ctx context.Context) {
 	path := fmt.Sprintf("d%d/f%d", w.rand.IntN(4), w.rand.IntN(6))
-	switch w.rand.IntN(8) {
+	switch w.rand.IntN(11) {
+	case 8, 9:
+		w.bundle(ctx, path)
+	case 10:
+		w.prune(ctx)
 	case 0:
 		_, err := w.cat.Record(ctx, w.run, []catalog.Change{directory(""), directory("d1"), symlink("d1/link", "x"), directory(path)})
 		must(err)
@@ -121,6 +126,59 @@ func (w *worker) upload(ctx context.Context, ch catalog.Change) {
 	}
 	must(w.cat.Stored(ctx, in[0].ID, firn.Archive{ID: firn.ArchiveID(id), Size: ch.Content.Size, Tree: ch.Content.Tree}, w.run, &ch))
 	w.say("stored", id)
+}
+
+// bundle takes a bundle of two files, sealed or not, from its intent to its
+// outcome.
+func (w *worker) bundle(ctx context.Context, path string) {
+	members := bundled(regular(path, strings.Repeat("y", 1+w.rand.IntN(100))), directory("d1"), regular("d3/g"+path[1:2], strings.Repeat("z", 1+w.rand.IntN(100))))
+	in, run := newBundle(), w.run
+	if w.rand.IntN(2) == 0 {
+		run.Recipients = catalog.Recipients{1}
+		in.Seal = &catalog.Sealing{Header: []byte("header"), Recipients: run.Recipients}
+	}
+	id := in.Token.String()
+	switch err := w.cat.IntendBundle(ctx, &in, run, members); {
+	case firn.KindOf(err) == firn.Conflict:
+		return // this run has recorded one of them
+	default:
+		must(err)
+	}
+	w.say("intended", id)
+	if w.rand.IntN(4) == 0 {
+		must(w.cat.Drop(ctx, in.ID, "no reason"))
+		w.say("dropped", id)
+		return
+	}
+	must(w.cat.Stored(ctx, in.ID, firn.Archive{ID: firn.ArchiveID(id), Size: in.Size}, run, nil))
+	w.say("stored", id)
+}
+
+// prune forgets the old versions of the worker's tree, and deletes what then
+// nothing refers to.
+func (w *worker) prune(ctx context.Context) {
+	var old []catalog.Entry
+	for e, err := range w.cat.Files(ctx, catalog.ListQuery{Tree: w.run.Tree, All: true}) {
+		must(err)
+		if e.Until != 0 {
+			old = append(old, e)
+		}
+	}
+	_, err := w.cat.Retire(ctx, w.run, catalog.Retirement{Why: "old"}, old)
+	must(err)
+	_, err = w.cat.QueueDeletions(ctx, w.run)
+	must(err)
+	for d, err := range w.cat.Deletions(ctx, w.store.ID, time.Now().Add(time.Hour)) {
+		must(err)
+		switch err := w.cat.DeletionAsked(ctx, d.Archive); firn.KindOf(err) {
+		case firn.NotFound, firn.Conflict: // another worker was faster
+			continue
+		default:
+			must(err)
+		}
+		must(w.cat.MarkDeleted(ctx, w.run, d.Archive))
+		w.say("deleted", string(d.Remote))
+	}
 }
 
 // start starts a worker process and gives what it says, line by line, into
@@ -222,7 +280,8 @@ func checkSaid(t *testing.T, cat *catalog.Catalog, lines []string) {
 			"part":     parts == 1 || state >= 10 || doubts == 1,
 			"doubted":  doubts == 1,
 			"dropped":  state == 20,
-			"stored":   state == 10 && remote == id,
+			"stored":   (state == 10 || state == 22) && remote == id,
+			"deleted":  state == 22 && remote == id,
 		}
 		if !ok[verb] {
 			t.Errorf("%s: state %d, id %v, %d parts, %d doubts", line, state, remote, parts, doubts)
@@ -242,7 +301,7 @@ func checkInvariants(t *testing.T, cat *catalog.Catalog) {
 		"parts without upload":          "SELECT * FROM part WHERE archive NOT IN (SELECT archive FROM intent WHERE upload IS NOT NULL)",
 		"stored archive without id":     "SELECT * FROM archive WHERE state IN (10, 21, 22) AND (remote IS NULL OR tree IS NULL OR settled IS NULL)",
 		"stored file without location":  "SELECT * FROM archive WHERE state = 10 AND kind = 'file' AND id NOT IN (SELECT archive FROM location)",
-		"location of no archive":        "SELECT * FROM location WHERE archive NOT IN (SELECT id FROM archive WHERE state >= 10)",
+		"location of no archive":        "SELECT * FROM location WHERE archive NOT IN (SELECT id FROM archive WHERE state >= 10 OR kind = 'bundle')",
 		"location not in the index":     "SELECT archive, member FROM location WHERE tree IS NOT NULL EXCEPT SELECT archive, member FROM (SELECT * FROM by_tree UNION ALL SELECT * FROM by_tree_new)",
 		"indexed twice":                 "SELECT * FROM by_tree JOIN by_tree_new USING (h64, archive, member)",
 		"archive not in the index":      "SELECT id FROM archive WHERE remote IS NOT NULL EXCEPT SELECT archive FROM (SELECT * FROM by_remote UNION ALL SELECT * FROM by_remote_new)",
@@ -257,6 +316,12 @@ func checkInvariants(t *testing.T, cat *catalog.Catalog) {
 		"wrong totals of a tree":        "SELECT id, files, bytes, dirs, links FROM tree EXCEPT SELECT t.id, count(f.mode) FILTER (WHERE f.mode & 61440 = 32768), coalesce(sum(f.size) FILTER (WHERE f.mode & 61440 = 32768), 0), count(f.mode) FILTER (WHERE f.mode & 61440 = 16384), count(f.mode) FILTER (WHERE f.mode & 61440 = 40960) FROM tree t LEFT JOIN dir d ON d.tree = t.id LEFT JOIN file f ON f.dir = d.id GROUP BY t.id",
 		"wrong totals of a store":       "SELECT id, archives, bytes FROM store EXCEPT SELECT s.id, count(a.id), coalesce(sum(a.size), 0) FROM store s LEFT JOIN archive a ON a.store = s.id AND a.state = 10 GROUP BY s.id",
 		"directory without its parents": "SELECT * FROM dir d WHERE length(key) > 0 AND NOT EXISTS (SELECT 1 FROM dir r WHERE r.tree = d.tree AND r.key = x'')",
+		"seal of no archive":            "SELECT archive FROM seal WHERE archive NOT IN (SELECT id FROM archive WHERE state != 20)",
+		"seal of a bundle that is open": "SELECT archive FROM intent WHERE (file_key IS NOT NULL) != (archive IN (SELECT archive FROM seal))",
+		"current version deleted":       "SELECT * FROM file f JOIN archive a ON a.id = f.archive WHERE a.state = 22",
+		"old version deleted":           "SELECT * FROM version f JOIN archive a ON a.id = f.archive WHERE a.state = 22",
+		"queued, and referred to":       "SELECT * FROM deletion WHERE state > 0 AND archive IN (SELECT archive FROM file UNION SELECT archive FROM version)",
+		"queued, and not stored":        "SELECT * FROM deletion d JOIN archive a ON a.id = d.archive WHERE d.state > 0 AND a.state != 10",
 		"runs that go back in time":     "SELECT * FROM run a JOIN run b ON b.id = a.id + 1 WHERE (b.started, b.started_ns) <= (a.started, a.started_ns)",
 	} {
 		rows, err := cat.Query(t.Context(), query)

@@ -34,6 +34,8 @@ type Entry struct {
 	Removed bool
 	// Location holds the content; its State is NoArchive where there is none.
 	Location Location
+	// LinkGroup is shared by the hard links of one file; 0 where it has no other.
+	LinkGroup int64
 }
 
 // counts reports whether the version ever was in the store: what is still on
@@ -154,7 +156,12 @@ func (l *lister) emitAll(found []Entry) error {
 func (l *lister) entries(tx tx, dir, name string) (found []Entry, err error) {
 	f := l.folder()
 	f.emit = func(e Entry) error { found = append(found, e); return nil }
-	if err := f.addPath(tx, l.q.Tree, dir, name); err != nil {
+	if l.past() {
+		err = f.addPath(tx, l.q.Tree, dir, name)
+	} else {
+		err = f.addCurrent(tx, l.q.Tree, dir, name)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return found, f.flush()

@@ -54,7 +54,28 @@ func (s slot) compare(o slot) int {
 type modelVersion struct {
 	catalog.Change
 	since, until int64
+	bundle       *modelBundle // nil: it has no content, or in an archive that is stored
 }
+
+// A modelBundle is an archive whose outcome may be open.
+type modelBundle struct {
+	intent catalog.Intent
+	state  catalog.State
+}
+
+// state is that of the archive that the version is in.
+func (v *modelVersion) state() catalog.State {
+	switch {
+	case v.Content.Size == 0:
+		return catalog.NoArchive
+	case v.bundle == nil:
+		return catalog.Stored
+	}
+	return v.bundle.state
+}
+
+// counts reports whether the store has the version.
+func (v *modelVersion) counts() bool { return v.bundle == nil || v.bundle.state == catalog.Stored }
 
 func (m *model) current(s slot) *modelVersion {
 	all := m.entries[s]
@@ -93,9 +114,41 @@ func (m *model) record(ch catalog.Change) {
 	s := slotOf(ch)
 	old := m.current(s)
 	if old != nil && sameVersion(old.Change, ch) {
-		old.Change = ch
+		old.Change, old.bundle = ch, nil
 		return
 	}
+	m.put(s, old, ch, nil)
+}
+
+// recordBundled records what is in a bundle whose outcome is open. It reports
+// false where that is refused: what this run recorded and may yet count isn't
+// replaced by what may never do.
+func (m *model) recordBundled(b *modelBundle, ch catalog.Change) bool {
+	if ch.Content.Size == 0 {
+		m.record(ch)
+		return true
+	}
+	s := slotOf(ch)
+	old := m.current(s)
+	if old != nil {
+		dropped := old.bundle != nil && old.bundle.state == catalog.Dropped
+		switch same := sameVersion(old.Change, ch); {
+		case same && old.counts():
+			old.Change = ch
+			return true
+		case same && dropped:
+			old.Change, old.bundle = ch, b
+			return true
+		case old.since == m.run && !dropped:
+			return false
+		}
+	}
+	m.put(s, old, ch, b)
+	return true
+}
+
+// put makes ch the current version of a slot.
+func (m *model) put(s slot, old *modelVersion, ch catalog.Change, b *modelBundle) {
 	if old == nil {
 		if ch.Kind == firn.Directory {
 			m.remove(slotOf(catalog.Change{File: firn.File{Path: ch.Path}}))
@@ -104,7 +157,27 @@ func (m *model) record(ch catalog.Change) {
 		}
 	}
 	m.remove(s)
-	m.entries[s] = append(m.entries[s], modelVersion{Change: ch, since: m.run})
+	m.entries[s] = append(m.entries[s], modelVersion{Change: ch, since: m.run, bundle: b})
+}
+
+// retire forgets a version that is not current, unless it may be the only one
+// that counts.
+func (m *model) retire(s slot, since int64) bool {
+	i := slices.IndexFunc(m.entries[s], func(v modelVersion) bool { return v.since == since && v.until != 0 })
+	if now := m.current(s); i < 0 || now != nil && !now.counts() {
+		return false
+	}
+	m.entries[s] = slices.Delete(m.entries[s], i, i+1)
+	return true
+}
+
+// clone copies the model, so that a refused call can be taken back.
+func (m *model) clone() *model {
+	c := &model{entries: map[slot][]modelVersion{}, run: m.run}
+	for s, versions := range m.entries {
+		c.entries[s] = slices.Clone(versions)
+	}
+	return c
 }
 
 func sameVersion(a, b catalog.Change) bool {
@@ -142,7 +215,7 @@ func (m *model) list(q catalog.ListQuery) (lines []string) {
 			case p == child:
 				lines = append(lines, found...)
 			case made != child:
-				lines = append(lines, line(firn.File{Path: child, Kind: firn.Directory}, firn.Content{}, 0, 0, false))
+				lines = append(lines, line(firn.File{Path: child, Kind: firn.Directory}, firn.Content{}, 0, 0, false)+" true")
 			}
 			made = child
 		}
@@ -156,16 +229,24 @@ func slashed(dir string) string { return strings.TrimSuffix("/"+dir, "/") + "/" 
 // versions gives those of a slot that a query wants.
 func (m *model) versions(s slot, q catalog.ListQuery) (lines []string) {
 	all := m.entries[s]
-	for i, v := range all {
+	at := q.At
+	if at == 0 {
+		at = 1 << 62
+	}
+	for i, v := range slices.Backward(all) {
 		removed := v.until != 0 && (i == len(all)-1 || all[i+1].since != v.until)
-		now := v.until == 0
-		if q.At != 0 {
-			now = v.since <= q.At && (v.until == 0 || q.At < v.until)
-		}
-		if q.All || now {
-			lines = append(lines, line(v.File, v.Content, v.since, v.until, removed))
+		text := line(v.File, v.Content, v.since, v.until, removed) + fmt.Sprint(" ", v.counts())
+		switch {
+		case q.All:
+			lines = append(lines, text)
+		case v.since > at: // it was not there yet
+		case removed && v.until <= at:
+			return nil
+		case v.counts():
+			return []string{text}
 		}
 	}
+	slices.Reverse(lines)
 	return lines
 }
 
@@ -218,6 +299,7 @@ func TestModel(t *testing.T) {
 		f.run = f.begin(t)
 		m := &model{entries: map[slot][]modelVersion{}, run: f.run.ID}
 		first := f.run.ID
+		var open []*modelBundle
 		rt.Repeat(map[string]func(*rapid.T){
 			"record": func(rt *rapid.T) {
 				changes := rapid.SliceOfN(rapid.Custom(genChange), 1, 4).Draw(rt, "changes")
@@ -226,6 +308,62 @@ func TestModel(t *testing.T) {
 				}
 				for _, ch := range changes {
 					m.record(ch)
+				}
+			},
+			"bundle": func(rt *rapid.T) {
+				changes := rapid.SliceOfN(rapid.Custom(genChange), 1, 4).Draw(rt, "changes")
+				b := &modelBundle{newBundle(), catalog.Intended}
+				after, ok := m.clone(), true
+				for _, ch := range changes {
+					ok = ok && after.recordBundled(b, ch)
+				}
+				err := f.IntendBundle(t.Context(), &b.intent, f.run, bundled(changes...))
+				if ok != (err == nil) || !ok && firn.KindOf(err) != firn.Conflict {
+					rt.Fatalf("it should work: %v; error %v", ok, err)
+				}
+				if ok {
+					m.entries, open = after.entries, append(open, b)
+				}
+			},
+			"settle": func(rt *rapid.T) {
+				if len(open) == 0 {
+					rt.Skip("no bundle is open")
+				}
+				i := rapid.IntRange(0, len(open)-1).Draw(rt, "bundle")
+				b := open[i]
+				open = slices.Delete(open, i, i+1)
+				if rapid.Bool().Draw(rt, "stored") {
+					b.state = catalog.Stored
+					f.stored(t, f.run, b.intent)
+				} else {
+					b.state = catalog.Dropped
+					check(rt, f.Drop(t.Context(), b.intent.ID, "no reason"))
+				}
+			},
+			"retire": func(rt *rapid.T) {
+				q := catalog.ListQuery{Tree: f.tree.ID, All: true, Path: rapid.OneOf(rapid.Custom(genPath), rapid.Just("")).Draw(rt, "path")}
+				var all []catalog.Entry
+				want := 0
+				for e, err := range f.Files(t.Context(), q) {
+					check(rt, err)
+					if !rapid.Bool().Draw(rt, "this one") {
+						continue
+					}
+					all = append(all, e)
+					if m.retire(slotOf(catalog.Change{File: e.File}), e.Run) {
+						want++
+					}
+				}
+				n, err := f.Retire(t.Context(), f.run, catalog.Retirement{}, all)
+				check(rt, err)
+				if n != want {
+					rt.Fatalf("%d versions forgotten, want %d", n, want)
+				}
+			},
+			"delete": func(rt *rapid.T) {
+				for _, d := range f.queue(t) {
+					check(rt, f.DeletionAsked(t.Context(), d.Archive))
+					check(rt, f.MarkDeleted(t.Context(), f.run, d.Archive))
 				}
 			},
 			"remove": func(rt *rapid.T) {
@@ -274,10 +412,11 @@ func sameList(t *rapid.T, f *fixture, m *model, q catalog.ListQuery) {
 	var got []string
 	for e, err := range f.Files(t.Context(), q) {
 		check(t, err)
-		if e.Content.Size > 0 != (e.Location.State == catalog.Stored) {
+		if e.Content.Size > 0 != (e.Location.State != catalog.NoArchive) {
 			t.Errorf("%q is %v", e.Path, e.Location.State)
 		}
-		got = append(got, line(e.File, e.Content, e.Run, e.Until, e.Removed))
+		counts := e.Location.State == catalog.Stored || e.Location.State == catalog.NoArchive
+		got = append(got, line(e.File, e.Content, e.Run, e.Until, e.Removed)+fmt.Sprint(" ", counts))
 	}
 	if diff := gocmp.Diff(m.list(q), got); diff != "" {
 		t.Fatalf("list %+v: -want +got\n%s", q, diff)
@@ -287,11 +426,11 @@ func sameList(t *rapid.T, f *fixture, m *model, q catalog.ListQuery) {
 func sameCurrent(t *rapid.T, f *fixture, m *model) {
 	var want, got []string
 	add := func(to *[]string, f catalog.CurrentFile) {
-		*to = append(*to, line(f.File, f.Content, f.Run, 0, false)+fmt.Sprint(f.Stamp.Inode, f.Stamp.Changed.UTC(), f.Read.UTC(), f.Links))
+		*to = append(*to, line(f.File, f.Content, f.Run, 0, false)+fmt.Sprint(f.Stamp.Inode, f.Stamp.Changed.UTC(), f.Read.UTC(), f.Links, f.State))
 	}
 	for _, s := range m.slots() {
 		if v := m.current(s); v != nil {
-			add(&want, catalog.CurrentFile{File: v.File, Content: v.Content, Read: v.Read, Run: v.since})
+			add(&want, catalog.CurrentFile{File: v.File, Content: v.Content, Read: v.Read, Run: v.since, State: v.state()})
 		}
 	}
 	more := ""
@@ -308,9 +447,6 @@ func sameCurrent(t *rapid.T, f *fixture, m *model) {
 		}
 		for _, file := range d.Files {
 			add(&got, file)
-			if !file.IsStored() {
-				t.Errorf("%q is %v", file.Path, file.State)
-			}
 		}
 	}
 	if diff := gocmp.Diff(want, got); diff != "" || more != "" {

@@ -16,6 +16,9 @@ type Change struct {
 	Content firn.Content // of regular files; its size is Stamp.Size, and its hash not looked at where that is 0
 	Read    time.Time    // when it was read or looked at, by the local clock
 	Mount   bool         // of directories: it is on another volume than its parent
+	// LinkGroup is a number that the hard links of one file in the tree have in
+	// common, now and in later runs; 0 where there is no other.
+	LinkGroup int64
 }
 
 // Recorded counts what Record made of changes.
@@ -26,14 +29,14 @@ type Recorded struct {
 
 // Record takes in entries that need no upload: directories, links, empty
 // files, and files whose content the store holds already. A new path, or a
-// change of kind, content, mtime, mode, owner or target makes a new version;
-// where only ctime, inode, links, mount or the time of reading differ, the
-// current one is updated. A run makes at most one version of a path: what it
-// records again, it replaces. A path that changes its kind leaves its old
+// change of kind, content, mtime, mode, owner, target or link group makes a new
+// version; where only ctime, inode, links, mount or the time of reading differ,
+// the current one is updated. A run makes at most one version of a path: what
+// it records again, it replaces. A path that changes its kind leaves its old
 // entry, a directory with all below it, removed in this run.
 //
 // All changes are recorded, or none. Those of one directory are best given
-// together, and up to some 1,000 at once.
+// together, and up to some 10,000 at once.
 // Errors: NotFound (the store doesn't hold the content), Invalid (a path that
 // no tree can hold, content of another size), Conflict (a later run has
 // recorded the path).
@@ -46,11 +49,12 @@ func (c *Catalog) Record(ctx context.Context, run Run, changes []Change) (done R
 	}
 	err = c.write(ctx, "record", changes[0].Path, func(tx tx) error {
 		r := newRecorder(tx, run)
+		items := make([]item, len(changes))
 		for i := range changes {
-			ch := &changes[i]
-			if err := r.record(ch, place{}); err != nil {
-				return wrap(ctx, "record", ch.Path, err)
-			}
+			items[i].Change = &changes[i]
+		}
+		if err := r.recordAll(items); err != nil {
+			return err
 		}
 		done = r.done
 		return r.finish()
@@ -68,13 +72,24 @@ type place struct{ archive, member int64 }
 type recorder struct {
 	tx
 	run    Run
-	dirs   map[string]int64 // rows of dir seen so far, by path
+	dirs   map[string]dirID // seen so far, by path
+	group  int              // number of the one that is under way
 	totals totals           // of the tree, what to add
 	done   Recorded
+	// bundle is the archive that items are members of, which isn't stored yet;
+	// 0 where there is none.
+	bundle int64
+}
+
+// A dirID is a row of dir, and the number of the group that made it; 0 where
+// it was there before.
+type dirID struct {
+	id    int64
+	group int
 }
 
 func newRecorder(tx tx, run Run) *recorder {
-	return &recorder{tx: tx, run: run, dirs: map[string]int64{}}
+	return &recorder{tx: tx, run: run, dirs: map[string]dirID{}, group: 1}
 }
 
 // finish writes what was gathered over all entries.
@@ -105,50 +120,13 @@ func (t totals) addTo(tx tx, tree int64) error {
 		t.files, t.bytes, t.dirs, t.links, tree)
 }
 
-// record makes ch the current entry of its path. Its content is at where, or
-// is looked for if that is zero.
-func (r *recorder) record(ch *Change, where place) error {
-	if err := checkChange(ch); err != nil {
-		return err
-	}
-	dir, name, err := r.slot(ch)
-	if err != nil {
-		return err
-	}
-	old, err := r.current(dir, name)
-	if err != nil {
-		return err
-	}
-	if where == (place{}) && ch.Kind == firn.Regular && ch.Content.Size > 0 {
-		if where, err = r.locate(ch.Content, old); err != nil {
-			return err
-		}
-	}
-	now := versionOf(ch, where)
-	switch {
-	case old == nil:
-		if err := r.clear(ch); err != nil {
-			return err
-		}
-	case old.since > r.run.ID:
-		return errLater
-	case old.sameVersion(&now):
-		r.done.Touched++
-		return r.touch(dir, name, old, &now)
-	default:
-		if err := r.supersede(dir, name); err != nil {
-			return err
-		}
-		r.totals.add(old.mode, -1, -old.size)
-	}
-	r.done.Versions++
-	r.totals.add(now.mode, 1, now.size)
-	return r.insert(dir, name, &now)
-}
-
 // errLater keeps versions in the order of runs, also if somebody syncs a tree
 // twice at once.
 var errLater = errors.New("a run that began later has recorded it already")
+
+// errTwice keeps a version that counts from being replaced, within one run, by
+// one that may never do.
+var errTwice = errors.New("this run has recorded it already, and an archive that isn't stored yet can't replace that")
 
 // checkChange refuses what would not come back as it was given.
 func checkChange(ch *Change) error {
@@ -179,6 +157,7 @@ type version struct {
 	content []byte // tree hash; nil where it has none
 	state   State  // of the archive
 	target  []byte // nil where it is no link
+	group   int64  // of hard links; 0: none
 	seen    []byte
 	since   int64
 }
@@ -186,7 +165,7 @@ type version struct {
 func versionOf(ch *Change, where place) version {
 	v := version{
 		mode: modeOf(ch.Kind, ch.Mode), size: ch.Stamp.Size,
-		uid: int64(ch.UID), gid: int64(ch.GID),
+		uid: int64(ch.UID), gid: int64(ch.GID), group: ch.LinkGroup,
 		where: where, seen: packSeen(&ch.File, ch.Read, ch.Mount),
 	}
 	v.mtime, v.mtimeNs = instant(ch.Stamp.ModTime)
@@ -202,43 +181,47 @@ func versionOf(ch *Change, where place) version {
 // sameVersion reports whether the two differ in nothing that makes a version.
 // The size of a directory or a link is the file system's business.
 func (v *version) sameVersion(o *version) bool {
-	return v.mode == o.mode && v.mtime == o.mtime && v.mtimeNs == o.mtimeNs && v.uid == o.uid && v.gid == o.gid &&
+	return v.mode == o.mode && v.mtime == o.mtime && v.mtimeNs == o.mtimeNs && v.uid == o.uid && v.gid == o.gid && v.group == o.group &&
 		(v.size == o.size || v.mode&modeType != modeFile) &&
 		bytes.Equal(v.content, o.content) && bytes.Equal(v.target, o.target)
 }
 
-// slot gives the key in table file of an entry, making its directories.
-func (r *recorder) slot(ch *Change) (dir int64, name []byte, err error) {
-	parent, base := ch.Path, ""
-	if ch.Kind != firn.Directory {
-		parent, base = split(ch.Path)
+// slot finds the place in table file of an item, making its directories.
+func (r *recorder) slot(it *item) error {
+	parent, base := it.Path, ""
+	if it.Kind != firn.Directory {
+		parent, base = split(it.Path)
 	}
-	dir, err = r.makeDir(parent)
-	return dir, []byte(base), err
+	dir, err := r.makeDir(parent)
+	it.dir, it.name, it.fresh = dir.id, []byte(base), dir.group == r.group
+	return err
 }
 
 // makeDir gives the row of a directory, making it and those above it.
-func (r *recorder) makeDir(path string) (int64, error) {
-	if id, ok := r.dirs[path]; ok {
-		return id, nil
+func (r *recorder) makeDir(path string) (dir dirID, err error) {
+	if dir, ok := r.dirs[path]; ok {
+		return dir, nil
 	}
-	id, err := dirRow(r.tx, r.run.Tree, path)
-	if err != nil {
-		return 0, err
-	}
-	if id == 0 {
-		if path != "" {
-			parent, _ := split(path)
-			if _, err := r.makeDir(parent); err != nil {
-				return 0, err
-			}
-		}
-		if id, err = r.tx.insert("INSERT INTO dir (tree, key) VALUES (?, ?)", r.run.Tree, keyOf(path)); err != nil {
-			return 0, err
+	var parent dirID // what was made in this group has nothing below it
+	if path != "" {
+		above, _ := split(path)
+		if parent, err = r.makeDir(above); err != nil {
+			return dirID{}, err
 		}
 	}
-	r.dirs[path] = id
-	return id, nil
+	if parent.group != r.group {
+		if dir.id, err = dirRow(r.tx, r.run.Tree, path); err != nil {
+			return dirID{}, err
+		}
+	}
+	if dir.id == 0 {
+		dir.group = r.group
+		if dir.id, err = r.tx.insert("INSERT INTO dir (tree, key) VALUES (?, ?)", r.run.Tree, keyOf(path)); err != nil {
+			return dirID{}, err
+		}
+	}
+	r.dirs[path] = dir
+	return dir, nil
 }
 
 // dirRow finds the row of a directory; 0 where there is none.
@@ -250,32 +233,6 @@ func dirRow(tx tx, tree int64, path string) (id int64, err error) {
 	return id, err
 }
 
-// current reads a current entry; nil where there is none.
-func (r *recorder) current(dir int64, name []byte) (*version, error) {
-	var v version
-	err := r.row(`SELECT f.mode, f.size, f.mtime, f.mtime_ns, f.uid, f.gid, f.archive, f.member, l.tree, coalesce(a.state, 0), f.target, f.seen, f.since
-		FROM file f LEFT JOIN location l ON l.archive = f.archive AND l.member = f.member LEFT JOIN archive a ON a.id = f.archive
-		WHERE f.dir = ? AND f.name = ?`, dir, name).
-		Scan(&v.mode, &v.size, &v.mtime, &v.mtimeNs, &v.uid, &v.gid, &v.where.archive, &v.where.member, &v.content, &v.state, &v.target, &v.seen, &v.since)
-	if isNoRows(err) {
-		return nil, nil
-	}
-	return &v, err
-}
-
-// locate finds a place that holds content: the one that the file has already
-// where that is good.
-func (r *recorder) locate(content firn.Content, old *version) (place, error) {
-	if old != nil && old.state == Stored && old.size == content.Size && bytes.Equal(old.content, content.Tree[:]) {
-		return old.where, nil
-	}
-	where, ok, err := findContent(r.tx, r.run.Store, content)
-	if err == nil && !ok {
-		err = &firn.Error{Op: "find content", Subject: content.Tree.String(), Kind: firn.NotFound, Err: errors.New("the store doesn't hold it")}
-	}
-	return where, err
-}
-
 // touch updates what makes no version. The place may be a new one: the archive
 // it was in is lost, and the content was sent again.
 func (r *recorder) touch(dir int64, name []byte, old, now *version) error {
@@ -284,18 +241,4 @@ func (r *recorder) touch(dir int64, name []byte, old, now *version) error {
 	}
 	return r.exec("UPDATE file SET size = ?, archive = ?, member = ?, seen = ? WHERE dir = ? AND name = ?",
 		now.size, now.where.archive, now.where.member, now.seen, dir, name)
-}
-
-// supersede puts a current version among the old ones, unless this run made it.
-func (r *recorder) supersede(dir int64, name []byte) error {
-	return r.exec(`INSERT INTO version (dir, name, since, until, mode, size, mtime, mtime_ns, uid, gid, archive, member, target, link_group, attrs)
-		SELECT dir, name, since, ?, mode, size, mtime, mtime_ns, uid, gid, archive, member, target, link_group, attrs
-		FROM file WHERE dir = ? AND name = ? AND since < ?`, r.run.ID, dir, name, r.run.ID)
-}
-
-// insert writes a current version, in place of any other.
-func (r *recorder) insert(dir int64, name []byte, v *version) error {
-	return r.exec(`INSERT OR REPLACE INTO file (dir, name, since, mode, size, mtime, mtime_ns, uid, gid, archive, member, target, seen)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		dir, name, r.run.ID, v.mode, v.size, v.mtime, v.mtimeNs, v.uid, v.gid, v.where.archive, v.where.member, v.target, v.seen)
 }

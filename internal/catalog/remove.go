@@ -88,8 +88,8 @@ func (r *recorder) retireIn(dir, limit int64) (n int64, err error) {
 }
 
 // clear removes what a new entry can't stand beside: a file under the name of
-// a directory, or a directory, with all below it, under that of a file. It
-// needs no look where the path had an entry of its kind.
+// a directory, or a directory, with all below it, under that of a file. Where
+// the path had an entry of its kind, there is nothing of the kind.
 func (r *recorder) clear(ch *Change) error {
 	if ch.Path == "" {
 		return nil
@@ -100,7 +100,7 @@ func (r *recorder) clear(ch *Change) error {
 		if err != nil {
 			return err
 		}
-		_, err = r.retire("dir = ? AND name = ?", dir, []byte(name))
+		_, err = r.retire("dir = ? AND name = ?", dir.id, []byte(name))
 		return err
 	}
 	// Where there is a directory below, there is one here: see makeDir.

@@ -20,6 +20,10 @@ type Run struct {
 	Command string // "sync"
 	Started time.Time
 	Ended   time.Time // zero while it goes on, or when it was killed
+	// Recipients are those that the run seals for: it shares content only with
+	// archives sealed for the same. It is for the caller to set after BeginRun,
+	// and is not recorded.
+	Recipients Recipients
 	Outcome
 }
 

@@ -216,7 +216,8 @@ CREATE TABLE intent (
 	description TEXT NOT NULL,
 	tree        INTEGER NOT NULL, -- 0: of no tree
 	path        BLOB,             -- of the one file it holds; null: it holds none, or many
-	mode        INTEGER,          -- the file as it was before it was read
+	mode        INTEGER,          -- the file as it was before it was read; of the
+	                              -- spool file size, mtime and seen
 	size        INTEGER,
 	mtime       INTEGER,
 	mtime_ns    INTEGER,
@@ -398,16 +399,20 @@ CREATE TABLE piece (
 	PRIMARY KEY (restore, archive, offset)
 ) STRICT, WITHOUT ROWID;
 
--- Archives that are to be deleted. Machine.
+-- Archives that are to be deleted, or may be: versions in them were forgotten.
+-- States: 0 candidate, perhaps others refer to it; 1 queued, nothing does;
+-- 2 asked for. Machine.
 CREATE TABLE deletion (
 	archive    INTEGER PRIMARY KEY,
 	store      INTEGER NOT NULL REFERENCES store,
 	run        INTEGER NOT NULL,
 	not_before INTEGER NOT NULL, -- by the store's clock, seconds: free of fees from then on
-	state      INTEGER NOT NULL, -- 1 queued, 2 asked for
+	state      INTEGER NOT NULL,
+	sweep      INTEGER,          -- the run that looks for what refers to a candidate
 	why        TEXT NOT NULL
 ) STRICT;
-CREATE INDEX deletion_due ON deletion (store, not_before);
+CREATE INDEX deletion_candidate ON deletion (store) WHERE state = 0;
+CREATE INDEX deletion_due ON deletion (store, not_before) WHERE state > 0;
 
 -- Moves from store to store.
 CREATE TABLE migration (

@@ -124,12 +124,15 @@ func (db *DB) start(ctx context.Context) error {
 	if err := db.identify(ctx, tx); err != nil {
 		return err
 	}
+	if err := db.tempBeside(ctx, tx); err != nil {
+		return err
+	}
 	mode := "WAL"
 	if onNetwork(db.path) {
 		// WAL needs memory shared by all users of the file.
 		mode = "TRUNCATE"
 	}
-	if err := tx.pragma(ctx, "journal_mode="+mode); err != nil {
+	if err := tx.setJournal(ctx, mode); err != nil {
 		return err
 	}
 	if err := db.migrate(ctx, tx); err != nil {

@@ -114,6 +114,9 @@ func (w *writer) transact(group []*request, results []error) error {
 	if _, err := w.tx.Exec(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
+	if len(group) == 1 {
+		return w.tx.end(group[0].run(w.tx))
+	}
 	for i, r := range group {
 		result, broken := w.within(r)
 		if broken != nil {
@@ -124,17 +127,23 @@ func (w *writer) transact(group []*request, results []error) error {
 	return w.tx.end(nil)
 }
 
-// within runs one function in a savepoint. An error of the savepoint itself
-// means that the whole transaction is broken.
-func (w *writer) within(r *request) (result, broken error) {
+// run runs the function, unless its context ended while it waited.
+func (r *request) run(tx *Tx) error {
 	if r.ctx.Err() != nil {
-		return context.Cause(r.ctx), nil // it ended while the others ran
+		return context.Cause(r.ctx)
 	}
+	return r.fn(tx)
+}
+
+// within runs one function in a savepoint. An error of the savepoint itself
+// means that the whole transaction is broken. Whoever is alone in a transaction
+// needs none: in a savepoint SQLite copies each page that is changed first.
+func (w *writer) within(r *request) (result, broken error) {
 	ctx := context.Background()
 	if _, err := w.tx.Exec(ctx, "SAVEPOINT one"); err != nil {
 		return nil, err
 	}
-	if result = r.fn(w.tx); result != nil {
+	if result = r.run(w.tx); result != nil {
 		if _, err := w.tx.Exec(ctx, "ROLLBACK TO one"); err != nil {
 			return nil, fmt.Errorf("%w (after: %w)", err, result)
 		}

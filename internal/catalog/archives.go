@@ -1,0 +1,99 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"iter"
+	"math"
+	"time"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/treehash"
+)
+
+// LooseArchive is the kind of archives that were uploaded one by one: of no
+// tree, known by their id, and never deleted but by that. Their descriptions
+// are kept.
+const LooseArchive ArchiveKind = "loose"
+
+// keepDescription keeps what an intent of a loose archive says, which nothing
+// else in the catalog does.
+func keepDescription(tx tx, id int64) error {
+	return tx.exec("INSERT OR REPLACE INTO description (archive, text) SELECT archive, description FROM intent WHERE archive = ?", id)
+}
+
+// A Holding is an archive that a store holds.
+type Holding struct {
+	ID       int64 // row
+	Kind     ArchiveKind
+	State    State // Stored or Foreign
+	Remote   firn.ArchiveID
+	Size     int64         // bytes as stored
+	TreeHash treehash.Hash // of these
+	Created  time.Time     // by the store's clock; zero where it didn't say
+	// Recorded is when the run began that recorded it, by the local clock.
+	Recorded time.Time
+	Tree     string // name of the tree whose run made it; empty where none did
+	Contents int64  // how many of files are in it; 0 where it holds no tree's files
+	// Description is kept of loose and foreign archives.
+	Description string
+}
+
+// Archives gives all archives that a store holds, in the order in which they
+// were recorded. It holds no lock while the consumer works, and ends with the
+// first error.
+func (c *Catalog) Archives(ctx context.Context, store int64) iter.Seq2[Holding, error] {
+	return func(yield func(Holding, error) bool) {
+		for last, more := int64(0), true; more; {
+			var page []Holding
+			err := c.read(ctx, "list archives", fmt.Sprint("of store ", store), func(tx tx) (err error) {
+				page, last, more, err = holdings(tx, store, last, c.sizes.page)
+				return err
+			})
+			if err != nil {
+				yield(Holding{}, err)
+				return
+			}
+			for _, h := range page {
+				if !yield(h, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// holdings reads a page of archives, behind the row last, and of them those
+// that the store holds. It reads all rows, since the archives of other stores
+// stand between them: so no page takes long, however few it gives.
+func holdings(tx tx, store, last int64, rows int) (page []Holding, end int64, more bool, err error) {
+	err = tx.row("SELECT id FROM archive WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?", last, rows-1).Scan(&end)
+	more = err == nil
+	if isNoRows(err) {
+		end, err = math.MaxInt64, nil
+	}
+	if err != nil {
+		return nil, last, false, err
+	}
+	err = tx.each(func(r *sql.Rows) error {
+		h, err := scanHolding(r)
+		page = append(page, h)
+		return err
+	}, `SELECT a.id, a.kind, a.state, coalesce(a.remote, ''), a.size, a.tree, coalesce(a.created, -62135596800), coalesce(a.created_ns, 0),
+		coalesce(r.started, -62135596800), coalesce(r.started_ns, 0), coalesce(t.name, ''),
+		coalesce((SELECT max(member) + 1 FROM location l WHERE l.archive = a.id), 0), coalesce(d.text, '')
+		FROM archive a LEFT JOIN run r ON r.id = a.settled LEFT JOIN run m ON m.id = a.run LEFT JOIN tree t ON t.id = m.tree
+		LEFT JOIN description d ON d.archive = a.id
+		WHERE a.id > ? AND a.id <= ? AND a.store = ? AND a.state IN (10, 11) ORDER BY a.id`, last, end, store)
+	return page, end, more, err
+}
+
+func scanHolding(rows *sql.Rows) (h Holding, err error) {
+	var tree []byte
+	var created, createdNs, recorded, recordedNs int64
+	err = rows.Scan(&h.ID, &h.Kind, &h.State, &h.Remote, &h.Size, &tree, &created, &createdNs, &recorded, &recordedNs, &h.Tree, &h.Contents, &h.Description)
+	copy(h.TreeHash[:], tree)
+	h.Created, h.Recorded = at(created, createdNs), at(recorded, recordedNs)
+	return h, err
+}

@@ -1,0 +1,129 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/firn-archive/firn"
+)
+
+// A Deletion is an archive that is to be deleted.
+type Deletion struct {
+	Archive   int64 // row
+	Remote    firn.ArchiveID
+	Size      int64     // bytes as stored
+	Created   time.Time // by the store's clock; zero where it didn't say
+	NotBefore time.Time // free of fees from then on; whole seconds
+	Asked     bool      // DeletionAsked was said, and no outcome since
+	Why       string    // for people
+}
+
+// jobLife is how long the output of a job can be hoped for: a bulk retrieval
+// takes up to 48 hours, and what it brings stays for 24 more. An open job that
+// is older was forgotten by whoever asked for it.
+// (https://docs.aws.amazon.com/amazonglacier/latest/dev/downloading-an-archive-two-steps.html)
+const jobLife = 7 * 24 * time.Hour
+
+// wanted holds for an archive a that a restore waits for; its parameter is the
+// time since when jobs count. doubted holds for one that there may be two of.
+const (
+	wanted = `(EXISTS (SELECT 1 FROM restore_range WHERE archive = a.id AND state < 10)
+		OR EXISTS (SELECT 1 FROM restore r CROSS JOIN restore_file f ON f.restore = r.id AND f.archive = a.id AND f.state < 10 WHERE r.store = a.store AND r.state < 10)
+		OR EXISTS (SELECT 1 FROM job WHERE archive = a.id AND state < 10 AND asked > ?))`
+	doubted = "EXISTS (SELECT 1 FROM doubt WHERE archive = a.id)"
+)
+
+// openJobsSince is the parameter of wanted.
+func (c *Catalog) openJobsSince() int64 { return c.clock.Now().Add(-jobLife).Unix() }
+
+// Deletions lists a store's queue as far as it is due at a time, by NotBefore,
+// without what a restore waits for and what is in doubt. It holds no lock while
+// the consumer works; what DeletionAsked and MarkDeleted are said of meanwhile
+// is listed once. It ends with the first error.
+func (c *Catalog) Deletions(ctx context.Context, store int64, now time.Time) iter.Seq2[Deletion, error] {
+	return func(yield func(Deletion, error) bool) {
+		var after Deletion
+		after.NotBefore = time.Unix(-1<<62, 0)
+		for more := true; more; {
+			page := make([]Deletion, 0, c.sizes.page)
+			err := c.read(ctx, "list deletions", fmt.Sprint("of store ", store), func(tx tx) error {
+				return tx.each(func(rows *sql.Rows) error {
+					d, err := scanDeletion(rows)
+					page = append(page, d)
+					return err
+				}, `SELECT a.id, a.remote, a.size, coalesce(a.created, -62135596800), coalesce(a.created_ns, 0), d.not_before, d.state = 2, d.why
+					FROM deletion d CROSS JOIN archive a ON a.id = d.archive
+					WHERE d.store = ? AND d.state > 0 AND (d.not_before, d.archive) > (?, ?) AND d.not_before <= ?
+					AND a.state = 10 AND NOT `+doubted+" AND NOT "+wanted+" ORDER BY d.not_before, d.archive LIMIT ?",
+					store, after.NotBefore.Unix(), after.Archive, now.Unix(), c.openJobsSince(), c.sizes.page)
+			})
+			if err != nil {
+				yield(Deletion{}, err)
+				return
+			}
+			for i := range page {
+				if !yield(page[i], nil) {
+					return
+				}
+			}
+			if more = len(page) == c.sizes.page; more {
+				after = page[len(page)-1]
+			}
+		}
+	}
+}
+
+func scanDeletion(rows *sql.Rows) (d Deletion, err error) {
+	var created, createdNs, notBefore int64
+	err = rows.Scan(&d.Archive, &d.Remote, &d.Size, &created, &createdNs, &notBefore, &d.Asked, &d.Why)
+	d.Created, d.NotBefore = at(created, createdNs), at(notBefore, 0)
+	return d, err
+}
+
+// DeletionAsked records that the store is about to be asked to delete an
+// archive that Deletions listed: from now on its content counts as gone. When
+// it is gone, that is said with MarkDeleted. Said twice it changes nothing.
+// Errors: NotFound (it is not in the queue any more, since something refers to
+// it again, or it is gone), Conflict (a restore waits for it, or it is in
+// doubt).
+func (c *Catalog) DeletionAsked(ctx context.Context, archive int64) error {
+	subject := fmt.Sprint("archive ", archive)
+	refuse := func(kind firn.Kind, why string) error {
+		return &firn.Error{Op: "delete", Subject: subject, Kind: kind, Err: errors.New(why)}
+	}
+	return c.write(ctx, "delete", subject, func(tx tx) error {
+		var isWanted, isDoubted bool
+		err := tx.row("SELECT "+wanted+", "+doubted+` FROM deletion d CROSS JOIN archive a ON a.id = d.archive
+			WHERE d.archive = ? AND d.state > 0 AND a.state = 10`, c.openJobsSince(), archive).Scan(&isWanted, &isDoubted)
+		switch {
+		case isNoRows(err):
+			return refuse(firn.NotFound, "it is not to be deleted any more")
+		case err != nil:
+			return err
+		case isWanted:
+			return refuse(firn.Conflict, "a restore waits for it")
+		case isDoubted:
+			return refuse(firn.Conflict, "there may be two of it, which shows in an inventory dated later")
+		}
+		return tx.exec("UPDATE deletion SET state = 2 WHERE archive = ?", archive)
+	})
+}
+
+// unqueue takes archives off the queue that something refers to again.
+func (r *recorder) unqueue(places []place) error {
+	last := int64(0)
+	for _, p := range places {
+		if p.archive == last {
+			continue
+		}
+		last = p.archive
+		if err := r.exec("DELETE FROM deletion WHERE archive = ? AND state < 2", p.archive); err != nil {
+			return err
+		}
+	}
+	return nil
+}
