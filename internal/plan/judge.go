@@ -14,24 +14,26 @@ const racy = 2 * time.Second
 // Judge decides about one entry that was seen; k is nil where the catalog
 // knows none of that path.
 //
-// A regular file is Changed only where its size says so. Wherever it may still
-// have the content that is known, by size, it is to be hashed: another mtime,
-// ctime or inode, or an mtime too near to our last reading. Times and inodes
+// A regular file is Changed where its size says so, or where the store has lost
+// it. What else may show another content is Detect's to say; wherever the file
+// may still have the content that is known, it is to be hashed. Times and inodes
 // that one side doesn't have are not compared.
-func Judge(f *firn.File, k *Entry) (Action, string) {
+func (o *Options) Judge(f *firn.File, k *Entry) (Action, string) {
+	timed := true // another mtime alone is recorded
 	switch {
 	case k == nil:
 		return arrival(f), "new"
 	case f.Kind != k.File.Kind:
 		return arrival(f), "was a " + kindName(k.File.Kind)
 	case f.Kind == firn.Regular && f.Stamp.Size > 0:
-		if action, why := content(&f.Stamp, k); action != Unchanged {
+		if action, why := o.content(&f.Stamp, k); action != Unchanged {
 			return action, why
 		}
+		timed = false // or content of today, unread, would get yesterday's name
 	case f.Kind == firn.Regular && k.Content.Size > 0:
 		return Record, "emptied"
 	}
-	if why := metadata(f, &k.File); why != "" {
+	if why := metadata(f, &k.File, timed); why != "" {
 		return Record, why
 	}
 	return Unchanged, ""
@@ -46,29 +48,55 @@ func arrival(f *firn.File) Action {
 }
 
 // content compares what may show that a file has other content.
-func content(s *firn.Stamp, k *Entry) (Action, string) {
-	old := &k.File.Stamp
+func (o *Options) content(s *firn.Stamp, k *Entry) (Action, string) {
 	switch {
 	case s.Size != k.Content.Size:
 		return Changed, "size"
+	case k.Lost:
+		return Changed, "lost from the store"
 	case !k.Stored:
 		return Changed, "not stored"
-	case !s.ModTime.Equal(old.ModTime):
+	}
+	modified := !s.ModTime.Equal(k.File.Stamp.ModTime)
+	switch o.Detect {
+	case BySize:
+		return Unchanged, ""
+	case Always:
+		return Again, "always"
+	case ByTimeOrHash:
+		if modified {
+			return Changed, "mtime"
+		}
+	}
+	touched := touch(s, &k.File.Stamp)
+	switch {
+	case modified:
 		return Hash, "mtime"
-	case differ(s.Changed, old.Changed):
-		return Hash, "ctime"
-	case s.Inode != old.Inode && s.Inode != 0 && old.Inode != 0:
-		return Hash, "inode"
+	case touched != "" && o.Detect != ByTimeAndHash:
+		return Hash, touched
 	case !k.Read.IsZero() && k.Read.Sub(s.ModTime).Abs() <= racy:
 		return Hash, "written while it was last read"
+	case (o.Detect == ByHash || o.Detect == ByTimeOrHash) && (o.Since.IsZero() || k.Read.Before(o.Since)):
+		return Hash, "hash"
 	}
 	return Unchanged, ""
+}
+
+// touch says what shows that something happened to a file, beside its mtime.
+func touch(s, old *firn.Stamp) string {
+	switch {
+	case differ(s.Changed, old.Changed):
+		return "ctime"
+	case s.Inode != old.Inode && s.Inode != 0 && old.Inode != 0:
+		return "inode"
+	}
+	return ""
 }
 
 func differ(a, b time.Time) bool { return !a.IsZero() && !b.IsZero() && !a.Equal(b) }
 
 // metadata says what differs beside the content.
-func metadata(f, old *firn.File) string {
+func metadata(f, old *firn.File, timed bool) string {
 	switch {
 	case f.Target != old.Target:
 		return "target"
@@ -76,7 +104,7 @@ func metadata(f, old *firn.File) string {
 		return "mode"
 	case f.UID != old.UID || f.GID != old.GID:
 		return "owner"
-	case !f.Stamp.ModTime.Equal(old.Stamp.ModTime):
+	case timed && !f.Stamp.ModTime.Equal(old.Stamp.ModTime):
 		return "mtime"
 	}
 	return ""

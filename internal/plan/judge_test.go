@@ -91,7 +91,7 @@ func TestJudge(t *testing.T) {
 			if tt.know != nil {
 				tt.know(&known)
 			}
-			if got, why := Judge(&now, &known); got != tt.want || why != tt.why {
+			if got, why := new(Options).Judge(&now, &known); got != tt.want || why != tt.why {
 				t.Errorf("%v (%s), want %v (%s)", got, why, tt.want, tt.why)
 			}
 		})
@@ -100,7 +100,7 @@ func TestJudge(t *testing.T) {
 		f    firn.File
 		want Action
 	}{{file("a"), New}, {empty, Record}, {link, Record}, {dir, Record}} {
-		if got, why := Judge(&tt.f, nil); got != tt.want || why != "new" {
+		if got, why := new(Options).Judge(&tt.f, nil); got != tt.want || why != "new" {
 			t.Errorf("unknown %s of %d bytes: %v (%s), want %v", tt.f.Kind, tt.f.Stamp.Size, got, why, tt.want)
 		}
 	}

@@ -115,7 +115,7 @@ func (m *merger) self(isKnown, unmounted bool) {
 	if isKnown {
 		d.Known, wasMount = m.k.Self, m.k.Mount
 	}
-	d.Action, d.Why = Judge(d.File, d.Known)
+	d.Action, d.Why = m.opts.Judge(d.File, d.Known)
 	switch {
 	case wasMount == m.s.Mount:
 	case wasMount && unmounted:
@@ -234,7 +234,7 @@ func (m *merger) decide(path string, f *firn.File, k *Entry) error {
 	}
 	d := Decision{File: f, Known: k}
 	if f != nil {
-		d.Action, d.Why = Judge(f, k)
+		d.Action, d.Why = m.opts.Judge(f, k)
 	} else {
 		d.Action, d.Why = m.absent(path, &k.File)
 	}

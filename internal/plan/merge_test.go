@@ -187,9 +187,9 @@ func (w *world) expected(opts Options) map[string]Action {
 	for p, f := range w.seen {
 		if k, ok := w.known[p]; ok {
 			e := entry(k)
-			want[p], _ = Judge(&f, &e)
+			want[p], _ = opts.Judge(&f, &e)
 		} else {
-			want[p], _ = Judge(&f, nil)
+			want[p], _ = opts.Judge(&f, nil)
 		}
 		if was := w.wasMounts[p] && w.isKnown(p); was != w.mounts[p] && isDir(p) {
 			switch {

@@ -30,6 +30,8 @@ type Entry struct {
 	// Stored: nothing needs to be sent for it, since the store holds its
 	// content, or it has none.
 	Stored bool
+	// Lost: the store had its content, and has it no more.
+	Lost bool
 	// Read is the local time at which the content was last read to be hashed;
 	// zero where that is not known.
 	Read time.Time
@@ -44,12 +46,13 @@ const (
 	New                     // a regular file that was none before: send it
 	Changed                 // it has other content, or its content isn't stored: send it
 	Hash                    // it may have other content: hash it first, and send it if so
+	Again                   // nothing shows that it changed: send it all the same
 	Record                  // there is nothing to send: record its metadata
 	Removed                 // it is gone: mark it so
 	Unseen                  // nobody knows this time: leave it as it is
 )
 
-var actionNames = [...]string{"unchanged", "new", "changed", "hash", "record", "removed", "unseen"}
+var actionNames = [...]string{"unchanged", "new", "changed", "hash", "again", "record", "removed", "unseen"}
 
 // String names the action, for logs.
 func (a Action) String() string {
@@ -90,8 +93,15 @@ type Dir struct {
 // some: its disk isn't mounted perhaps.
 var ErrEmpty = errors.New("no files there, but there were some at the last sync")
 
-// Options relax the guards against taking what can't be seen for removed.
+// Options say what counts as a change, and relax the guards against taking what
+// can't be seen for removed.
 type Options struct {
+	// Detect says what shows that a file has other content.
+	Detect Detect
+	// Since is when this run began to hash, by the clock of Entry.Read: what was
+	// read then or later is not hashed once more because of Detect alone. Zero:
+	// it hasn't.
+	Since time.Time
 	// Empty: a tree without files is meant to be so.
 	Empty bool
 	// Unmounted: what is missing below a former mount point is gone.
