@@ -20,7 +20,7 @@ type Root struct{ root *os.Root }
 func OpenRoot(dir string) (*Root, error) {
 	r, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil, &firn.Error{Op: "open", Subject: dir, Kind: firn.Local, Err: err}
+		return nil, problem("open", dir, err)
 	}
 	return &Root{r}, nil
 }
@@ -32,6 +32,11 @@ func (r *Root) Close() error { return r.root.Close() }
 // something else than a regular file has taken the path meanwhile, such as a
 // link to one.
 func (r *Root) Open(path string) (*File, error) {
+	if marksPlaceholders {
+		if info, err := r.root.Lstat(path); err == nil && isPlaceholder(info) {
+			return nil, errElsewhere(path) // since the scan
+		}
+	}
 	f, err := r.root.OpenFile(path, os.O_RDONLY|openNonblock, 0)
 	if err == nil {
 		if err = r.isItself(f, path); err == nil {
@@ -39,7 +44,16 @@ func (r *Root) Open(path string) (*File, error) {
 		}
 		f.Close()
 	}
-	return nil, &firn.Error{Op: "open", Subject: path, Kind: firn.Local, Err: err}
+	return nil, openError(path, err)
+}
+
+// openError tells why a file that was seen can't be opened.
+func openError(path string, err error) error {
+	if gone(err) {
+		return &firn.Error{Op: "open", Subject: path, Kind: firn.Local, Err: cause(err),
+			Hint: "it was there when its folder was read; the next run sees what became of it"}
+	}
+	return problem("open", path, err)
 }
 
 // An Opener opens files one after the other, and faster where they are in one
@@ -64,7 +78,7 @@ func (o *Opener) Open(p string) (*File, error) {
 		}
 		folder, err := o.root.root.OpenRoot(dir)
 		if err != nil {
-			return nil, &firn.Error{Op: "open", Subject: p, Kind: firn.Local, Err: err}
+			return nil, openError(p, err)
 		}
 		o.folder, o.path = &Root{folder}, dir
 	}

@@ -91,11 +91,14 @@ func (r *reader) look(dir folder, name []byte, d *Dir) {
 	d.Files = append(d.Files, firn.File{Path: path})
 	f := &d.Files[len(d.Files)-1]
 	special, err := dir.stat(path[len(path)-len(name):], f)
-	if err == nil && special == "" {
+	if err == nil && f.Kind != "" {
 		v := r.judge(f)
 		switch {
 		case v.Leave && !v.Below:
 			d.Skipped = append(d.Skipped, Skip{Path: path, Reason: v.Reason, Unseen: true, Litter: v.Litter})
+		case special == placeholder || r.opts.Elsewhere != nil && r.opts.Elsewhere(f):
+			// What is known of it stays, and of a directory all below it.
+			d.Skipped = append(d.Skipped, Skip{Path: path, Err: errElsewhere(path), Unseen: true})
 		case f.Kind != firn.Directory:
 			return
 		default:
@@ -107,7 +110,7 @@ func (r *reader) look(dir folder, name []byte, d *Dir) {
 	case gone(err):
 	case err != nil:
 		d.Skipped = append(d.Skipped, Skip{Path: path, Err: problem("look at", path, err), Unseen: true})
-	case special != "":
+	case special != "" && special != placeholder:
 		d.Skipped = append(d.Skipped, Skip{Path: path, Reason: special})
 	}
 }

@@ -72,6 +72,10 @@ type Options struct {
 	// Filter judges each entry that would be kept, the root excepted. It is
 	// called concurrently. Nil keeps everything.
 	Filter func(*firn.File) Verdict
+	// Elsewhere reports that an entry's content is not on this disk, where the
+	// system's own marks (see placeholder.go) don't say so. It is called as
+	// Filter is, for what that keeps. Nil: there is nothing more to know.
+	Elsewhere func(*firn.File) bool
 	// OneVolume leaves out directories on other volumes than the root's.
 	OneVolume bool
 	// Workers is how many directories are read at the same time; 0 means 2,

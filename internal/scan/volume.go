@@ -27,7 +27,8 @@ type folder interface {
 	// have added some.
 	list(into *names) error
 	// stat fills in everything of f but its path. What is neither a file, a
-	// directory nor a symbolic link is special: it says what it is.
+	// directory nor a symbolic link is special: it says what it is. So is a
+	// placeholder, which has its kind all the same.
 	stat(name string, f *firn.File) (special string, err error)
 	close() error
 }

@@ -148,6 +148,9 @@ func fill(f *firn.File, st *unix.Stat_t) (special string) {
 	f.Links = int(st.Nlink)
 	f.Target = ""
 	f.Kind, special = kind(uint32(st.Mode))
+	if special == "" && dataless(st) {
+		special = placeholder
+	}
 	return special
 }
 

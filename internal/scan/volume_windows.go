@@ -82,6 +82,13 @@ func (v windowsVolume) fill(path string, f *firn.File, info fs.FileInfo) (specia
 	default:
 		f.Kind, special = "", "neither a file nor a directory"
 	}
+	if isPlaceholder(info) {
+		// The cloud's reparse points are no kind of file to the library.
+		if f.Kind == "" {
+			f.Kind = firn.Regular
+		}
+		return placeholder, nil
+	}
 	return special, err
 }
 
