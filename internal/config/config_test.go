@@ -67,8 +67,8 @@ func TestDataDirFollowsTheEnvironment(t *testing.T) {
 	if dir, _ := config.DataDir(get); dir != filepath.Join("/data", "firn") {
 		t.Errorf("with XDG_DATA_HOME: %q", dir)
 	}
-	env["FIRN_DATA_DIR"] = "/mine"
+	env["FIRN_HOME"] = "/mine"
 	if dir, _ := config.DataDir(get); dir != "/mine" {
-		t.Errorf("with FIRN_DATA_DIR: %q", dir)
+		t.Errorf("with FIRN_HOME: %q", dir)
 	}
 }

@@ -130,7 +130,19 @@ func (v *Vault) Traits() firn.Traits {
 		MaxPart:        MaxPart,
 		MaxParts:       MaxParts,
 		EmptyArchives:  false,
+		MinDuration:    v.minDuration(),
 	}
+}
+
+// minDuration: archives that are deleted within 90 days of being uploaded are
+// charged for the rest of them. Source: Amazon Glacier pricing, "How am I
+// charged for deleting data from Amazon Glacier that is less than 90 days old?"
+// A server in this process charges nothing.
+func (v *Vault) minDuration() time.Duration {
+	if v.cfg.InProcess {
+		return 0
+	}
+	return 90 * 24 * time.Hour
 }
 
 // Vaults lists all vaults of the account in cfg's region, by name. It ends

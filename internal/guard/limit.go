@@ -11,11 +11,17 @@ import (
 	"github.com/firn-archive/firn/treehash"
 )
 
+// A Rate says how fast bytes may go.
+type Rate interface {
+	// At is the rate at a time, in bytes per second, where 0 is no limit, and
+	// until when it holds; zero is always. It may change its mind.
+	At(now time.Time) (rate int64, until time.Time)
+}
+
 // LimitOptions say how fast bodies may go.
 type LimitOptions struct {
-	// Upload and Download are bytes per second, of all bodies together; 0 is
-	// no limit.
-	Upload, Download int64
+	// Upload and Download are for all bodies together; nil is no limit.
+	Upload, Download Rate
 	// Clock is waited on; nil is the machine's.
 	Clock clock.Clock
 }
@@ -27,10 +33,11 @@ type limiter struct {
 }
 
 // Limit gives a store whose uploads and downloads keep within their rates,
-// however many run at the same time. Listings and inventories are not held
+// however many run at the same time. When a rate changes, it holds at once for
+// the bodies that are under way, too. Listings and inventories are not held
 // back: they are small beside what they list.
 func Limit(s firn.Store, o LimitOptions) firn.Store {
-	if o.Upload <= 0 && o.Download <= 0 {
+	if o.Upload == nil && o.Download == nil {
 		return s
 	}
 	c := o.Clock
@@ -78,51 +85,105 @@ type heldBack struct {
 }
 
 func (h *heldBack) Read(p []byte) (int, error) {
-	n, err := h.ReadCloser.Read(p[:min(len(p), h.bucket.sip)])
+	n, err := h.ReadCloser.Read(p[:min(len(p), h.bucket.sip())])
 	if waited := h.bucket.take(h.ctx, int64(n)); waited != nil && err == nil {
 		err = waited
 	}
 	return n, err
 }
 
+// patience bounds how long a wait goes by one answer of a Rate, which may change
+// its mind.
+const patience = time.Second
+
 // A bucket lets bytes pass at a rate. Who comes takes a place in the queue, and
-// waits until its bytes have their time.
+// waits until all bytes up to his own have passed.
 type bucket struct {
 	clock clock.Clock
-	rate  float64 // bytes/s
-	sip   int     // bytes that pass at once
+	rate  Rate
 
-	mu   sync.Mutex
-	free time.Time // when all that was taken has passed
+	mu     sync.Mutex
+	taken  float64   // bytes that were asked for, ever
+	passed float64   // bytes that may have passed by the time below; a sip more than taken at most
+	at     time.Time // zero at first
 }
 
-// newBucket makes a bucket, or none for no limit. A sip is what passes in a
-// sixteenth of a second: small against the buffers of any network.
-func newBucket(rate int64, c clock.Clock) *bucket {
-	if rate <= 0 {
+// newBucket makes a bucket, or none for no limit.
+func newBucket(rate Rate, c clock.Clock) *bucket {
+	if rate == nil {
 		return nil
 	}
-	return &bucket{clock: c, rate: float64(rate), sip: int(min(max(rate/16, 512), 64<<10))}
+	return &bucket{clock: c, rate: rate}
 }
 
-// take waits until n more bytes may have passed. Time in which nothing was
-// taken is not saved up, but for one sip.
+// most is how many bytes pass at once at any rate: little against the buffers of
+// a network.
+const most = 64 << 10
+
+// sipOf is how many bytes may pass at once: those of a sixteenth of a second.
+func sipOf(rate int64) int { return int(min(max(rate/16, 512), most)) }
+
+// sip is how many bytes may pass at once now.
+func (b *bucket) sip() int {
+	rate, _ := b.rate.At(b.clock.Now())
+	if rate <= 0 {
+		return most
+	}
+	return sipOf(rate)
+}
+
+// take waits until n more bytes may have passed.
 func (b *bucket) take(ctx context.Context, n int64) error {
-	now := b.clock.Now()
 	b.mu.Lock()
-	if saved := now.Add(-b.lasts(float64(b.sip))); b.free.Before(saved) {
-		b.free = saved
+	rate, until := b.advance()
+	b.taken += float64(n)
+	place := b.taken
+	for {
+		if rate <= 0 {
+			b.passed = max(b.passed, place)
+		}
+		left := place - b.passed
+		now := b.at
+		b.mu.Unlock()
+		if left <= 0 {
+			return cause(ctx)
+		}
+		wait := time.Duration(min(left/float64(rate), patience.Seconds())*float64(time.Second)) + 1
+		if !until.IsZero() {
+			wait = min(wait, max(until.Sub(now), time.Millisecond))
+		}
+		if err := b.clock.Sleep(ctx, wait); err != nil {
+			return err
+		}
+		b.mu.Lock()
+		rate, until = b.advance()
 	}
-	b.free = b.free.Add(b.lasts(float64(n)))
-	wait := b.free.Sub(now)
-	b.mu.Unlock()
-	if wait <= 0 {
-		return cause(ctx)
-	}
-	return b.clock.Sleep(ctx, wait)
 }
 
-// lasts is how long n bytes take.
-func (b *bucket) lasts(n float64) time.Duration {
-	return time.Duration(n / b.rate * float64(time.Second))
+// advance lets pass what may have passed since it was last called, and gives the
+// rate of now. Time in which nothing was taken is not saved up, but for one sip.
+// The rates in between count, so that nobody who waited over a change gains or
+// loses by it.
+func (b *bucket) advance() (rate int64, until time.Time) {
+	now := b.clock.Now()
+	if b.at.IsZero() || now.Before(b.at) {
+		b.at = now
+	}
+	for {
+		rate, until = b.rate.At(b.at)
+		end := now
+		if !until.IsZero() && until.Before(now) && until.After(b.at) {
+			end = until
+		}
+		switch {
+		case rate <= 0 && end.After(b.at):
+			b.passed = max(b.passed, b.taken)
+		case rate > 0:
+			b.passed = min(b.passed+end.Sub(b.at).Seconds()*float64(rate), b.taken+float64(sipOf(rate)))
+		}
+		b.at = end
+		if !end.Before(now) {
+			return b.rate.At(now)
+		}
+	}
 }

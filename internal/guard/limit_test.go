@@ -12,6 +12,7 @@ import (
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/clock"
+	"github.com/firn-archive/firn/internal/config"
 	"github.com/firn-archive/firn/internal/guard"
 	"github.com/firn-archive/firn/internal/storetest"
 )
@@ -53,7 +54,7 @@ func TestLimit(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := guard.Limit(storetest.NewMemory(storetest.MemoryOptions{}), guard.LimitOptions{Upload: rate})
+				s := guard.Limit(storetest.NewMemory(storetest.MemoryOptions{}), guard.LimitOptions{Upload: config.Steady(rate)})
 				began := time.Now()
 				if err := upload(t.Context(), s); err != nil {
 					t.Fatal(err)
@@ -71,7 +72,7 @@ func TestLimitDownloads(t *testing.T) {
 	const rate, size = 100_000, 300_000
 	c := clock.NewManual(noon)
 	m := storetest.NewMemory(storetest.MemoryOptions{})
-	s := guard.Limit(m, guard.LimitOptions{Download: rate, Clock: c})
+	s := guard.Limit(m, guard.LimitOptions{Download: config.Steady(rate), Clock: c})
 	data := storetest.Data(2, size)
 	body, sums := storetest.Body(data)
 	archive, err := s.UploadArchive(t.Context(), "x", body, sums)
@@ -111,7 +112,7 @@ func TestLimitDownloads(t *testing.T) {
 func TestLimitSavesNothingUp(t *testing.T) {
 	const rate = 100_000
 	c := clock.NewManual(noon)
-	s := guard.Limit(storetest.NewMemory(storetest.MemoryOptions{}), guard.LimitOptions{Upload: rate, Clock: c})
+	s := guard.Limit(storetest.NewMemory(storetest.MemoryOptions{}), guard.LimitOptions{Upload: config.Steady(rate), Clock: c})
 	for range 3 {
 		c.Advance(time.Hour)
 		began := c.Now()
@@ -130,7 +131,7 @@ func TestLimitEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(because)
 	m := storetest.NewMemory(storetest.MemoryOptions{})
-	s := guard.Limit(&deaf{m}, guard.LimitOptions{Upload: 1, Clock: clock.NewManual(noon)})
+	s := guard.Limit(&deaf{m}, guard.LimitOptions{Upload: config.Steady(1), Clock: clock.NewManual(noon)})
 	body, sums := storetest.Body([]byte("x"))
 	if _, err := s.UploadArchive(ctx, "x", body, sums); !errors.Is(err, because) {
 		t.Errorf("%v", err)
@@ -149,5 +150,110 @@ func TestNoLimit(t *testing.T) {
 	m := storetest.NewMemory(storetest.MemoryOptions{})
 	if guard.Limit(m, guard.LimitOptions{}) != firn.Store(m) {
 		t.Error("a store without limits was wrapped")
+	}
+}
+
+// timetable reads one, for times in UTC.
+func timetable(t *testing.T, s string) config.Timetable {
+	t.Helper()
+	table, err := config.ParseTimetable(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table
+}
+
+// TestLimitFollowsATimetable: a body that is under way gets slower and faster
+// with it, and is never stopped.
+func TestLimitFollowsATimetable(t *testing.T) {
+	table := timetable(t, "00:00,100000 12:01,1000 12:10,off 13:00,50000")
+	for _, c := range []struct {
+		after time.Duration // noon
+		size  int
+		want  time.Duration
+	}{
+		{0, 1_000_000, 10 * time.Second},
+		{50 * time.Second, 1_010_000, 20 * time.Second},             // 1,000,000 by 12:01, then slowly
+		{9*time.Minute + 50*time.Second, 1 << 20, 10 * time.Second}, // 10 kB slowly, the rest at once
+		{20 * time.Minute, 1 << 20, 0},
+		{59*time.Minute + 59*time.Second, 4 << 20, 0},
+	} {
+		clk := clock.NewManual(noon.Add(c.after))
+		began := clk.Now()
+		s := guard.Limit(storetest.NewMemory(storetest.MemoryOptions{}), guard.LimitOptions{Upload: table, Clock: clk})
+		body, sums := storetest.Body(storetest.Data(3, c.size))
+		if _, err := s.UploadArchive(t.Context(), "x", body, sums); err != nil {
+			t.Fatal(err)
+		}
+		if took := clk.Now().Sub(began); (took - c.want).Abs() > c.want/10+time.Second {
+			t.Errorf("%d bytes from noon + %v: %v, want %v", c.size, c.after, took, c.want)
+		}
+	}
+}
+
+// TestLimitIsReplaced: a rate that is set anew holds for a body that waits by
+// the old one, also where there was none before.
+func TestLimitIsReplaced(t *testing.T) {
+	for _, c := range []struct {
+		name          string
+		before, after config.Timetable // from the tenth second on
+		size          int
+		want          time.Duration
+	}{
+		{"faster", config.Steady(10), config.Steady(100_000), 500_000, 15 * time.Second},
+		{"slower", config.Steady(100_000), config.Steady(10_000), 1_050_000, 15 * time.Second},
+		{"off", config.Steady(10), config.Timetable{}, 500_000, 10 * time.Second},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var rate config.Rate
+				rate.Set(c.before)
+				s := guard.Limit(storetest.NewMemory(storetest.MemoryOptions{}), guard.LimitOptions{Upload: &rate})
+				time.AfterFunc(10*time.Second, func() { rate.Set(c.after) })
+				began := time.Now()
+				body, sums := storetest.Body(storetest.Data(1, c.size))
+				if _, err := s.UploadArchive(t.Context(), "x", body, sums); err != nil {
+					t.Fatal(err)
+				}
+				if took := time.Since(began); (took - c.want).Abs() > 2*time.Second {
+					t.Errorf("%v, want %v", took, c.want)
+				}
+			})
+		})
+	}
+}
+
+// TestLimitComesLater: where there was no limit, one that is set holds.
+func TestLimitComesLater(t *testing.T) {
+	var rate config.Rate
+	c := clock.NewManual(noon)
+	s := guard.Limit(storetest.NewMemory(storetest.MemoryOptions{}), guard.LimitOptions{Upload: &rate, Clock: c})
+	for _, want := range []time.Duration{0, 5 * time.Second} {
+		began := c.Now()
+		body, sums := storetest.Body(storetest.Data(1, 500_000))
+		if _, err := s.UploadArchive(t.Context(), "x", body, sums); err != nil {
+			t.Fatal(err)
+		}
+		if took := c.Now().Sub(began); !about(took, want) {
+			t.Errorf("%v, want %v", took, want)
+		}
+		rate.Set(config.Steady(100_000))
+	}
+}
+
+// TestLimitWithAClockSetBack: nothing hangs, and nothing rushes.
+func TestLimitWithAClockSetBack(t *testing.T) {
+	c := clock.NewManual(noon)
+	s := guard.Limit(storetest.NewMemory(storetest.MemoryOptions{}), guard.LimitOptions{Upload: config.Steady(100_000), Clock: c})
+	for range 2 {
+		began := c.Now()
+		body, sums := storetest.Body(storetest.Data(1, 500_000))
+		if _, err := s.UploadArchive(t.Context(), "x", body, sums); err != nil {
+			t.Fatal(err)
+		}
+		if took := c.Now().Sub(began); !about(took, 5*time.Second) {
+			t.Errorf("%v", took)
+		}
+		c.Advance(-24 * time.Hour)
 	}
 }

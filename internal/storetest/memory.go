@@ -31,6 +31,8 @@ type MemoryOptions struct {
 	// InventoryEvery is the time between inventories, the first of which comes
 	// so long after the store was made; 0: each inventory job makes one.
 	InventoryEvery time.Duration
+	// MinDuration is as in firn.Traits.
+	MinDuration time.Duration
 	// OutputLife is how long outputs can be read; 0 means 24 hours.
 	OutputLife time.Duration
 }
@@ -147,6 +149,7 @@ func (m *Memory) Traits() firn.Traits {
 		MinPart:        treehash.LeafSize,
 		MaxPart:        maxPart,
 		MaxParts:       maxParts,
+		MinDuration:    m.o.MinDuration,
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/clock"
+	"github.com/firn-archive/firn/internal/config"
 	"github.com/firn-archive/firn/internal/guard"
 	"github.com/firn-archive/firn/internal/storetest"
 )
@@ -51,7 +52,7 @@ func TestMemory(t *testing.T) {
 
 // TestDecorated: what stands between a store and the works keeps the contract.
 func TestDecorated(t *testing.T) {
-	fast := guard.LimitOptions{Upload: 1 << 30, Download: 1 << 30, Clock: clock.NewManual(time.Now())}
+	fast := guard.LimitOptions{Upload: config.Steady(1 << 30), Download: config.Steady(1 << 30), Clock: clock.NewManual(time.Now())}
 	run(t, func(s firn.Store) firn.Store {
 		return retry(guard.Limit(guard.Count(s, guard.NewCounter()), fast))
 	})
