@@ -16,7 +16,8 @@
 //	kind      string  what the archive holds; a file where absent
 //	mode      string  permissions with setuid, setgid and sticky, octal
 //	ns        number  nanoseconds of the time of modification; 0 where absent
-//	tree      string  name of the tree that the file belongs to
+//	tree      string  name of the tree that the file belongs to; absent where it
+//	                  was uploaded alone
 //
 // An archive that is not a file, or whose file's name or time can't be written
 // so, is called .firn/KIND/ID, and its mtime is the time when it was made. The
@@ -81,7 +82,7 @@ type Archive struct {
 	Version int        // of firn's keys; 0 in other formats
 	Token   firn.Token // zero in other formats
 	Kind    Kind       // File in other formats
-	Tree    string     // the tree's name; empty in other formats
+	Tree    string     // the tree's name; empty of a file of none, and in other formats
 	// Path is relative to the tree's root, with slashes; any bytes. Empty where
 	// it is not said, and of what is not a file.
 	Path    string

@@ -160,6 +160,19 @@ func TestCapacity(t *testing.T) {
 	}
 }
 
+// TestFileOfNoTree: one that was uploaded alone keeps its name.
+func TestFileOfNoTree(t *testing.T) {
+	a := photo("dump.sql")
+	a.Tree = ""
+	s, err := Encode(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := Decode(s); got.Tree != "" || got.Path != "dump.sql" || got.Token != a.Token || got.Kind != File {
+		t.Errorf("%+v", got)
+	}
+}
+
 // TestEncodeRefuses: mistakes of callers, each with its reason.
 func TestEncodeRefuses(t *testing.T) {
 	change := func(f func(*Archive)) Archive { a := photo("a"); f(&a); return a }
@@ -168,7 +181,6 @@ func TestEncodeRefuses(t *testing.T) {
 		says string
 	}{
 		{change(func(a *Archive) { a.Token = firn.Token{} }), "without a token"},
-		{change(func(a *Archive) { a.Tree = "" }), "it is empty"},
 		{change(func(a *Archive) { a.Tree = "a/b" }), "slash"},
 		{change(func(a *Archive) { a.Kind = "" }), "is no kind"},
 		{change(func(a *Archive) { a.Kind = "a/b" }), "is no kind"},

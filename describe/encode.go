@@ -60,6 +60,19 @@ func Encode(a Archive) (string, error) {
 	return opaque(a, f)
 }
 
+// Fits tells whether a description can hold a file under its own name: else it
+// becomes Opaque.
+func Fits(tree, path string, modTime time.Time) bool {
+	if !ValidName(path) || !validTime(modTime) {
+		return false
+	}
+	f := fields{
+		Filename: path, MTime: modTime.UTC().Format(mtTime), Firn: Version, ID: firn.Token{}.String(),
+		Mode: "7777", NS: modTime.Nanosecond(), Tree: tree,
+	}
+	return len(f.encode()) <= MaxLen
+}
+
 // extensions tell people, and programs that go by names, what to do with what
 // isn't a file.
 var extensions = map[Kind]string{Bundle: ".tar", Sealed: ".tar.age"}
@@ -102,13 +115,12 @@ func (f fields) encode() string {
 }
 
 func check(a Archive) error {
-	file := a.Kind == File || a.Kind == Opaque
 	switch {
 	case a.Token.IsZero():
 		return errors.New("describe: an archive without a token could never be found again")
 	case a.Kind == "" || len(a.Kind) > 16 || strings.Trim(string(a.Kind), "abcdefghijklmnopqrstuvwxyz") != "":
 		return fmt.Errorf("describe: %q is no kind: it takes 1 to 16 letters from a to z", a.Kind)
-	case file || a.Tree != "":
+	case a.Tree != "":
 		return CheckTree(a.Tree)
 	}
 	return nil
