@@ -76,11 +76,17 @@ func (r *reconciler) settleBy(ctx context.Context, job firn.Job, doubts []catalo
 	for _, d := range doubts {
 		found[d.Token] = nil
 	}
+	nameless, err := r.nameless(ctx)
+	if err != nil {
+		return err
+	}
 	info, err := r.Store.Inventory(ctx, job.ID, func(a firn.Archive) error {
-		if token, ok := describe.TokenOf(a.Description); ok {
-			if _, wanted := found[token]; wanted {
-				found[token] = append(found[token], a)
-			}
+		token, ok := describe.TokenOf(a.Description)
+		if !ok {
+			return r.takeNameless(ctx, nameless, a, found)
+		}
+		if _, wanted := found[token]; wanted {
+			found[token] = append(found[token], a)
 		}
 		return nil
 	})
@@ -135,7 +141,7 @@ func (r *reconciler) settle(ctx context.Context, doubts []catalog.DoubtfulUpload
 			err = r.settleDouble(ctx, d, found[d.Token], decisive)
 		}
 		if err != nil {
-			return fmt.Errorf("reconcile %s: %w", d.Path, err)
+			return fmt.Errorf("reconcile %s: %w", nameOf(d.Path), err)
 		}
 	}
 	return nil
@@ -236,13 +242,13 @@ func (r *reconciler) deleteCopy(ctx context.Context, d catalog.DoubtfulUpload, a
 	if err := r.Catalog.Bury(ctx, r.Run, a); err != nil {
 		return err
 	}
-	r.Events(firn.NoticeEvent{Text: fmt.Sprintf("%s was stored twice after a lost answer; deleted the second copy", d.Path)})
+	r.Events(firn.NoticeEvent{Text: fmt.Sprintf("%s was stored twice after a lost answer; deleted the second copy", nameOf(d.Path))})
 	return nil
 }
 
 // unowned tells of an archive that stays, though nothing refers to it.
 func (r *reconciler) unowned(d catalog.DoubtfulUpload, a firn.Archive) {
-	r.Events(firn.NoticeEvent{Warn: true, Text: fmt.Sprintf("the store holds another state of %s that no file version refers to: archive %s", d.Path, a.ID)})
+	r.Events(firn.NoticeEvent{Warn: true, Text: fmt.Sprintf("the store holds another state of %s that no file version refers to: archive %s", nameOf(d.Path), a.ID)})
 }
 
 // settleDropped: the file was given up meanwhile, or stored under another

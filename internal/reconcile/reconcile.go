@@ -26,7 +26,11 @@ type Options struct {
 	Run     catalog.Run
 	// Tree is the tree whose leftovers are settled. Its lock must be held: what
 	// a run that lives has open looks like what a dead one left.
-	Tree   int64
+	Tree int64
+	// Alive reports whether a run still works on what it left open; nil: none
+	// does. Only of tree 0, the loose archives, is it asked: of those many may
+	// be under way at a time.
+	Alive  func(run int64) bool
 	Clock  clock.Clock
 	Events firn.Sink
 	// Single is the largest archive, in bytes, that is sent in one request:
@@ -83,8 +87,10 @@ func (r *reconciler) open(ctx context.Context) ([]catalog.Intent, []catalog.Doub
 	if err != nil {
 		return nil, nil, err
 	}
-	intents = slices.DeleteFunc(intents, func(in catalog.Intent) bool { return in.Tree != r.Tree })
-	doubts = slices.DeleteFunc(doubts, func(d catalog.DoubtfulUpload) bool { return d.Tree != r.Tree })
+	intents = slices.DeleteFunc(intents, func(in catalog.Intent) bool { return !r.owns(in) })
+	doubts = slices.DeleteFunc(doubts, func(d catalog.DoubtfulUpload) bool {
+		return d.Tree != r.Tree || r.Tree == 0 && !slices.ContainsFunc(intents, func(in catalog.Intent) bool { return in.ID == d.Archive })
+	})
 	return intents, doubts, nil
 }
 
@@ -92,7 +98,7 @@ func (r *reconciler) open(ctx context.Context) ([]catalog.Intent, []catalog.Doub
 // there is known again, what was completing is completed, and what can only
 // be an archive by now is in doubt.
 func (r *reconciler) settleUploads(ctx context.Context, intents []catalog.Intent) error {
-	open, err := r.openUploads(ctx)
+	open, err := r.openUploads(ctx, intents)
 	if err != nil {
 		return err
 	}
@@ -102,23 +108,42 @@ func (r *reconciler) settleUploads(ctx context.Context, intents []catalog.Intent
 			continue
 		}
 		if err := r.settleUpload(ctx, in, ids); err != nil {
-			return fmt.Errorf("reconcile %s: %w", in.File.Path, err)
+			return fmt.Errorf("reconcile %s: %w", nameOf(in.File.Path), err)
 		}
 	}
 	return nil
 }
 
-func (r *reconciler) openUploads(ctx context.Context) (map[firn.Token][]firn.Upload, error) {
+// openUploads gives the store's open uploads by the token of their intent: by
+// their descriptions, or by their ids where those are a user's own words.
+func (r *reconciler) openUploads(ctx context.Context, intents []catalog.Intent) (map[firn.Token][]firn.Upload, error) {
+	byID := map[firn.UploadID]firn.Token{}
+	for _, in := range intents {
+		byID[in.Upload] = in.Token
+	}
 	open := map[firn.Token][]firn.Upload{}
 	for u, err := range r.Store.Uploads(ctx) {
 		if err != nil {
 			return nil, err
 		}
-		if token, ok := describe.TokenOf(u.Description); ok {
+		token, ok := describe.TokenOf(u.Description)
+		if !ok {
+			token, ok = byID[u.ID]
+		}
+		if ok {
 			open[token] = append(open[token], u)
 		}
 	}
 	return open, nil
+}
+
+// nameOf calls what was to be stored by its path, which a bundle of many files
+// doesn't have.
+func nameOf(path string) string {
+	if path == "" {
+		return "a bundle"
+	}
+	return path
 }
 
 // settleUpload handles one intent, of which the store has the given open
@@ -249,7 +274,9 @@ func (r *reconciler) remaining(ctx context.Context) (Result, error) {
 	var out Result
 	fresh := r.Store.Traits().FreshInventory // then the next try settles it: no need to send twice
 	for _, in := range intents {
-		if in.State == catalog.Doubt && (fresh || in.Size > r.Single) {
+		// A bundle of many files is never large, and all of them wait for it.
+		large := in.Size > r.Single && in.File.Path != ""
+		if in.State == catalog.Doubt && (fresh || large) {
 			out.Pending = append(out.Pending, in)
 		} else {
 			out.Resumable = append(out.Resumable, in)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/catalog"
@@ -25,11 +26,13 @@ const (
 // compare looks at what is at a file's place, and reads it where only that can
 // tell.
 func (t *target) compare(ctx context.Context, it item) (fileState, error) {
-	p := it.file.Path
-	if err := t.reach(it.folder, search); err != nil {
+	d, err := t.in(it.folder, search)
+	if err != nil {
 		return isAbsent, err
 	}
-	info, err := t.root.Lstat(p)
+	defer t.dirs.give(d)
+	p := path.Base(it.file.Path)
+	info, err := d.Lstat(p)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return isAbsent, nil
@@ -38,7 +41,7 @@ func (t *target) compare(ctx context.Context, it item) (fileState, error) {
 	case !info.Mode().IsRegular() || info.Size() != it.content.Size:
 		return isOther, nil
 	}
-	f, err := t.root.Open(p)
+	f, err := d.Open(p)
 	if err != nil {
 		return isAbsent, err
 	}
@@ -69,7 +72,7 @@ func (r *restorer) link(it item) {
 // file sees to one file: it is in place already, or is downloaded, or has to
 // wait for its job, or can't be had. It settles the item; an error ends the
 // run.
-func (r *restorer) file(ctx context.Context, it item, commits committer) error {
+func (r *restorer) file(ctx context.Context, it item, done chan<- finished) error {
 	wanted, err := r.needs(ctx, it)
 	if err != nil {
 		return r.outcome(ctx, it, err)
@@ -84,14 +87,14 @@ func (r *restorer) file(ctx context.Context, it item, commits committer) error {
 	if err != nil {
 		return r.outcome(ctx, it, err)
 	}
-	commits.run(func() error {
-		if err := r.target.commit(f, it.file); err != nil {
-			return r.outcome(ctx, it, localError("restore", it.from, err))
-		}
-		r.settle(it, firn.Restored, nil)
+	select {
+	case done <- finished{it, f}:
 		return nil
-	})
-	return nil
+	case <-ctx.Done():
+		r.target.discard(it.folder, f, it.file.Path)
+		r.leave(it.folder, true)
+		return context.Cause(ctx)
+	}
 }
 
 // needs reports whether a file must be put in place: not when it is there
@@ -166,11 +169,15 @@ func (r *restorer) fetch(ctx context.Context, it item, job firn.JobID) (*os.File
 	if err != nil {
 		return nil, localError("restore", it.from, err)
 	}
-	_, err = r.Downloader.Download(ctx, transfer.Download{
-		Path: it.file.Path, Job: job, Size: it.loc.Size, Tree: it.loc.Tree, Dest: f,
-	})
+	if it.inBundle() {
+		err = r.fetchMember(ctx, it, job, f)
+	} else {
+		_, err = r.Downloader.Download(ctx, transfer.Download{
+			Path: it.file.Path, Job: job, Size: it.loc.Size, Tree: it.loc.Tree, Dest: f,
+		})
+	}
 	if err != nil {
-		r.target.discard(f, it.file.Path)
+		r.target.discard(it.folder, f, it.file.Path)
 		return nil, err
 	}
 	return f, nil

@@ -62,8 +62,9 @@ func (t *target) closeFolder(f *folder) error {
 	if !f.made {
 		return nil
 	}
+	t.dirs.forget(f.path)
 	if f.written {
-		if err := t.syncFolder(f.path); err != nil {
+		if err := t.flush.folder(t.root, f.path); err != nil {
 			return err
 		}
 	}
@@ -71,7 +72,7 @@ func (t *target) closeFolder(f *folder) error {
 	case f.parent == nil:
 		return nil // finish sees to it
 	case f.known && !f.undone:
-		return t.redress(f.path, f.file)
+		return redress(t.root, f.path, f.file)
 	case f.opened:
 		return t.root.Chmod(f.path, f.was)
 	}

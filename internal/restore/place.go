@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/atomicfile"
 )
 
 // A target is the directory that files are restored to. Nothing is written
@@ -18,7 +19,10 @@ import (
 // through an os.Root, and folders on the way must be real ones.
 type target struct {
 	root *os.Root
-	real string // absolute, with links followed
+	dirs *dirs
+	// flush makes what is made in it durable.
+	flush flusher
+	real  string // absolute, with links followed
 	// ours: a restore made it, and has not finished since.
 	ours bool
 }
@@ -51,7 +55,7 @@ func makeTarget(dir string) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &target{root: root}
+	t := &target{root: root, dirs: newDirs(root)}
 	if t.real, err = filepath.Abs(dir); err == nil {
 		t.real, err = filepath.EvalSymlinks(t.real)
 	}
@@ -79,13 +83,25 @@ func (t *target) finish(file *firn.File) error {
 		return err
 	}
 	t.ours = false
-	if err := t.syncFolder("."); err != nil || file == nil {
+	if err := t.flush.folder(t.root, "."); err != nil || file == nil {
 		return err
 	}
-	return t.dress(".", *file)
+	return dress(t.root, ".", *file)
 }
 
-func (t *target) close() error { return t.root.Close() }
+func (t *target) close() error {
+	t.dirs.close()
+	return t.root.Close()
+}
+
+// in gives the open folder, which is made if need be, to search it or to write
+// in it. Whoever takes one gives it back.
+func (t *target) in(f *folder, need fs.FileMode) (*dir, error) {
+	if err := t.reach(f, need); err != nil {
+		return nil, err
+	}
+	return t.dirs.take(f.path)
+}
 
 // checkPath refuses what no sync records, but a damaged or hostile catalog
 // might hold.
@@ -101,12 +117,12 @@ func checkPath(p string) error {
 	return nil
 }
 
-// tempName is the name a file has until it is whole. It depends on the path
-// alone, so that a leftover of a killed run is found and written over, and it
-// is short, so that it fits where the name fits.
+// tempName is the name, in its folder, that the file at a path has until it is
+// whole. It depends on the path alone, so that a leftover of a killed run is
+// found and written over, and it is short, so that it fits where the name fits.
 func tempName(p string) string {
 	sum := sha256.Sum256([]byte(p))
-	return path.Join(path.Dir(p), fmt.Sprintf(".firn-%x.part", sum[:8]))
+	return fmt.Sprintf(".firn-%x.part", sum[:8])
 }
 
 // create opens the temporary file for p, which is in the folder, empty.
@@ -114,99 +130,126 @@ func (t *target) create(in *folder, p string) (*os.File, error) {
 	if err := checkPath(p); err != nil {
 		return nil, err
 	}
-	if err := t.reach(in, write); err != nil {
+	d, err := t.in(in, write)
+	if err != nil {
 		return nil, err
 	}
+	defer t.dirs.give(d)
 	const flags = os.O_RDWR | os.O_CREATE | os.O_EXCL
-	f, err := t.root.OpenFile(tempName(p), flags, 0o600)
+	f, err := d.OpenFile(tempName(p), flags, 0o600)
 	if !errors.Is(err, fs.ErrExist) {
 		return f, err
 	}
 	// A leftover may be anything, a link too.
-	if err := t.root.Remove(tempName(p)); err != nil {
+	if err := d.Remove(tempName(p)); err != nil {
 		return nil, err
 	}
-	return t.root.OpenFile(tempName(p), flags, 0o600)
+	return d.OpenFile(tempName(p), flags, 0o600)
 }
 
-// commit gives the finished temporary file its metadata and its name. A file
-// that has the name already stays, and it is an error.
-func (t *target) commit(f *os.File, file firn.File) error {
-	tmp := tempName(file.Path)
-	err := t.dress(tmp, file)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err == nil {
-		err = t.place(f, tmp, file.Path)
-	}
+// dressNew gives the finished temporary file its metadata.
+func (t *target) dressNew(in *folder, file firn.File) error {
+	d, err := t.in(in, write)
 	if err != nil {
-		t.discard(f, file.Path)
+		return err
+	}
+	defer t.dirs.give(d)
+	return dress(d.Root, tempName(file.Path), file)
+}
+
+// commit gives the finished temporary file, which is durable, its name, and
+// closes it. A file that has the name already stays, and it is an error.
+func (t *target) commit(in *folder, f *os.File, file firn.File) error {
+	d, err := t.in(in, write)
+	if err != nil {
+		f.Close()
+		return err
+	}
+	defer t.dirs.give(d)
+	tmp := tempName(file.Path)
+	if err := place(d.Root, f, tmp, path.Base(file.Path)); err != nil {
+		discard(d.Root, f, tmp)
 		return err
 	}
 	return f.Close()
 }
 
+// discard drops the temporary file for p.
+func (t *target) discard(in *folder, f *os.File, p string) {
+	d, err := t.in(in, write)
+	if err != nil {
+		f.Close()
+		return
+	}
+	defer t.dirs.give(d)
+	discard(d.Root, f, tempName(p))
+}
+
 // discard drops the temporary file, unless another has its name.
-func (t *target) discard(f *os.File, p string) {
-	if t.isAt(f, tempName(p)) == nil {
-		t.root.Remove(tempName(p))
+func discard(d *os.Root, f *os.File, tmp string) {
+	if isAt(d, f, tmp) == nil {
+		d.Remove(tmp)
 	}
 	f.Close()
 }
 
 // isAt makes sure that it is this file which has the name.
-func (t *target) isAt(f *os.File, name string) error {
+func isAt(d *os.Root, f *os.File, name string) error {
 	open, err := f.Stat()
 	if err != nil {
 		return err
 	}
-	named, err := t.root.Lstat(name)
+	named, err := d.Lstat(name)
 	if err == nil && !os.SameFile(open, named) {
 		err = fmt.Errorf("%s was replaced by another program, perhaps a second restore to this folder", name)
 	}
 	return err
 }
 
-// place gives the file at tmp, which must be f, the name p.
-func (t *target) place(f *os.File, tmp, p string) error {
-	if err := t.isAt(f, tmp); err != nil {
+// place gives the file at tmp, which must be f, its name.
+func place(d *os.Root, f *os.File, tmp, name string) error {
+	if err := isAt(d, f, tmp); err != nil {
 		return err
 	}
 	// A hard link, unlike a rename, never takes a name that exists. Where the
 	// file system has none, looking first has to do.
-	err := t.root.Link(tmp, p)
+	err := d.Link(tmp, name)
 	if err == nil {
-		return t.root.Remove(tmp)
+		return d.Remove(tmp)
 	}
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s exists already", p)
+		return fmt.Errorf("%s exists already", name)
 	}
-	if _, err := t.root.Lstat(p); err == nil {
-		return fmt.Errorf("%s exists already", p)
+	if _, err := d.Lstat(name); err == nil {
+		return fmt.Errorf("%s exists already", name)
 	}
-	return t.root.Rename(tmp, p)
+	return d.Rename(tmp, name)
 }
 
 // tidy does for a file whose content is in place what else belongs to it: its
 // metadata, and that no temporary name is left, as a kill between the two
 // steps of place leaves one.
 func (t *target) tidy(it item) error {
+	d, err := t.in(it.folder, search)
+	if err != nil {
+		return err
+	}
+	defer t.dirs.give(d)
 	tmp := tempName(it.file.Path)
-	if _, err := t.root.Lstat(tmp); err == nil {
+	if _, err := d.Lstat(tmp); err == nil {
 		if err := t.reach(it.folder, write); err != nil {
 			return err
 		}
-		if err := t.root.Remove(tmp); err != nil {
+		if err := d.Remove(tmp); err != nil {
 			return err
 		}
 	}
-	return t.redress(it.file.Path, it.file)
+	return redress(d.Root, path.Base(it.file.Path), it.file)
 }
 
 // redress sets what is not yet as it should be.
-func (t *target) redress(p string, file firn.File) error {
-	info, err := t.root.Lstat(p)
+func redress(d *os.Root, name string, file firn.File) error {
+	info, err := d.Lstat(name)
 	if err != nil {
 		return err
 	}
@@ -215,61 +258,55 @@ func (t *target) redress(p string, file firn.File) error {
 	if sameMode && info.ModTime().Equal(file.Stamp.ModTime) && (!setsOwner(file) || isOwner(info, file)) {
 		return nil
 	}
-	return t.dress(p, file)
+	return dress(d, name, file)
 }
 
 // setsOwner reports whether the owner of files is set: root's business.
 func setsOwner(file firn.File) bool { return os.Geteuid() == 0 && file.UID >= 0 && file.GID >= 0 }
 
-// dress sets owner, mode and times of what lies at p: the owner first, since
+// dress sets owner, mode and times of what has the name: the owner first, since
 // changing it clears setuid bits; the times last.
-func (t *target) dress(p string, file firn.File) error {
+func dress(d *os.Root, name string, file firn.File) error {
 	if setsOwner(file) {
-		if err := t.root.Lchown(p, file.UID, file.GID); err != nil {
+		if err := d.Lchown(name, file.UID, file.GID); err != nil {
 			return err
 		}
 	}
 	if file.Kind == firn.Symlink {
-		return t.linkTimes(p, file.Stamp.ModTime)
+		return linkTimes(d, name, file.Stamp.ModTime)
 	}
-	if err := t.root.Chmod(p, file.Mode); err != nil {
+	if err := d.Chmod(name, file.Mode); err != nil {
 		return err
 	}
 	if y := file.Stamp.ModTime.Year(); y < 1679 || y > 2261 {
 		// Chtimes counts nanoseconds in 64 bits, and so do most programs.
-		return t.linkTimes(p, file.Stamp.ModTime)
+		return linkTimes(d, name, file.Stamp.ModTime)
 	}
-	return t.root.Chtimes(p, file.Stamp.ModTime, file.Stamp.ModTime)
+	return d.Chtimes(name, file.Stamp.ModTime, file.Stamp.ModTime)
 }
 
 // symlink makes a symbolic link in the folder, if the name is free or is that
 // link already.
 func (t *target) symlink(in *folder, file firn.File) (made bool, err error) {
-	if err := t.reach(in, search); err != nil {
+	d, err := t.in(in, search)
+	if err != nil {
 		return false, err
 	}
-	if is, err := t.root.Readlink(file.Path); err == nil && is == file.Target {
-		return false, t.redress(file.Path, file)
+	defer t.dirs.give(d)
+	name := path.Base(file.Path)
+	if is, err := d.Readlink(name); err == nil && is == file.Target {
+		return false, redress(d.Root, name, file)
 	}
 	if err := t.reach(in, write); err != nil {
 		return false, err
 	}
-	if err := t.root.Symlink(file.Target, file.Path); err != nil {
+	if err := d.Symlink(file.Target, name); err != nil {
 		if errors.Is(err, fs.ErrExist) {
 			return false, fmt.Errorf("%s exists already", file.Path)
 		}
 		return false, err
 	}
-	return true, t.dress(file.Path, file)
-}
-
-// syncFolder makes the names in a folder durable.
-func (t *target) syncFolder(dir string) error {
-	d, err := t.root.Open(dir)
-	if err != nil {
-		return err
-	}
-	return syncAndClose(d)
+	return true, dress(d.Root, name, file)
 }
 
 func syncPath(dir string) error {
@@ -298,7 +335,7 @@ func localError(op, subject string, err error) error {
 		return err
 	}
 	kind, hint := firn.Local, ""
-	if isFull(err) {
+	if atomicfile.IsFull(err) {
 		kind, hint = firn.Full, "free some space and run the same command again"
 	}
 	return &firn.Error{Op: op, Subject: subject, Kind: kind, Err: err, Hint: hint}

@@ -38,7 +38,7 @@ func FuzzNothingLeavesTheTarget(f *testing.F) {
 			t.Fatal(err)
 		}
 		if file, err := tgt.create(chain(path.Dir(p)), p); err == nil {
-			tgt.commit(file, firn.File{Path: p, Kind: firn.Regular, UID: -1, GID: -1, Mode: 0o600})
+			tgt.commit(chain(path.Dir(p)), file, firn.File{Path: p, Kind: firn.Regular, UID: -1, GID: -1, Mode: 0o600})
 		}
 		names, err := os.ReadDir(outer)
 		if err != nil || len(names) != 1 {

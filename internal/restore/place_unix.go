@@ -3,8 +3,8 @@
 package restore
 
 import (
-	"errors"
 	"io/fs"
+	"os"
 	"path"
 	"syscall"
 	"time"
@@ -15,8 +15,9 @@ import (
 )
 
 // linkTimes sets the time of a symbolic link itself.
-func (t *target) linkTimes(p string, mtime time.Time) error {
-	dir, err := t.root.Open(path.Dir(p))
+func linkTimes(d *os.Root, name string, mtime time.Time) error {
+	at := path.Dir(name)
+	dir, err := d.Open(at)
 	if err != nil {
 		return err
 	}
@@ -25,15 +26,11 @@ func (t *target) linkTimes(p string, mtime time.Time) error {
 	if err != nil {
 		return err
 	}
-	return unix.UtimesNanoAt(int(dir.Fd()), path.Base(p), []unix.Timespec{ts, ts}, unix.AT_SYMLINK_NOFOLLOW)
+	return unix.UtimesNanoAt(int(dir.Fd()), path.Base(name), []unix.Timespec{ts, ts}, unix.AT_SYMLINK_NOFOLLOW)
 }
 
 // isOwner reports whether what info tells of has the file's owner and group.
 func isOwner(info fs.FileInfo, file firn.File) bool {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	return ok && int(st.Uid) == file.UID && int(st.Gid) == file.GID
-}
-
-func isFull(err error) bool {
-	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
 }

@@ -16,16 +16,13 @@ import (
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/catalog"
 	"github.com/firn-archive/firn/internal/clock"
+	"github.com/firn-archive/firn/internal/seal"
 	"github.com/firn-archive/firn/internal/transfer"
 )
 
 // DefaultPoll is how often the store is asked for its jobs, once the tier's
 // earliest time has passed.
 const DefaultPoll = 15 * time.Minute
-
-// commitsAtOnce is how many finished files are made durable side by side: the
-// kernel serves many fsyncs with one write of its journal.
-const commitsAtOnce = 64
 
 // Options say what to restore, and where to.
 type Options struct {
@@ -54,6 +51,9 @@ type Options struct {
 	// real path, or fails; release gives it free.
 	Lock func(realPath string) (release func() error, err error)
 	Tier firn.Tier
+	// Identities gives what opens archives that are encrypted; it is called at
+	// the first one. Nil: there are none.
+	Identities func(context.Context) (seal.Identities, error)
 	// Wait stays until everything is there. Without it what can't be had yet
 	// is asked for, and the result is pending.
 	Wait bool
@@ -84,7 +84,7 @@ func (r Result) Pending() bool { return r.Counts[firn.Pending].Files > 0 }
 // is found so by its hash, and jobs that exist are used.
 func Run(ctx context.Context, o Options) (res Result, err error) {
 	o.Paths = outermost(o.Paths)
-	r := &restorer{Options: o, counts: map[firn.Action]firn.Count{}, seed: maphash.MakeSeed(), book: newJobBook(), slow: !o.Store.Traits().InstantJobs}
+	r := &restorer{Options: o, counts: map[firn.Action]firn.Count{}, seed: maphash.MakeSeed(), book: newJobBook(), windows: newWindows(o.Downloader), openers: openers{held: map[int64]*seal.Opener{}}, slow: !o.Store.Traits().InstantJobs}
 	if err := r.checkPaths(ctx); err != nil {
 		return Result{}, err
 	}
@@ -113,9 +113,12 @@ type restorer struct {
 	Options
 	slow   bool // the store takes time for its jobs
 	target *target
-	root   *firn.File // the target's own entry, where there is one
-	book   *jobBook
-	ready  time.Time
+	// windows are pieces of the bundles at hand
+	windows *windows
+	openers openers
+	root    *firn.File // the target's own entry, where there is one
+	book    *jobBook
+	ready   time.Time
 
 	seed maphash.Seed
 	// waiting is what this round is about; nil in the first, which is about
@@ -204,38 +207,30 @@ func (r *restorer) round(outer context.Context) error {
 		defer close(files)
 		return r.walk(ctx, files)
 	})
-	commits := committer{g: g, slots: make(chan struct{}, commitsAtOnce)}
+	done := make(chan finished, commitsAtOnce)
+	workers, working := errgroup.WithContext(ctx)
 	for range max(1, r.Concurrency) {
-		g.Go(func() error {
+		workers.Go(func() error {
 			for it := range files {
-				if err := r.file(ctx, it, commits); err != nil {
+				if err := r.file(working, it, done); err != nil {
 					return err
 				}
 			}
 			return nil
 		})
 	}
+	g.Go(func() error {
+		defer close(done)
+		return workers.Wait()
+	})
+	g.Go(func() error { return r.commitAll(ctx, done) })
 	if err := g.Wait(); err != nil {
 		return err
 	}
 	if outer.Err() != nil {
 		return context.Cause(outer)
 	}
-	return nil
-}
-
-// A committer runs functions beside the workers, so many at a time.
-type committer struct {
-	g     *errgroup.Group
-	slots chan struct{}
-}
-
-func (c committer) run(fn func() error) {
-	c.slots <- struct{}{}
-	c.g.Go(func() error {
-		defer func() { <-c.slots }()
-		return fn()
-	})
+	return localError("restore to", r.To, r.target.flush.names(r.target.root))
 }
 
 // settle says what became of an item.

@@ -22,6 +22,10 @@ type Dest interface {
 	io.ReaderAt
 }
 
+// An Opening opens a range of what is to be fetched. A body that breaks off may
+// be opened again from there on.
+type Opening func(ctx context.Context, at firn.Range) (firn.Output, error)
+
 // A Piece is a range of a download that has arrived: Tree is the tree hash of
 // its bytes. Offsets are multiples of a power of two MiB, so that each piece
 // is a node of the whole's hash tree.
@@ -34,9 +38,15 @@ type Piece struct {
 type Download struct {
 	Path string // for events and errors
 	Job  firn.JobID
-	Size int64         // bytes of the job's whole output
-	Tree treehash.Hash // of the job's whole output, from a source that is trusted
-	Dest Dest
+	// Open, unless nil, gives bytes in place of the job's output: of an archive
+	// that is encrypted, say. It is as Output of a firn.Retriever.
+	Open Opening
+	// Offset is where in the job's output the bytes begin: 0 unless they are a
+	// member of an archive that holds more.
+	Offset int64
+	Size   int64         // bytes to fetch
+	Tree   treehash.Hash // of these bytes, from a source that is trusted
+	Dest   Dest          // where they go from 0 on
 	// Done lists the pieces that an earlier process fetched. They are read
 	// back from Dest and fetched again where they differ, so that the list
 	// needs no fsync to be safe.
@@ -102,6 +112,7 @@ type download struct {
 	*Downloader
 	Download
 	parts
+	events firn.Sink
 
 	mu    sync.Mutex
 	trees []treehash.Hash // by piece, where it is there
@@ -142,9 +153,36 @@ func (d *Downloader) Download(ctx context.Context, t Download) (Downloaded, erro
 	return Downloaded{Fetched: dl.received.Load(), Resumed: dl.resumed.Load()}, nil
 }
 
+// Fetch brings a range of a job's output, or of what open gives if that isn't
+// nil, into memory, for callers who know how to verify it, or to verify what
+// they take out of it. A connection that breaks goes on where it broke. It emits
+// no events. Errors: as of Download.
+func (d *Downloader) Fetch(ctx context.Context, job firn.JobID, open Opening, at firn.Range) ([]byte, error) {
+	size := at.End - at.Start
+	if size < 1 || at.Start < 0 {
+		return nil, usage("fetch", "bytes %d to %d are no range", at.Start, at.End)
+	}
+	if err := d.slots.Acquire(ctx, 1); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	defer d.slots.Release(1)
+	to := inMemory(make([]byte, size))
+	dl := &download{
+		Downloader: d, Download: Download{Job: job, Open: open, Offset: at.Start, Size: size, Dest: to}, parts: parts{size, size},
+		events: firn.Discard, trees: make([]treehash.Hash, 1), state: make([]state, 1),
+	}
+	return to, dl.fetch(ctx, 0)
+}
+
+// inMemory is a Dest of fixed size.
+type inMemory []byte
+
+func (m inMemory) WriteAt(p []byte, off int64) (int, error) { return copy(m[off:], p), nil }
+func (m inMemory) ReadAt(p []byte, off int64) (int, error)  { return copy(p, m[off:]), nil }
+
 func (d *Downloader) plan(t Download) (*download, error) {
-	if t.Dest == nil || t.Size < 0 {
-		return nil, usage("check task", "it has no destination, or %d bytes", t.Size)
+	if t.Dest == nil || t.Size < 0 || t.Offset < 0 {
+		return nil, usage("check task", "it has no destination, or %d bytes from %d on", t.Size, t.Offset)
 	}
 	if t.Tree.IsZero() {
 		return nil, usage("check task", "it has no tree hash to verify the bytes with")
@@ -154,7 +192,7 @@ func (d *Downloader) plan(t Download) (*download, error) {
 		p.part *= 2
 	}
 	return &download{
-		Downloader: d, Download: t, parts: p,
+		Downloader: d, Download: t, parts: p, events: d.opt.Events,
 		trees: make([]treehash.Hash, p.count()), state: make([]state, p.count()),
 	}, nil
 }
@@ -195,7 +233,7 @@ func (d *download) forgetUnproven() bool {
 		case found:
 			d.resumed.Add(-n)
 		case fetched:
-			d.opt.Events(firn.TransferEvent{Path: d.Path, Bytes: -n})
+			d.events(firn.TransferEvent{Path: d.Path, Bytes: -n})
 		}
 		d.state[i] = missing
 		forgot = true
@@ -262,6 +300,14 @@ func (d *download) fetchMissing(ctx context.Context) error {
 		return err
 	}
 	return stopped
+}
+
+// output opens a range of what is fetched.
+func (d *download) output(ctx context.Context, at firn.Range) (firn.Output, error) {
+	if d.Open != nil {
+		return d.Open(ctx, at)
+	}
+	return d.store.Output(ctx, d.Job, at)
 }
 
 func (d *download) is(i int) state {

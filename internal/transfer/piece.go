@@ -69,13 +69,13 @@ func (d *download) fetch(ctx context.Context, i int) error {
 func (f *fetch) corrupt() error {
 	return &firn.Error{
 		Op: "verify", Kind: firn.Corrupt,
-		Err: fmt.Errorf("bytes %d to %d came %d times, at last with the tree hash %s, where the store says %s", f.off, f.off+f.n, tries, f.hash.Sum(), f.want),
+		Err: fmt.Errorf("bytes %d to %d came %d times, at last with the tree hash %s, where the store says %s", f.Offset+f.off, f.Offset+f.off+f.n, tries, f.hash.Sum(), f.want),
 	}
 }
 
 // restart forgets what was received.
 func (f *fetch) restart() {
-	f.opt.Events(firn.TransferEvent{Path: f.Path, Bytes: -f.got})
+	f.events(firn.TransferEvent{Path: f.Path, Bytes: -f.got})
 	f.got, f.want = 0, treehash.Hash{}
 	f.hash.Reset()
 }
@@ -83,7 +83,8 @@ func (f *fetch) restart() {
 // receive asks for what is missing of the piece and writes it. The store's
 // hash is that of the first answer, which was for the whole piece.
 func (f *fetch) receive(ctx context.Context) error {
-	out, err := f.store.Output(ctx, f.Job, firn.Range{Start: f.off + f.got, End: f.off + f.n})
+	at := f.Offset + f.off
+	out, err := f.output(ctx, firn.Range{Start: at + f.got, End: at + f.n})
 	if err != nil {
 		return err
 	}
@@ -101,6 +102,9 @@ func (f *fetch) receive(ctx context.Context) error {
 		}
 		if f.got == f.n {
 			break
+		}
+		if firn.KindOf(err) == firn.Corrupt {
+			return err // whoever opened it knows
 		}
 		if err != nil {
 			return &firn.Error{Op: "receive", Kind: firn.Network, Err: fmt.Errorf("%w: %w", errBroken, err)}
@@ -126,7 +130,7 @@ func (f *fetch) write(b []byte) error {
 // tell emits the bytes that no event has told of.
 func (f *fetch) tell() {
 	if f.untold > 0 {
-		f.opt.Events(firn.TransferEvent{Path: f.Path, Bytes: f.untold})
+		f.events(firn.TransferEvent{Path: f.Path, Bytes: f.untold})
 		f.untold = 0
 	}
 }

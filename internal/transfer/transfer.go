@@ -20,9 +20,9 @@ import (
 	"fmt"
 	"io"
 	"sync"
-	"syscall"
 
 	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/atomicfile"
 	"github.com/firn-archive/firn/treehash"
 )
 
@@ -87,7 +87,7 @@ func local(op string, err error) error {
 		return err
 	}
 	kind := firn.Local
-	if errors.Is(err, syscall.ENOSPC) {
+	if atomicfile.IsFull(err) {
 		kind = firn.Full
 	}
 	return &firn.Error{Op: op, Kind: kind, Err: err}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/glacierd"
+	"github.com/firn-archive/firn/internal/config"
 	"github.com/firn-archive/firn/internal/glacier"
 	"github.com/firn-archive/firn/internal/guard"
 )
@@ -145,7 +146,7 @@ func TestSlowLineToARealServer(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				server, store, stop := serve(t, steady(c.rate))
 				defer stop()
-				store = guard.Retry(guard.Limit(store, guard.LimitOptions{Upload: c.limit}), guard.RetryOptions{})
+				store = guard.Retry(guard.Limit(store, guard.LimitOptions{Upload: config.Steady(c.limit)}), guard.RetryOptions{})
 				sendTree(t, store, UploadOptions{TokenOf: tokenOf, Limit: c.known}, mixed)
 				longest := slices.Max(server.bodies)
 				t.Logf("%d bodies, longest %v, %d failed", len(server.bodies), longest, server.failed)
