@@ -20,8 +20,9 @@ type upload struct {
 	file  firn.File
 	known *plan.Entry // what the catalog has of it; nil: nothing
 	// hash: it may be unchanged, so its content decides.
-	hash bool
-	why  string
+	hash  bool
+	why   string
+	mount bool // of a directory: it is on another volume than its parent
 }
 
 // A recorder gathers what needs no upload into commits.
@@ -35,7 +36,6 @@ type recorder struct {
 // decide goes through the decisions in order.
 func (s *syncer) decide(ctx context.Context, decisions iter.Seq2[*plan.Dir, error], uploads chan<- upload) error {
 	r := &recorder{syncer: s}
-	var seen firn.ScanEvent
 	for dir, err := range decisions {
 		if err != nil {
 			return err
@@ -49,16 +49,34 @@ func (s *syncer) decide(ctx context.Context, decisions iter.Seq2[*plan.Dir, erro
 			if err := r.take(ctx, d, uploads); err != nil {
 				return err
 			}
-			if d.File != nil {
-				seen.Files++
-				seen.Bytes += d.File.Stamp.Size
+		}
+	}
+	return r.flush(ctx)
+}
+
+// watched tells how far a comparison is.
+func (s *syncer) watched(dirs iter.Seq2[*plan.Dir, error]) iter.Seq2[*plan.Dir, error] {
+	return func(yield func(*plan.Dir, error) bool) {
+		var seen firn.ScanEvent
+		for dir, err := range dirs {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, d := range dir.Entries {
+				if d.File != nil {
+					seen.Files++
+					seen.Bytes += d.File.Stamp.Size
+				}
+			}
+			s.Events(seen)
+			if !yield(dir, nil) {
+				return
 			}
 		}
+		seen.Done = true
 		s.Events(seen)
 	}
-	seen.Done = true
-	s.Events(seen)
-	return r.flush(ctx)
 }
 
 // report tells what the scan could not or would not see.
@@ -90,27 +108,60 @@ func (s *syncer) reportSkip(skip scan.Skip) {
 	}
 }
 
+// unanswered is why something is pending.
+const unanswered = "its upload was never answered; the next inventory shows whether it arrived"
+
 // take carries out one decision, or hands it to the uploads.
 func (r *recorder) take(ctx context.Context, d plan.Decision, uploads chan<- upload) error {
+	if r.Modes.declines(&d) != "" {
+		r.decline(&d)
+		return nil
+	}
 	switch d.Action {
 	case plan.Unchanged:
 		if d.File != nil && d.File.Kind != firn.Directory {
 			r.tally.add(firn.Unchanged, d.File.Stamp.Size)
 		}
 	case plan.Record:
+		if r.isCarried(&d) {
+			return r.give(ctx, upload{file: *d.File, mount: d.File.Kind == firn.Directory && r.mount, why: d.Why}, uploads)
+		}
 		return r.record(ctx, d)
 	case plan.Removed:
 		return r.remove(ctx, d.Known)
+	case plan.Again:
+		if r.Modes.ReplaceModified {
+			if err := r.suspect(ctx, d.File.Path); err != nil {
+				return err
+			}
+		}
+		return r.send(ctx, d, uploads)
 	case plan.New, plan.Changed, plan.Hash:
 		return r.send(ctx, d, uploads)
 	}
 	return nil
 }
 
+// decline counts what the modes skip. There may be a great many such files in
+// every run: only a dry run names them.
+func (r *recorder) decline(d *plan.Decision) {
+	f := d.File
+	if f == nil {
+		f = &d.Known.File
+	}
+	if f.Kind != firn.Directory {
+		r.tally.add(firn.Skipped, contentSize(f))
+	}
+}
+
 func (r *recorder) send(ctx context.Context, d plan.Decision, uploads chan<- upload) error {
 	file := *d.File
 	if in, ok := r.pending[file.Path]; ok && in.File.Stamp.Equal(file.Stamp) {
-		r.fileEvent(firn.Pending, file, firn.FileEvent{Reason: "its upload was never answered; the next inventory shows whether it arrived"})
+		r.fileEvent(firn.Pending, file, firn.FileEvent{Reason: unanswered})
+		return nil
+	}
+	if why := r.Budget.over(file.Path, file.Stamp.Size); why != "" {
+		r.leave(file, why)
 		return nil
 	}
 	u := upload{file: file, hash: d.Action == plan.Hash, why: d.Why}
@@ -118,6 +169,10 @@ func (r *recorder) send(ctx context.Context, d plan.Decision, uploads chan<- upl
 		u.known = new(*d.Known)
 	}
 	r.Events(firn.PlanEvent{Files: 1, Bytes: file.Stamp.Size})
+	return r.give(ctx, u, uploads)
+}
+
+func (r *recorder) give(ctx context.Context, u upload, uploads chan<- upload) error {
 	select {
 	case uploads <- u:
 		return nil
@@ -126,16 +181,30 @@ func (r *recorder) send(ctx context.Context, d plan.Decision, uploads chan<- upl
 	}
 }
 
+// isCarried reports whether an entry without content goes into a bundle, so
+// that the store alone can tell of it: what is new, or has become a link, an
+// empty file, or another link. Folders change their times all the time.
+func (r *recorder) isCarried(d *plan.Decision) bool {
+	f, k := d.File, d.Known
+	if r.Bundling.Below == 0 || f.Path == "" || f.Kind == firn.Regular && f.Stamp.Size > 0 {
+		return false
+	}
+	return k == nil || k.File.Kind != f.Kind || k.File.Target != f.Target || f.Kind == firn.Regular && k.Content.Size > 0
+}
+
 func (r *recorder) record(ctx context.Context, d plan.Decision) error {
 	c := catalog.Change{File: *d.File, Read: r.now(), Mount: d.File.Kind == firn.Directory && r.mount}
 	switch {
 	case c.Kind != firn.Regular:
 	case c.Stamp.Size == 0:
 		c.Content.Tree = emptyTree
-	default: // only its metadata differs; it was not read
-		c.Content, c.Read = d.Known.Content, d.Known.Read
+	default:
+		// Only its metadata differs. It was not read: its times stay those of
+		// the content that is stored, and show the next run what to hash.
+		c.Content, c.Read, c.Stamp = d.Known.Content, d.Known.Read, d.Known.File.Stamp
 	}
 	if c.Kind != firn.Directory {
+		c.LinkGroup = linkGroup(d.File)
 		r.fileEvent(firn.Recorded, c.File, firn.FileEvent{})
 	}
 	r.changes = append(r.changes, c)

@@ -2,7 +2,9 @@ package syncer
 
 import (
 	"context"
+	"fmt"
 	"iter"
+	"time"
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/catalog"
@@ -12,10 +14,11 @@ import (
 // dryRun takes every decision and carries out none. It reads no file, so of
 // files that may be unchanged it tells that they would be looked at.
 func dryRun(ctx context.Context, o Options) (Result, error) {
-	s := newSyncer(o, catalog.Tree{Name: o.Tree}, catalog.Run{})
+	var tree catalog.Tree
 	var recorded iter.Seq2[*plan.Known, error] = func(func(*plan.Known, error) bool) {} // of a new tree: nothing
 	if o.Row.ID != 0 {
-		tree, err := o.Catalog.Tree(ctx, o.Row.ID, o.Tree)
+		var err error
+		tree, err = o.Catalog.Tree(ctx, o.Row.ID, o.Tree)
 		switch {
 		case err == nil && (tree.Host != o.Host || tree.Root != o.Root) && !o.Moved:
 			// Bind changes nothing here: it says what a sync would say.
@@ -27,30 +30,68 @@ func dryRun(ctx context.Context, o Options) (Result, error) {
 			return Result{}, err
 		}
 	}
-	for dir, err := range o.merge(ctx, recorded) {
+	s := newSyncer(o, tree, catalog.Run{})
+	g := s.newGuard()
+	for dir, err := range s.watched(o.merge(ctx, recorded, time.Time{})) {
 		if err != nil {
 			return Result{}, o.explain(err)
 		}
 		s.report(dir)
-		for _, d := range dir.Entries {
-			s.wouldDo(d)
+		for i := range dir.Entries {
+			g.count(&dir.Entries[i])
+			s.wouldDo(dir.Entries[i])
 		}
 	}
-	return Result{Counts: s.tally.counts(), Excluded: s.tally.excluded()}, nil
+	s.foretell(g)
+	return Result{Counts: s.tally.counts(), Excluded: s.tally.excluded(), dry: true}, nil
+}
+
+// foretell warns of a mass of changes, at which a sync would stop.
+func (s *syncer) foretell(g *guard) {
+	if s.ExpectChanges || !g.isMass(g.changed+g.gone+g.unsure) {
+		return
+	}
+	text := "without --expect-changes a sync would stop here: "
+	if !g.isMass(g.changed + g.gone) {
+		text = fmt.Sprintf("without --expect-changes a sync would hash %d files first, and stop here if too many have changed: ", g.unsure)
+	}
+	s.Events(firn.NoticeEvent{Text: text + g.report().Error(), Warn: true})
 }
 
 // wouldDo tells what a decision about a file would lead to.
 func (s *syncer) wouldDo(d plan.Decision) {
+	if why := s.Modes.declines(&d); why != "" {
+		f := d.File
+		if f == nil {
+			f = &d.Known.File
+		}
+		s.fileEvent(firn.Skipped, *f, firn.FileEvent{Reason: why})
+		return
+	}
 	switch d.Action {
 	case plan.Unchanged:
 		s.tally.add(firn.Unchanged, d.File.Stamp.Size)
-	case plan.New, plan.Changed:
-		s.fileEvent(firn.Sent, *d.File, firn.FileEvent{Reason: d.Why})
+	case plan.New, plan.Changed, plan.Again:
+		s.wouldSend(d.File, d.Why)
 	case plan.Hash:
-		s.fileEvent(firn.Sent, *d.File, firn.FileEvent{Reason: "if its content differs: " + d.Why})
+		s.wouldSend(d.File, "if its content differs: "+d.Why)
 	case plan.Record:
 		s.fileEvent(firn.Recorded, *d.File, firn.FileEvent{Reason: d.Why})
 	case plan.Removed:
-		s.fileEvent(firn.Removed, d.Known.File, firn.FileEvent{})
+		why := ""
+		if s.Modes.DeleteRemoved {
+			why = "with all its versions"
+		}
+		s.fileEvent(firn.Removed, d.Known.File, firn.FileEvent{Reason: why})
 	}
+}
+
+// wouldSend tells that a file would be sent, as far as the limits go.
+func (s *syncer) wouldSend(f *firn.File, why string) {
+	if over := s.Budget.over(f.Path, f.Stamp.Size); over != "" {
+		s.fileEvent(firn.Left, *f, firn.FileEvent{Reason: over})
+		return
+	}
+	_ = s.Budget.take(f.Path, f.Stamp.Size) // it is not over
+	s.fileEvent(firn.Sent, *f, firn.FileEvent{Reason: why})
 }

@@ -159,7 +159,7 @@ func TestLitterIsNoTree(t *testing.T) {
 	if _, err := syncer.Run(t.Context(), o); !errors.Is(err, plan.ErrEmpty) {
 		t.Errorf("it ended with %v", err)
 	}
-	o.ExpectEmpty = true
+	o.ExpectChanges = true
 	res, err := syncer.Run(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

@@ -12,8 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/catalog"
 	"github.com/firn-archive/firn/internal/clock"
@@ -21,6 +19,7 @@ import (
 	"github.com/firn-archive/firn/internal/plan"
 	"github.com/firn-archive/firn/internal/reconcile"
 	"github.com/firn-archive/firn/internal/scan"
+	"github.com/firn-archive/firn/internal/seal"
 	"github.com/firn-archive/firn/internal/transfer"
 )
 
@@ -40,15 +39,31 @@ type Options struct {
 	// Filter says what of the directory is left out; nil for nothing.
 	Filter *filter.Filter
 
+	// Bundling says which files share archives.
+	Bundling Bundling
+	// Recipients can open what is stored, and nobody else; nil: it is not
+	// encrypted.
+	Recipients *seal.Recipients
 	// Concurrency is how many files are worked on at a time.
 	Concurrency int
 	// DryRun decides everything and changes nothing, here or in the store.
 	DryRun bool
+	// Detect says what shows that a file has other content.
+	Detect plan.Detect
+	// Modes are what is done, where it is not all.
+	Modes Modes
+	// Budget bounds what is sent; nil: nothing does.
+	Budget *Budget
+	// PayEarly deletes what is let go also where the store charges for it still.
+	PayEarly bool
 	// Moved takes the directory for the tree of its name, though that was
 	// another directory, or another machine, till now.
 	Moved bool
-	// ExpectEmpty takes an empty directory as meant to be so.
-	ExpectEmpty bool
+	// ExpectChanges takes an empty directory, and a mass of changes, as meant to
+	// be so.
+	ExpectChanges bool
+
+	held int // decisions that the guard holds back; 0: maxHeld
 }
 
 // A Result counts what was done.
@@ -56,13 +71,19 @@ type Result struct {
 	Counts   map[firn.Action]firn.Count
 	Excluded map[string]int64 // how many of the excluded, for each reason
 	Doubles  int              // archives of which the store may hold two copies for now
+	LetGo    LetGo            // what became of archives that no file version needs
+
+	dry bool // it is what would be done
 }
 
 // Failed reports whether anything was passed over after an error.
 func (r Result) Failed() bool { return r.Counts[firn.Failed].Files > 0 }
 
-// Pending reports whether anything waits for an inventory.
-func (r Result) Pending() bool { return r.Counts[firn.Pending].Files > 0 }
+// Pending reports whether another run has something to do: an inventory is
+// waited for, or a limit was reached.
+func (r Result) Pending() bool {
+	return !r.dry && (r.Counts[firn.Pending].Files > 0 || r.Counts[firn.Left].Files > 0)
+}
 
 // passes bounds how often files are tried again whose upload ended in doubt.
 const passes = 3
@@ -78,19 +99,27 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	run, err := o.Catalog.BeginRun(ctx, o.Row.ID, tree.ID, "sync")
+	unfinished, err := o.hasUnfinished(ctx, tree.ID)
 	if err != nil {
 		return Result{}, err
 	}
+	run, err := o.Catalog.BeginRun(ctx, o.Row.ID, tree.ID, o.Modes.command())
+	if err != nil {
+		return Result{}, err
+	}
+	if o.Recipients != nil {
+		run.Recipients = o.Recipients.ID()
+	}
 	s := newSyncer(o, tree, run)
+	s.unfinished = unfinished
 	err = o.explain(s.withRoot(ctx))
-	outcome := catalog.Outcome{Complete: err == nil && !s.tally.has(firn.Failed) && !s.tally.has(firn.Pending), Counts: s.tally.counts()}
+	outcome := catalog.Outcome{Complete: err == nil && s.isComplete(), Counts: s.tally.counts()}
 	// The run's end is recorded also when ctx has ended, since then above all.
 	if endErr := o.Catalog.EndRun(context.WithoutCancel(ctx), run, outcome); endErr != nil {
 		err = errors.Join(err, endErr)
 	}
 	doubles, doublesErr := s.doubles(context.WithoutCancel(ctx))
-	return Result{Counts: outcome.Counts, Excluded: s.tally.excluded(), Doubles: doubles}, errors.Join(err, doublesErr)
+	return Result{Counts: outcome.Counts, Excluded: s.tally.excluded(), Doubles: doubles, LetGo: s.letGo}, errors.Join(err, doublesErr)
 }
 
 // doubles counts the archives that were sent again after a lost answer.
@@ -111,18 +140,28 @@ type syncer struct {
 	this  catalog.Run
 	root  *scan.Root
 	tally *tally
+	// since is when files began to be hashed to see whether there is a mass of
+	// changes; zero where they weren't.
+	since time.Time
+	letGo LetGo
+	// unfinished: a run before this one didn't let go all that it was to.
+	unfinished bool
 
 	resumable map[string]catalog.Intent // by path: begun by an earlier run
+	packs     []catalog.Intent          // bundles of many files: begun by an earlier run
 	pending   map[string]catalog.Intent // by path: waits for an inventory
 
-	twins twins
-	again *retryList // files whose upload ended in doubt in this run
-	used  pathSet    // paths of resumable intents that this run went on with
+	twins  twins
+	flying flight
+	always bool       // also what the store has is sent
+	again  *retryList // files whose upload ended in doubt in this run
+	used   pathSet    // paths of resumable intents that this run went on with
 }
 
 func newSyncer(o Options, tree catalog.Tree, run catalog.Run) *syncer {
-	s := &syncer{Options: o, tree: tree, this: run, tally: newTally(), again: &retryList{}}
+	s := &syncer{Options: o, tree: tree, this: run, tally: newTally(), again: &retryList{}, always: o.Detect == plan.Always}
 	s.twins.init()
+	s.flying.contents = map[firn.Content]seat{}
 	return s
 }
 
@@ -133,31 +172,49 @@ func (s *syncer) withRoot(ctx context.Context) (err error) {
 		return err
 	}
 	defer s.root.Close()
-	return s.run(ctx)
+	if err := s.run(ctx); err != nil {
+		return err
+	}
+	return s.mirror(ctx)
+}
+
+// isComplete reports whether nothing is left to do so far.
+func (s *syncer) isComplete() bool {
+	return !s.tally.has(firn.Failed) && !s.tally.has(firn.Pending) && !s.tally.has(firn.Left)
 }
 
 func (s *syncer) run(ctx context.Context) error {
 	if err := s.reconcile(ctx); err != nil {
 		return err
 	}
+	if err := s.resumePacks(ctx, s.packs); err != nil {
+		return err
+	}
 	if err := s.pass(ctx, s.planned(ctx)); err != nil {
 		return err
 	}
 	for range passes {
-		files := s.again.take()
-		if len(files) == 0 {
+		files, packs := s.again.take()
+		if len(files)+len(packs) == 0 {
 			break
 		}
 		// Lost answers: look before sending again.
 		if err := s.reconcile(ctx); err != nil {
 			return err
 		}
+		if err := s.settlePacks(ctx, packs); err != nil {
+			return err
+		}
 		if err := s.pass(ctx, s.retried(ctx, files)); err != nil {
 			return err
 		}
 	}
-	for _, f := range s.again.take() {
-		s.fileEvent(firn.Pending, f.file, firn.FileEvent{Reason: "its upload was never answered; the next inventory shows whether it arrived"})
+	files, packs := s.again.take()
+	for _, f := range files {
+		s.fileEvent(firn.Pending, f.file, firn.FileEvent{Reason: unanswered})
+	}
+	for _, p := range packs {
+		p.pending()
 	}
 	return s.dropAbandoned(ctx)
 }
@@ -171,9 +228,17 @@ func (s *syncer) reconcile(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.resumable, s.pending = map[string]catalog.Intent{}, map[string]catalog.Intent{}
+	s.resumable, s.pending, s.packs = map[string]catalog.Intent{}, map[string]catalog.Intent{}, nil
 	for _, in := range res.Resumable {
-		if in.Tree == s.tree.ID {
+		switch {
+		case in.Tree != s.tree.ID:
+		case recipientsOf(in) != s.this.Recipients:
+			if err := s.dropIntent(ctx, in, "it was for other recipients"); err != nil {
+				return err
+			}
+		case in.File.Path == "":
+			s.packs = append(s.packs, in)
+		default:
 			s.resumable[in.File.Path] = in
 		}
 	}
@@ -185,36 +250,11 @@ func (s *syncer) reconcile(ctx context.Context) error {
 	return nil
 }
 
-// pass takes decisions, records what needs no upload, and sends the rest, all
-// at the same time: the first archive is on its way before the scan has ended.
-func (s *syncer) pass(ctx context.Context, decisions iter.Seq2[*plan.Dir, error]) error {
-	g, ctx := errgroup.WithContext(ctx)
-	uploads := make(chan upload, 4*s.Concurrency)
-	g.Go(func() error {
-		defer close(uploads)
-		return s.decide(ctx, decisions, uploads)
-	})
-	for range s.Concurrency {
-		g.Go(func() error {
-			for u := range uploads {
-				if err := s.upload(ctx, u); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	}
-	return g.Wait()
-}
-
-// planned is the comparison of the disk with the catalog.
-func (s *syncer) planned(ctx context.Context) iter.Seq2[*plan.Dir, error] {
-	return s.merge(ctx, known(s.Catalog.Current(ctx, s.tree.ID)))
-}
-
-func (o Options) merge(ctx context.Context, recorded iter.Seq2[*plan.Known, error]) iter.Seq2[*plan.Dir, error] {
+// merge compares the disk with what is recorded. What was hashed since a time
+// is not hashed once more for Detect alone.
+func (o Options) merge(ctx context.Context, recorded iter.Seq2[*plan.Known, error], since time.Time) iter.Seq2[*plan.Dir, error] {
 	seen := scan.Walk(ctx, o.Root, o.Filter.Scan())
-	return plan.Merge(seen, recorded, plan.Options{Empty: o.ExpectEmpty, LeftOut: o.Filter.Covers})
+	return plan.Merge(seen, recorded, plan.Options{Detect: o.Detect, Since: since, Empty: o.ExpectChanges, LeftOut: o.Filter.Covers})
 }
 
 // known gives the catalog's directories as the plan takes them.
@@ -240,7 +280,7 @@ func known(current iter.Seq2[*catalog.Dir, error]) iter.Seq2[*plan.Known, error]
 }
 
 func entry(f *catalog.CurrentFile) plan.Entry {
-	return plan.Entry{File: f.File, Content: f.Content, Stored: f.IsStored(), Read: f.Read}
+	return plan.Entry{File: f.File, Content: f.Content, Stored: f.IsStored(), Lost: f.State == catalog.Lost, Read: f.Read}
 }
 
 // bind finds the tree, or makes it, or takes it along to where it is now.
@@ -267,6 +307,14 @@ func (o Options) explain(err error) error {
 		Hint: "is its disk mounted? If it is meant to be empty, run it again with --expect-changes"}
 }
 
+// recipientsOf gives those that an upload is sealed for.
+func recipientsOf(in catalog.Intent) catalog.Recipients {
+	if in.Seal == nil {
+		return catalog.Recipients{}
+	}
+	return in.Seal.Recipients
+}
+
 // dropAbandoned aborts uploads of files that this run did not go on with: the
 // file is gone, or is another one now. Their parts would cost money unseen.
 func (s *syncer) dropAbandoned(ctx context.Context) error {
@@ -284,12 +332,7 @@ func (s *syncer) dropAbandoned(ctx context.Context) error {
 		if !needless {
 			continue // a filter leaves it out perhaps, or its disk is not mounted
 		}
-		if in.Upload != "" {
-			if err := s.Store.AbortUpload(ctx, in.Upload); err != nil {
-				return err
-			}
-		}
-		if err := s.Catalog.Drop(ctx, in.ID, "the file is not there any more"); err != nil {
+		if err := s.dropIntent(ctx, in, "the file is not there any more"); err != nil {
 			return err
 		}
 		s.Events(firn.NoticeEvent{Text: fmt.Sprintf("aborted the upload of %s: the file is gone, or was stored otherwise", path)})

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -218,7 +219,7 @@ func TestEmptiedTreeIsRefused(t *testing.T) {
 		t.Errorf("an emptied tree: %v", err)
 	}
 	o := b.Options()
-	o.ExpectEmpty = true
+	o.ExpectChanges = true
 	res, err := syncer.Run(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -324,4 +325,41 @@ func TestCancelledRunSaysSo(t *testing.T) {
 		t.Error("a cancelled run went through")
 	}
 	b.Counts(b.Sync().Counts, map[firn.Action]int64{firn.Sent: 1})
+}
+
+// TestFileThatVanishes: between the scan and its turn. The line says so, and the
+// rest goes on.
+func TestFileThatVanishes(t *testing.T) {
+	for _, below := range []int64{0, 1 << 20} {
+		b := worktest.New(t, storetest.MemoryOptions{})
+		if below > 0 {
+			b.Bundle(below, 4<<20)
+		}
+		b.Write("a", "first")
+		b.Write("b/vanishes", "second")
+		b.Write("c", "third")
+		o := b.Options()
+		var told error
+		o.Events = func(e firn.Event) {
+			switch e := e.(type) {
+			case firn.ScanEvent:
+				if e.Files == 3 { // it was seen, and nothing was done about it yet
+					os.RemoveAll(filepath.Join(b.Root, "b"))
+				}
+			case firn.FileEvent:
+				if e.Err != nil {
+					told = e.Err
+				}
+			}
+		}
+		o.Concurrency = 1
+		res, err := syncer.Run(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Counts(res.Counts, map[firn.Action]int64{firn.Sent: 2, firn.Failed: 1})
+		if told == nil || !strings.Contains(told.Error(), "no such file or directory; it was there when its folder was read") {
+			t.Errorf("told %v", told)
+		}
+	}
 }

@@ -34,12 +34,14 @@ func (t *tally) excluded() map[string]int64 {
 	return maps.Clone(t.why)
 }
 
-func (t *tally) add(a firn.Action, size int64) {
+func (t *tally) add(a firn.Action, size int64) { t.addAll(a, firn.Count{Files: 1, Bytes: size}) }
+
+func (t *tally) addAll(a firn.Action, n firn.Count) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	c := t.n[a]
-	c.Files++
-	c.Bytes += size
+	c.Files += n.Files
+	c.Bytes += n.Bytes
 	t.n[a] = c
 }
 
@@ -55,12 +57,18 @@ func (t *tally) counts() map[firn.Action]firn.Count {
 	return maps.Clone(t.n)
 }
 
+// contentSize is the number of bytes that a file holds: 0 of what is no regular
+// file.
+func contentSize(f *firn.File) int64 {
+	if f.Kind != firn.Regular {
+		return 0
+	}
+	return f.Stamp.Size
+}
+
 // fileEvent counts and tells what was done about a file.
 func (s *syncer) fileEvent(a firn.Action, f firn.File, e firn.FileEvent) {
-	size := f.Stamp.Size
-	if f.Kind != firn.Regular {
-		size = 0
-	}
+	size := contentSize(&f)
 	s.tally.add(a, size)
 	e.Action, e.Tree, e.Path, e.Size = a, s.Tree, f.Path, size
 	s.Events(e)

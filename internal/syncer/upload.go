@@ -22,7 +22,7 @@ func (s *syncer) upload(ctx context.Context, u upload) error {
 	defer leave()
 	task, err := s.task(ctx, u)
 	if err != nil {
-		return err
+		return s.uploadFailed(ctx, u, err)
 	}
 	read := s.now()
 	res, err := s.Uploader.Upload(ctx, task.Task)
@@ -36,7 +36,7 @@ func (s *syncer) upload(ctx context.Context, u upload) error {
 	}
 	file := u.file
 	file.Stamp = stampOf(file.Stamp, res.Stamp)
-	change := catalog.Change{File: file, Content: res.Content, Read: read}
+	change := catalog.Change{File: file, Content: res.Content, Read: read, LinkGroup: linkGroup(&file)}
 	if _, err := s.Catalog.Record(ctx, s.this, []catalog.Change{change}); err != nil {
 		return err
 	}
@@ -66,8 +66,12 @@ func (s *syncer) uploadFailed(ctx context.Context, u upload, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	if s.ofLimit(u, err) {
+		return nil
+	}
 	switch firn.KindOf(err) {
 	case firn.InDoubt:
+		s.Budget.remember(u.file.Path)
 		s.again.add(u)
 		return nil
 	case firn.Local, firn.Changed, firn.Corrupt, firn.Invalid:
@@ -94,6 +98,14 @@ func (s *syncer) task(ctx context.Context, u upload) (*uploadTask, error) {
 		s.used.add(u.file.Path)
 		t.Resume, j.intent = resumeOf(in), in
 	}
+	if s.always {
+		t.Known = nil
+	}
+	if t.Resume != nil {
+		if err := j.count(u.file.Stamp.Size); err != nil {
+			return t, err
+		}
+	}
 	stored, err := s.Catalog.SizeStored(ctx, s.Row.ID, u.file.Stamp.Size)
 	t.HashFirst = t.Resume == nil && (u.hash || stored)
 	return t, err
@@ -107,8 +119,14 @@ func (t *uploadTask) known(ctx context.Context, c firn.Content) (bool, error) {
 		return false, err
 	}
 	t.claimed = &c
-	_, found, err := t.syncer.Catalog.FindContent(ctx, t.syncer.Row.ID, c)
-	return found, err
+	return t.syncer.isContentStored(ctx, c)
+}
+
+// isContentStored reports whether the store has content, for the recipients of
+// this run.
+func (s *syncer) isContentStored(ctx context.Context, c firn.Content) (bool, error) {
+	found, err := s.Catalog.FindContents(ctx, s.Row.ID, s.this.Recipients, []firn.Content{c})
+	return err == nil && found[0].Archive != 0, err
 }
 
 func (t *uploadTask) unclaim() {
@@ -139,6 +157,19 @@ type journal struct {
 	opened *scan.File
 	intent catalog.Intent // ID 0 until recorded
 	read   time.Time
+	size   int64 // of the file, as it is counted in the budget; 0: it is not
+}
+
+// count takes the file out of the budget, once. Errors: errOverLimit.
+func (j *journal) count(size int64) error {
+	if j.size > 0 {
+		return nil
+	}
+	err := j.Budget.take(j.file.Path, size)
+	if err == nil {
+		j.size = size
+	}
+	return err
 }
 
 // open opens the file for the engine, and remembers it: what the store is told
@@ -157,6 +188,9 @@ func (j *journal) open() (transfer.File, error) {
 // its own, with a token of its own.
 func (j *journal) Begin(ctx context.Context, b transfer.Begun) (transfer.Name, error) {
 	j.read = j.now()
+	if err := j.count(b.Stamp.Size); err != nil {
+		return transfer.Name{}, err
+	}
 	if j.intent.ID != 0 && j.intent.File.Stamp.Equal(b.Stamp) {
 		return nameOf(j.intent), j.Catalog.Retry(ctx, j.intent.ID)
 	}
@@ -228,7 +262,7 @@ func (j *journal) Stored(ctx context.Context, r transfer.Result) error {
 		read = j.now() // nothing was begun in this run
 	}
 	archive := firn.Archive{ID: r.Archive, Description: j.intent.Description, Size: r.Content.Size, Tree: r.Content.Tree}
-	change := &catalog.Change{File: file, Content: r.Content, Read: read}
+	change := &catalog.Change{File: file, Content: r.Content, Read: read, LinkGroup: linkGroup(&file)}
 	return j.Catalog.Stored(ctx, j.intent.ID, archive, j.this, change)
 }
 
@@ -238,15 +272,24 @@ func (j *journal) InDoubt(context.Context) error { return nil }
 
 // Dropped records that nothing is left of the attempt.
 func (j *journal) Dropped(ctx context.Context) error {
+	j.Budget.giveBack(j.size)
+	j.size = 0
 	err := j.Catalog.Drop(ctx, j.intent.ID, "the upload was given up")
 	j.intent = catalog.Intent{}
 	return err
 }
 
-// A retryList gathers the files whose upload ended in doubt.
+// A retryList gathers the files and bundles whose upload ended in doubt.
 type retryList struct {
 	mu    sync.Mutex
 	files []upload
+	packs []*pack
+}
+
+func (l *retryList) addPack(p *pack) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.packs = append(l.packs, p)
 }
 
 func (l *retryList) add(u upload) {
@@ -255,12 +298,12 @@ func (l *retryList) add(u upload) {
 	l.files = append(l.files, u)
 }
 
-func (l *retryList) take() []upload {
+func (l *retryList) take() ([]upload, []*pack) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	files := l.files
-	l.files = nil
-	return files
+	files, packs := l.files, l.packs
+	l.files, l.packs = nil, nil
+	return files, packs
 }
 
 // isStored reports whether the catalog has the file as it is, stored.

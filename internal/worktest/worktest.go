@@ -3,6 +3,7 @@
 package worktest
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"github.com/firn-archive/firn/internal/catalog"
 	"github.com/firn-archive/firn/internal/clock"
 	"github.com/firn-archive/firn/internal/guard"
+	"github.com/firn-archive/firn/internal/seal"
 	"github.com/firn-archive/firn/internal/storetest"
 	"github.com/firn-archive/firn/internal/syncer"
 	"github.com/firn-archive/firn/internal/transfer"
@@ -32,6 +34,10 @@ type Bench struct {
 	Row     catalog.Store
 	Clock   *clock.Manual // this machine's
 	Root    string        // the tree's directory
+	// Bundling of syncs; zero: each file has an archive of its own.
+	Bundling syncer.Bundling
+	// Recipients that syncs encrypt for; nil: they don't.
+	Recipients *seal.Recipients
 
 	mu     sync.Mutex
 	events []firn.Event
@@ -105,6 +111,24 @@ func (b *Bench) WriteLarge(path, content string) {
 	b.must(os.Truncate(filepath.Join(b.Root, path), Large))
 }
 
+// Bundle makes syncs put files below some bytes into bundles of some bytes.
+func (b *Bench) Bundle(below, size int64) {
+	b.Bundling = syncer.Bundling{Below: below, Size: size, Spool: filepath.Join(b.T.TempDir(), "spool")}
+}
+
+// Seal makes syncs encrypt, and gives the identity that opens it.
+func (b *Bench) Seal() *seal.Identities {
+	b.T.Helper()
+	file, recipient, err := seal.NewIdentity(b.Clock.Now(), false)
+	b.must(err)
+	recipients, err := seal.ParseRecipients([]string{recipient})
+	b.must(err)
+	ids, err := seal.ReadIdentities(bytes.NewReader(file), "identity", nil)
+	b.must(err)
+	b.Recipients = &recipients
+	return &ids
+}
+
 // Options are those of a sync of the bench.
 func (b *Bench) Options() syncer.Options {
 	b.T.Helper()
@@ -112,7 +136,7 @@ func (b *Bench) Options() syncer.Options {
 	b.must(err)
 	return syncer.Options{
 		Catalog: b.Catalog, Row: b.Row, Store: b.Store, Uploader: up, Clock: b.Clock, Events: b.Events,
-		Root: b.Root, Tree: "tree", Host: "here", Concurrency: 4,
+		Root: b.Root, Tree: "tree", Host: "here", Concurrency: 4, Bundling: b.Bundling, Recipients: b.Recipients,
 	}
 }
 

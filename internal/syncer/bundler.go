@@ -1,0 +1,260 @@
+package syncer
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/bundle"
+	"github.com/firn-archive/firn/internal/catalog"
+)
+
+// Bundling says which files share archives.
+type Bundling struct {
+	// Below is the size in bytes from which on a file has an archive of its
+	// own; 0: every file has, and what has no content is in the catalog alone.
+	Below int64
+	// Size is how large a bundle gets, in bytes.
+	Size int64
+	// Spool is the folder where bundles are until they are stored.
+	Spool string
+}
+
+// The defaults of Bundling for vaults, where each archive is charged for 40 KB
+// more than it has. Source: Amazon Glacier pricing, "each archive".
+const (
+	DefaultBundleBelow = 1 << 20
+	DefaultBundleSize  = 64 << 20
+)
+
+// packsAtOnce bounds the bundles that are on their way, and so the memory for
+// what they hold and the space in the spool.
+const packsAtOnce = 2
+
+// indexRoom is left in a bundle for its index.
+const indexRoom = 1 << 20
+
+// A bundler puts what is small into bundles, in walk order, and hands those
+// that are full to the uploads.
+type bundler struct {
+	*syncer
+	work    chan<- job
+	open    *pack         // nil: none is begun
+	slots   chan struct{} // of bundles that are sealed and not stored
+	records []catalog.Change
+}
+
+// bundleAll bundles what comes from small.
+func (s *syncer) bundleAll(ctx context.Context, small <-chan upload, work chan<- job) (err error) {
+	b := &bundler{syncer: s, work: work, slots: make(chan struct{}, packsAtOnce)}
+	defer func() {
+		if b.open != nil {
+			b.open.discard()
+		}
+	}()
+	err = s.readAll(ctx, small, func(batch *batch) error {
+		for i := range batch.files {
+			if err := b.take(ctx, &batch.files[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := b.seal(ctx); err != nil {
+		return err
+	}
+	return b.flush(ctx)
+}
+
+// take sees to one file that was read.
+func (b *bundler) take(ctx context.Context, f *reading) error {
+	switch {
+	case f.err != nil:
+		return b.uploadFailed(ctx, f.upload, f.err)
+	case f.large && f.file.Stamp.Size >= b.Bundling.Below:
+		u := f.upload // it has grown since the scan
+		return b.hand(ctx, func(ctx context.Context) error { return b.uploadOne(ctx, u) })
+	case f.stored:
+		return b.record(ctx, f)
+	case f.content.Size > 0 && !b.always:
+		if done, err := b.follow(f); done || err != nil {
+			return err
+		}
+	}
+	return b.put(ctx, f)
+}
+
+// record records a file whose content is stored.
+func (b *bundler) record(ctx context.Context, f *reading) error {
+	b.records = append(b.records, f.change())
+	b.duplicateEvent(f.upload, f.content)
+	if len(b.records) < recordBatch {
+		return nil
+	}
+	return b.flush(ctx)
+}
+
+func (b *bundler) flush(ctx context.Context) error {
+	if len(b.records) == 0 {
+		return nil
+	}
+	_, err := b.Catalog.Record(ctx, b.this, b.records)
+	b.records = b.records[:0]
+	return err
+}
+
+// put adds a file to the open bundle, or to the next one, as far as the limits
+// go.
+func (b *bundler) put(ctx context.Context, f *reading) error {
+	size := contentSize(&f.file)
+	if size > 0 {
+		if err := b.Budget.take(f.file.Path, size); err != nil {
+			return b.uploadFailed(ctx, f.upload, err)
+		}
+	}
+	err := b.place(ctx, f)
+	if err != nil || f.stored || f.twin {
+		b.Budget.giveBack(size)
+	}
+	switch {
+	case err != nil && b.open != nil && b.open.spool.err != nil:
+		return spoolError(b.open.path, b.open.spool.err)
+	case err != nil:
+		return b.uploadFailed(ctx, f.upload, err)
+	case f.stored:
+		return b.record(ctx, f)
+	}
+	return nil
+}
+
+// place puts a file where there is room for it.
+func (b *bundler) place(ctx context.Context, f *reading) error {
+	if b.open != nil && (b.open.count() >= bundle.MaxMembers || b.open.w.Size()+f.file.Stamp.Size > b.Bundling.Size-indexRoom) {
+		if err := b.seal(ctx); err != nil {
+			return err
+		}
+	}
+	err := b.append(ctx, f)
+	if errors.Is(err, bundle.ErrFull) {
+		if err = b.seal(ctx); err == nil {
+			err = b.append(ctx, f)
+		}
+	}
+	return err
+}
+
+func (b *bundler) append(ctx context.Context, f *reading) (err error) {
+	if b.open == nil {
+		if b.open, err = b.newPack(); err != nil {
+			return err
+		}
+	}
+	for f.large {
+		if err := b.copyInto(ctx, b.open, f); err != nil || !f.twin {
+			return err
+		}
+		if done, err := b.follow(f); done || err != nil {
+			return err
+		} // else that bundle is stored by now
+	}
+	m, err := b.open.w.Append(f.file, f.data, f.content.Tree, linkGroup(&f.file))
+	if err == nil {
+		b.open.add(f, m)
+	}
+	return err
+}
+
+// follow lets a file wait for the bundle that holds its content, if there is
+// one that isn't stored yet.
+func (b *bundler) follow(f *reading) (done bool, err error) {
+	b.flying.mu.Lock()
+	defer b.flying.mu.Unlock()
+	at, ok := b.flying.contents[f.content]
+	switch {
+	case !ok:
+		return false, nil
+	case at.pack != b.open:
+		at.pack.followers = append(at.pack.followers, follower{upload: f.upload, change: f.change()})
+		return true, nil
+	case at.pack.count() >= bundle.MaxMembers:
+		return false, nil // sealed next, and followed by the others
+	}
+	like := &at.pack.members[at.member]
+	m, err := at.pack.w.AppendSame(f.file, bundle.Member{Content: like.Content, Offset: like.Offset}, linkGroup(&f.file))
+	if errors.Is(err, bundle.ErrFull) {
+		return false, nil
+	}
+	if err == nil {
+		at.pack.addSame(f, m, like.Number)
+	}
+	return err == nil, err
+}
+
+// seal ends the open bundle, and hands it to the uploads.
+func (b *bundler) seal(ctx context.Context) error {
+	p := b.open
+	if p == nil {
+		return nil
+	}
+	b.open = nil
+	if len(p.members) == 0 {
+		p.discard() // all that was put in was taken out again
+		return nil
+	}
+	if err := p.seal(); err != nil {
+		p.discard()
+		return err
+	}
+	b.Events(firn.PlanEvent{Bytes: p.size - p.planned})
+	select {
+	case b.slots <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return b.hand(ctx, func(ctx context.Context) error {
+		defer func() { <-b.slots }()
+		return b.sendPack(ctx, p)
+	})
+}
+
+func (b *bundler) hand(ctx context.Context, do job) error {
+	select {
+	case b.work <- do:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// A flight keeps account of the contents of bundles that are not stored yet, so
+// that none is put into two.
+type flight struct {
+	mu       sync.Mutex
+	contents map[firn.Content]seat
+}
+
+// add takes in a content, unless a bundle has it already.
+func (f *flight) add(c firn.Content, at seat) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, taken := f.contents[c]; !taken {
+		f.contents[c] = at
+	}
+}
+
+func (f *flight) has(c firn.Content) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, ok := f.contents[c]
+	return ok
+}
+
+// A seat is where a content is in a bundle.
+type seat struct {
+	pack   *pack
+	member int // of pack.members
+}

@@ -1,0 +1,173 @@
+package syncer_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/storetest"
+	"github.com/firn-archive/firn/internal/syncer"
+	"github.com/firn-archive/firn/internal/worktest"
+)
+
+func limited(b *worktest.Bench, l syncer.Limits) syncer.Result {
+	b.T.Helper()
+	o := b.Options()
+	o.Budget = syncer.NewBudget(l)
+	return run(b, o)
+}
+
+// TestMaxFiles: only what is sent counts, not what is unchanged, stored already
+// or without content; what is left is sent by the next runs.
+func TestMaxFiles(t *testing.T) {
+	b := worktest.New(t, storetest.MemoryOptions{})
+	for i := range 5 {
+		b.Write(fmt.Sprintf("a%d", i), fmt.Sprintf("old %d", i))
+	}
+	b.Sync()
+	b.Write("a0-copy", "old 0")
+	b.Write("empty", "")
+	for i := range 5 {
+		b.Write(fmt.Sprintf("b%d", i), fmt.Sprintf("new %d", i))
+	}
+	res := limited(b, syncer.Limits{Files: 2})
+	b.Counts(res.Counts, map[firn.Action]int64{firn.Unchanged: 5, firn.Recorded: 2, firn.Sent: 2, firn.Left: 3})
+	if !res.Pending() || res.Failed() {
+		t.Errorf("result %+v", res)
+	}
+	b.Counts(limited(b, syncer.Limits{Files: 2}).Counts, map[firn.Action]int64{firn.Unchanged: 9, firn.Sent: 2, firn.Left: 1})
+	res = limited(b, syncer.Limits{Files: 2})
+	b.Counts(res.Counts, map[firn.Action]int64{firn.Unchanged: 11, firn.Sent: 1})
+	if res.Pending() {
+		t.Error("nothing is left, and the run says it is")
+	}
+}
+
+// TestMaxBytes: what doesn't fit is left, and what does goes on; a file over the
+// limit is named as such.
+func TestMaxBytes(t *testing.T) {
+	b := worktest.New(t, storetest.MemoryOptions{})
+	b.Write("a", "1234567")
+	b.Write("b", "12345678901234567890")
+	b.Write("c", "123")
+	b.Write("d", "1")
+	var why []string
+	o := b.Options()
+	o.Budget, o.Concurrency = syncer.NewBudget(syncer.Limits{Bytes: 10}), 1
+	o.Events = func(e firn.Event) {
+		if f, ok := e.(firn.FileEvent); ok && f.Action == firn.Left {
+			why = append(why, f.Path+": "+f.Reason)
+		}
+	}
+	res := run(b, o)
+	if c := res.Counts[firn.Sent]; c.Files != 2 || c.Bytes != 10 {
+		t.Errorf("sent %+v", c)
+	}
+	if len(why) != 2 || why[0] != "b: it is larger than --max-bytes" || why[1] != "d: --max-bytes is reached" {
+		t.Errorf("left: %q", why)
+	}
+	b.Counts(limited(b, syncer.Limits{Bytes: 10}).Counts, map[firn.Action]int64{firn.Unchanged: 2, firn.Sent: 1, firn.Left: 1})
+}
+
+// TestLimitRemovesNothing: what is left is not taken for gone, and what is gone
+// is still marked.
+func TestLimitRemovesNothing(t *testing.T) {
+	b := worktest.New(t, storetest.MemoryOptions{})
+	for _, p := range []string{"a", "b", "c"} {
+		b.Write(p, "content of "+p)
+	}
+	b.Sync()
+	b.Write("a", "other content of a")
+	b.Write("b", "other content of b")
+	remove(t, b, "c")
+	b.Counts(limited(b, syncer.Limits{Files: 1}).Counts, map[firn.Action]int64{firn.Sent: 1, firn.Left: 1, firn.Removed: 1})
+	if got := current(b); len(got) != 3 {
+		t.Errorf("current %q", got)
+	}
+}
+
+// TestLimitAndLostAnswers: a file that is sent once more after a lost answer is
+// one file, and one that was begun by an earlier run counts.
+func TestLimitAndLostAnswers(t *testing.T) {
+	b := worktest.New(t, storetest.MemoryOptions{}, storetest.Fault{Op: "UploadArchive", Kind: firn.Lost},
+		storetest.Fault{Op: "UploadPart", Nth: 2, Kind: firn.Denied})
+	b.Write("a", "a")
+	b.Write("b", "b")
+	b.Counts(limited(b, syncer.Limits{Files: 1}).Counts, map[firn.Action]int64{firn.Sent: 1, firn.Left: 1})
+	b.WriteLarge("c", "L")
+	if _, err := syncer.Run(t.Context(), b.Options()); firn.KindOf(err) != firn.Denied {
+		t.Fatal(err)
+	}
+	b.Sync()
+	for p, n := range b.Stored() {
+		if n != 1 {
+			t.Errorf("%s is stored %d times", p, n)
+		}
+	}
+}
+
+// TestLimitKeepsAnUploadForTheNextRun: what an earlier run began, and this one
+// has no room for, is gone on with, not aborted.
+func TestLimitKeepsAnUploadForTheNextRun(t *testing.T) {
+	b := worktest.New(t, storetest.MemoryOptions{}, storetest.Fault{Op: "UploadPart", Nth: 3, Kind: firn.Denied})
+	b.WriteLarge("large", "L")
+	if _, err := syncer.Run(t.Context(), b.Options()); firn.KindOf(err) != firn.Denied {
+		t.Fatal(err)
+	}
+	before, err := b.Catalog.OpenIntents(t.Context(), b.Row.ID)
+	if err != nil || len(before) != 1 {
+		t.Fatal(before, err)
+	}
+	b.Counts(limited(b, syncer.Limits{Bytes: 1 << 20}).Counts, map[firn.Action]int64{firn.Left: 1})
+	after, err := b.Catalog.OpenIntents(t.Context(), b.Row.ID)
+	if err != nil || len(after) != 1 || after[0].Upload != before[0].Upload {
+		t.Fatalf("open after the limited run: %+v, %v", after, err)
+	}
+	b.Counts(b.Sync().Counts, map[firn.Action]int64{firn.Sent: 1})
+}
+
+// TestDryRunShowsLimits: as a run would go.
+func TestDryRunShowsLimits(t *testing.T) {
+	b := worktest.New(t, storetest.MemoryOptions{})
+	for _, p := range []string{"a", "b", "c"} {
+		b.Write(p, p)
+	}
+	o := b.Options()
+	o.DryRun, o.Budget = true, syncer.NewBudget(syncer.Limits{Files: 2})
+	b.Counts(run(b, o).Counts, map[firn.Action]int64{firn.Sent: 2, firn.Left: 1})
+}
+
+// TestLimitsInBundles: a bundle takes no more files than the limits allow, and
+// content that needs no place of its own doesn't count.
+func TestLimitsInBundles(t *testing.T) {
+	b := worktest.New(t, storetest.MemoryOptions{})
+	b.Bundle(1<<20, 4<<20)
+	for i := range 10 {
+		b.Write(fmt.Sprintf("f%d", i), fmt.Sprint("content ", i/2)) // each twice
+	}
+	b.Write("empty", "")
+	res := limited(b, syncer.Limits{Files: 3})
+	b.Counts(res.Counts, map[firn.Action]int64{firn.Sent: 6, firn.Recorded: 1, firn.Left: 4})
+	b.Counts(b.Sync().Counts, map[firn.Action]int64{firn.Sent: 4, firn.Unchanged: 7})
+}
+
+// TestTreesShareABudget: the limits are those of all runs that have it.
+func TestTreesShareABudget(t *testing.T) {
+	b := worktest.New(t, storetest.MemoryOptions{})
+	for _, p := range []string{"a", "b", "c"} {
+		b.Write(p, p)
+	}
+	o := b.Options()
+	o.Budget = syncer.NewBudget(syncer.Limits{Files: 4})
+	b.Counts(run(b, o).Counts, map[firn.Action]int64{firn.Sent: 3})
+	other := b.Options()
+	other.Root, other.Tree, other.Budget = t.TempDir(), "other", o.Budget
+	for _, p := range []string{"x", "y"} {
+		if err := os.WriteFile(filepath.Join(other.Root, p), []byte(p), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.Counts(run(b, other).Counts, map[firn.Action]int64{firn.Sent: 1, firn.Left: 1})
+}

@@ -1,0 +1,528 @@
+package syncer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/describe"
+	"github.com/firn-archive/firn/internal/atomicfile"
+	"github.com/firn-archive/firn/internal/bundle"
+	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/scan"
+	"github.com/firn-archive/firn/internal/seal"
+	"github.com/firn-archive/firn/internal/transfer"
+)
+
+// A pack is a bundle from its first member until it is stored.
+type pack struct {
+	*syncer
+	spool *spoolFile // nil once it is sealed
+	path  string
+	w     *bundle.Writer
+
+	made    time.Time
+	members []catalog.Member
+	why     []string // of each member, why it is sent
+	next    int64    // number of the next content
+	first   string   // path of the first member
+
+	size    int64 // once it is sealed
+	planned int64 // bytes of its members, as the display knows them
+	index   int64 // bytes of index and footer
+
+	// followers have the content of a member, and are recorded once it is
+	// stored; under syncer.flying.
+	followers []follower
+
+	// key seals the archive; nil where it isn't sealed. It stands for one
+	// plaintext.
+	key *seal.Key
+	// open gives the archive's bytes, sealed where it is, for the engine.
+	open func() (transfer.File, error)
+	// lone is the one file that the bundle is made of while it is sent, without
+	// a spool; else its path is "".
+	lone firn.File
+
+	intent catalog.Intent // ID 0 until recorded
+	resume *transfer.Resume
+}
+
+// A follower waits for another's content.
+type follower struct {
+	upload
+	change catalog.Change
+}
+
+// newPack begins a bundle in a file of its own.
+func (s *syncer) newPack() (*pack, error) {
+	if err := os.MkdirAll(s.Bundling.Spool, 0o700); err != nil {
+		return nil, spoolError(s.Bundling.Spool, err)
+	}
+	path := filepath.Join(s.Bundling.Spool, s.spoolPrefix()+firn.NewToken().String())
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, spoolError(path, err)
+	}
+	p := &pack{syncer: s, spool: &spoolFile{File: f}, path: path, made: s.now()}
+	p.w = bundle.NewWriter(p.spool, s.bundleInfo(p.made))
+	p.open = p.spooled
+	return p, nil
+}
+
+// bundleInfo is what the index says of the bundle.
+func (s *syncer) bundleInfo(made time.Time) bundle.Info {
+	return bundle.Info{Tree: s.tree.Name, Host: s.Host, Made: made}
+}
+
+// A spoolFile remembers that it could not be written, which is told apart from
+// a file that can't be read.
+type spoolFile struct {
+	*os.File
+	err error
+}
+
+// WriteAt writes to the file.
+func (f *spoolFile) WriteAt(p []byte, off int64) (int, error) {
+	n, err := f.File.WriteAt(p, off)
+	if err != nil {
+		f.err = err
+	}
+	return n, err
+}
+
+// spoolPrefix begins the names of a tree's spool files: its lock guards them.
+func (s *syncer) spoolPrefix() string { return fmt.Sprintf("%d-", s.tree.ID) }
+
+// spoolError tells that it is not the file to be archived which is at fault. It
+// ends the run: so would the next file.
+func spoolError(path string, err error) error {
+	kind := firn.Other
+	if atomicfile.IsFull(err) {
+		kind = firn.Full
+	}
+	return &firn.Error{Op: "write bundle", Subject: path, Kind: kind, Err: err, Hint: "bundles need space in the state folder until they are stored"}
+}
+
+// count is how many files wait for the bundle.
+func (p *pack) count() int { return len(p.members) + len(p.followers) }
+
+// add takes in a member that the writer has taken.
+func (p *pack) add(f *reading, m bundle.Member) {
+	number := int64(-1)
+	if m.Content.Size > 0 {
+		number = p.next
+		p.next++
+		p.flying.add(m.Content, seat{p, len(p.members)})
+	}
+	p.addSame(f, m, number)
+}
+
+// addSame takes in a member with a content that has its number.
+func (p *pack) addSame(f *reading, m bundle.Member, number int64) {
+	if len(p.members) == 0 {
+		p.first = f.file.Path
+	}
+	f.content = m.Content
+	p.members = append(p.members, catalog.Member{Change: f.change(), Number: number, Offset: m.Offset})
+	p.why = append(p.why, f.why)
+	if f.file.Kind == firn.Regular && f.file.Stamp.Size > 0 {
+		p.planned += f.file.Stamp.Size
+	}
+}
+
+// seal ends the bundle. It is durable then: an intent may say what is in it.
+func (p *pack) seal() error {
+	sealed, err := p.w.Seal()
+	if err == nil {
+		err = p.spool.Sync()
+	}
+	err = errors.Join(err, p.spool.Close())
+	p.spool, p.w = nil, nil
+	if err != nil {
+		return spoolError(p.path, err)
+	}
+	p.size, p.index = sealed.Size, sealed.Size-sealed.Footer.Offset
+	return p.draw()
+}
+
+// draw draws a key for the bundle, where the run seals.
+func (p *pack) draw() error {
+	if p.Recipients == nil {
+		return nil
+	}
+	key, err := p.Recipients.NewKey()
+	p.key = &key
+	return err
+}
+
+// discard gives up a bundle that no intent tells of, or that is stored.
+func (p *pack) discard() {
+	p.land()
+	if p.spool != nil {
+		p.spool.Close()
+	}
+	p.sweep()
+}
+
+// land takes the bundle's contents out of the flight, and gives its followers.
+func (p *pack) land() []follower {
+	p.flying.mu.Lock()
+	defer p.flying.mu.Unlock()
+	for i := range p.members {
+		if c := p.members[i].Content; p.flying.contents[c].pack == p {
+			delete(p.flying.contents, c)
+		}
+	}
+	followers := p.followers
+	p.followers = nil
+	return followers
+}
+
+// label is what people see of it.
+func (p *pack) label() string {
+	switch n := len(p.members); {
+	case n > 1:
+		return fmt.Sprintf("%s and %d more", p.first, n-1)
+	case n == 1:
+		return p.first
+	}
+	return "a bundle of an earlier run"
+}
+
+// spooled is the bundle in its spool file.
+func (p *pack) spooled() (transfer.File, error) {
+	root, err := scan.OpenRoot(filepath.Dir(p.path))
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	f, err := root.Open(filepath.Base(p.path))
+	if err != nil {
+		return nil, err
+	}
+	return p.seals(f, f, p.size)
+}
+
+// seals gives the bundle, which has size bytes, sealed if need be. It is read
+// from file, whose stamp it has but for the size.
+func (p *pack) seals(file *scan.File, plain io.ReaderAt, size int64) (transfer.File, error) {
+	stamp, err := file.Stamp()
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	f := &made{File: file, bytes: plain, size: size, from: stamp.Size}
+	if p.key != nil {
+		f.bytes, f.size = p.key.Seal(plain, size), p.key.Size(size)
+	}
+	return f, nil
+}
+
+// A made file is computed from another one.
+type made struct {
+	*scan.File
+	bytes io.ReaderAt
+	size  int64 // of it
+	from  int64 // of the other one
+}
+
+// ReadAt reads what is computed.
+func (f *made) ReadAt(p []byte, off int64) (int, error) { return f.bytes.ReadAt(p, off) }
+
+// Stamp is that of the other file, with the size of this one while that stays
+// what it was.
+func (f *made) Stamp() (firn.Stamp, error) {
+	stamp, err := f.File.Stamp()
+	if stamp.Size == f.from {
+		stamp.Size = f.size
+	}
+	return stamp, err
+}
+
+// sendPack sees one bundle into the store. It gives an error only where the run
+// can't go on.
+func (s *syncer) sendPack(ctx context.Context, p *pack) error {
+	resume := p.resume
+	p.resume = nil
+	res, err := s.Uploader.Upload(ctx, transfer.Task{
+		Source: transfer.Source{Path: p.label(), Open: p.open}, Journal: &packJournal{p}, Resume: resume,
+	})
+	if err == nil {
+		return p.stored(ctx, res.Archive)
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	switch firn.KindOf(err) {
+	case firn.InDoubt:
+		s.again.addPack(p)
+		return nil
+	case firn.Local, firn.Changed, firn.Corrupt, firn.Invalid:
+		return p.failed(err)
+	}
+	return err
+}
+
+// stored tells what has arrived, and records who waited for it.
+func (p *pack) stored(ctx context.Context, id firn.ArchiveID) error {
+	for i := range p.members {
+		if m := &p.members[i]; m.Number >= 0 {
+			p.fileEvent(firn.Sent, m.File, firn.FileEvent{Archive: id, Reason: p.why[i]})
+		} else if m.Kind != firn.Directory {
+			p.fileEvent(firn.Recorded, m.File, firn.FileEvent{Archive: id, Reason: p.why[i]})
+		}
+	}
+	followers := p.land()
+	p.sweep()
+	if len(followers) == 0 {
+		return nil
+	}
+	changes := make([]catalog.Change, len(followers))
+	for i, f := range followers {
+		changes[i] = f.change
+		p.duplicateEvent(f.upload, f.change.Content)
+	}
+	_, err := p.Catalog.Record(ctx, p.this, changes)
+	return err
+}
+
+// failed gives the bundle up, with all that is in it.
+func (p *pack) failed(err error) error {
+	for i := range p.members {
+		p.fileEvent(firn.Failed, p.members[i].File, firn.FileEvent{Err: err})
+	}
+	for _, f := range p.land() {
+		p.fileEvent(firn.Failed, f.file, firn.FileEvent{Err: err})
+	}
+	p.sweep()
+	return nil
+}
+
+// sweep removes the spool file.
+func (p *pack) sweep() {
+	if p.path != "" {
+		os.Remove(p.path) // what stays, the next run sweeps
+	}
+}
+
+// A packJournal keeps a bundle's record in the catalog. It is a
+// transfer.Journal.
+type packJournal struct{ *pack }
+
+// Begin records the intent with all that the bundle holds, or begins anew the
+// one that was recorded.
+func (j *packJournal) Begin(ctx context.Context, b transfer.Begun) (transfer.Name, error) {
+	if j.intent.ID != 0 && j.intent.File.Stamp.Equal(b.Stamp) {
+		return nameOf(j.intent), j.Catalog.Retry(ctx, j.intent.ID)
+	}
+	if j.intent.ID != 0 && j.intent.State != catalog.Doubt {
+		if err := j.Catalog.Drop(ctx, j.intent.ID, "what it was made of has changed since"); err != nil {
+			return transfer.Name{}, err
+		}
+	}
+	if len(j.members) == 0 {
+		return transfer.Name{}, &firn.Error{Op: "read bundle", Subject: j.path, Kind: firn.Changed, Err: errors.New("it is another file than the one that was sealed")}
+	}
+	token := firn.NewToken()
+	description, err := j.describe(token)
+	if err != nil {
+		return transfer.Name{}, err
+	}
+	in := catalog.Intent{
+		Store: j.Row.ID, Run: j.this.ID, Token: token, Kind: catalog.BundleArchive,
+		Description: description, Tree: j.tree.ID, File: j.lone, Size: b.Stamp.Size, Spool: j.path,
+	}
+	in.File.Stamp = b.Stamp
+	if j.key != nil {
+		in.Seal = &catalog.Sealing{Header: j.key.Prefix(), Recipients: j.this.Recipients, FileKey: j.key.FileKey, Nonce: j.key.Nonce}
+	}
+	if err := j.Catalog.IntendBundle(ctx, &in, j.this, j.members); err != nil {
+		return transfer.Name{}, err
+	}
+	j.intent = in
+	return nameOf(in), nil
+}
+
+// day is how exactly a sealed archive says when it was made: the store knows
+// when it came, and nothing more is for others to know.
+const day = 24 * time.Hour
+
+// describe gives the archive's description.
+func (p *pack) describe(token firn.Token) (string, error) {
+	if p.key != nil {
+		return describe.Encode(describe.Archive{Token: token, Kind: describe.Sealed, Made: p.made.UTC().Truncate(day)})
+	}
+	return describe.Encode(describe.Archive{
+		Token: token, Kind: describe.Bundle, Tree: p.tree.Name, Made: p.made,
+		Members: int64(len(p.members)), Index: p.index,
+	})
+}
+
+// Opened records the multipart upload.
+func (j *packJournal) Opened(ctx context.Context, id firn.UploadID, partSize int64) error {
+	return j.Catalog.UploadOpened(ctx, j.intent.ID, id, partSize)
+}
+
+// Part records a part that the store has.
+func (j *packJournal) Part(ctx context.Context, p firn.Part) error {
+	return j.Catalog.PartDone(ctx, j.intent.ID, p)
+}
+
+// Completing records that the upload may be an archive from now on.
+func (j *packJournal) Completing(ctx context.Context, c firn.Content) error {
+	return j.Catalog.UploadCompleting(ctx, j.intent.ID, c.Size, c.Tree)
+}
+
+// Stored records the archive: all that it holds counts from now on.
+func (j *packJournal) Stored(ctx context.Context, r transfer.Result) error {
+	archive := firn.Archive{ID: r.Archive, Description: j.intent.Description, Size: r.Content.Size, Tree: r.Content.Tree}
+	return j.Catalog.Stored(ctx, j.intent.ID, archive, j.this, nil)
+}
+
+// InDoubt leaves the intent as it is: see journal.
+func (j *packJournal) InDoubt(context.Context) error { return nil }
+
+// Dropped records that nothing is left of the attempt.
+func (j *packJournal) Dropped(ctx context.Context) error {
+	err := j.Catalog.Drop(ctx, j.intent.ID, "the upload was given up")
+	j.intent = catalog.Intent{}
+	return err
+}
+
+// resumePacks sends the bundles that an earlier run sealed and didn't get into
+// the store, before it is decided what else to send. A bundle whose file is
+// gone is given up: its members are sent again.
+func (s *syncer) resumePacks(ctx context.Context, intents []catalog.Intent) error {
+	for _, in := range intents {
+		p := &pack{syncer: s, path: in.Spool, intent: in, resume: resumeOf(in)}
+		p.open = p.spooled
+		if !p.intact() {
+			if err := s.dropIntent(ctx, in, "its spool file is gone"); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := s.sendPack(ctx, p); err != nil {
+			return err
+		}
+	}
+	return s.sweepSpool(ctx)
+}
+
+// settlePacks goes on with bundles whose upload ended in doubt, after a
+// reconciliation: they had arrived, or are sent again.
+func (s *syncer) settlePacks(ctx context.Context, packs []*pack) error {
+	for _, p := range packs {
+		id, state, err := s.Catalog.ArchiveState(ctx, p.intent.ID)
+		if err != nil {
+			return err
+		}
+		switch {
+		case state == catalog.Stored:
+			err = p.stored(ctx, id)
+		case state == catalog.Doubt && (s.Store.Traits().FreshInventory || p.path == "" && p.intent.Size > transfer.MaxSingle):
+			s.again.addPack(p) // the inventory could not be had, or it is too large to be sent twice
+		case state < catalog.Stored:
+			i := slices.IndexFunc(s.packs, func(in catalog.Intent) bool { return in.ID == p.intent.ID })
+			if i >= 0 {
+				p.resume = resumeOf(s.packs[i])
+			}
+			err = s.sendPack(ctx, p)
+		default: // it never arrived: another attempt, under another name
+			p.intent = catalog.Intent{}
+			err = s.sendPack(ctx, p)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pending tells that nobody knows whether the bundle is stored. Its spool file
+// stays: the next run goes on with it.
+func (p *pack) pending() {
+	for i := range p.members {
+		if m := &p.members[i]; m.Number >= 0 {
+			p.fileEvent(firn.Pending, m.File, firn.FileEvent{Reason: unanswered})
+		}
+	}
+	for _, f := range p.land() {
+		p.fileEvent(firn.Pending, f.file, firn.FileEvent{Reason: unanswered})
+	}
+}
+
+// intact reports whether the spool file is what it was when it was sealed, and
+// can be sealed as it was.
+func (p *pack) intact() bool {
+	info, err := os.Stat(p.path)
+	if err != nil || p.restoreKey() != nil {
+		return false
+	}
+	p.size = info.Size()
+	f, err := p.open()
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	stamp, err := f.Stamp()
+	return err == nil && stamp.Equal(p.intent.File.Stamp)
+}
+
+// restoreKey takes the key from what an earlier run recorded.
+func (p *pack) restoreKey() error {
+	in := p.intent.Seal
+	if in == nil {
+		return nil
+	}
+	key, err := seal.RestoreKey(in.Header, in.FileKey[:])
+	p.key = &key
+	return err
+}
+
+// dropIntent gives up what an earlier run began.
+func (s *syncer) dropIntent(ctx context.Context, in catalog.Intent, why string) error {
+	if in.Upload != "" {
+		if err := s.Store.AbortUpload(ctx, in.Upload); err != nil {
+			return err
+		}
+	}
+	return s.Catalog.Drop(ctx, in.ID, why)
+}
+
+// sweepSpool removes the tree's spool files that nothing refers to: a kill
+// leaves them.
+func (s *syncer) sweepSpool(ctx context.Context) error {
+	names, err := os.ReadDir(s.Bundling.Spool)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return spoolError(s.Bundling.Spool, err)
+	}
+	open, err := s.Catalog.OpenIntents(ctx, s.Row.ID)
+	if err != nil {
+		return err
+	}
+	wanted := map[string]bool{}
+	for _, in := range open {
+		wanted[filepath.Base(in.Spool)] = true
+	}
+	for _, name := range names {
+		if strings.HasPrefix(name.Name(), s.spoolPrefix()) && !wanted[name.Name()] {
+			if err := os.Remove(filepath.Join(s.Bundling.Spool, name.Name())); err != nil {
+				return spoolError(name.Name(), err)
+			}
+		}
+	}
+	return nil
+}

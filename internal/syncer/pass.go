@@ -1,0 +1,94 @@
+package syncer
+
+import (
+	"context"
+	"iter"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/plan"
+)
+
+// A job is something for the uploads to do. It gives an error only where the
+// run can't go on.
+type job func(context.Context) error
+
+// pass takes decisions, records what needs no upload, and sends the rest, all
+// at the same time: the first archive is on its way before the scan has ended.
+//
+//	decide -> route -> work, Concurrency at a time
+//	               \-> bundles -/
+func (s *syncer) pass(ctx context.Context, decisions iter.Seq2[*plan.Dir, error]) error {
+	g, ctx := errgroup.WithContext(ctx)
+	uploads := make(chan upload, 4*s.Concurrency)
+	small, work := make(chan upload, batchFiles), make(chan job)
+	g.Go(func() error {
+		defer close(uploads)
+		return s.decide(ctx, decisions, uploads)
+	})
+	g.Go(func() error {
+		defer close(small)
+		return s.route(ctx, uploads, small, work)
+	})
+	g.Go(func() error {
+		defer close(work)
+		err := s.bundleAll(ctx, small, work)
+		for range small { // while route may still send to work
+		}
+		return err
+	})
+	for range s.Concurrency {
+		g.Go(func() error {
+			for do := range work {
+				if err := do(ctx); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// route sends small files and what has no content to the bundles, and all else
+// to the uploads.
+func (s *syncer) route(ctx context.Context, uploads <-chan upload, small chan<- upload, work chan<- job) error {
+	for u := range uploads {
+		if s.isSmall(&u.file) {
+			select {
+			case small <- u:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+			continue
+		}
+		select {
+		case work <- func(ctx context.Context) error { return s.uploadOne(ctx, u) }:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// uploadOne sees a file into the store that shares no archive.
+func (s *syncer) uploadOne(ctx context.Context, u upload) error {
+	if s.isLone(&u.file) {
+		return s.sendLone(ctx, u)
+	}
+	return s.upload(ctx, u)
+}
+
+// isSmall reports whether a file belongs into a bundle. An upload that an
+// earlier run began of it goes on, though.
+func (s *syncer) isSmall(f *firn.File) bool {
+	if s.Bundling.Below == 0 {
+		return false
+	}
+	if f.Kind != firn.Regular {
+		return true
+	}
+	_, begun := s.resumable[f.Path]
+	return f.Stamp.Size < s.Bundling.Below && !begun
+}
