@@ -28,6 +28,7 @@ type (
 	ScanEvent struct {
 		Files, Bytes int64 // seen so far
 		Done         bool
+		Packing      bool // they go into one archive as they are seen
 	}
 	// TransferEvent: n more bytes went over the wire (negative: they were
 	// refused, and will be sent again).
@@ -36,7 +37,8 @@ type (
 		Bytes int64
 	}
 	// PlanEvent: so much more is to be transferred than was known before;
-	// negative where it turns out not to be needed.
+	// negative where it turns out not to be needed. Files without bytes: how
+	// much it will be shows at the end.
 	PlanEvent struct{ Files, Bytes int64 }
 	// WaitEvent: nothing happens until a time, and why.
 	WaitEvent struct {
@@ -76,6 +78,7 @@ const (
 	Removed   Action = "removed"   // gone from disk; its versions stay
 	Skipped   Action = "skipped"   // not kept, and why
 	Excluded  Action = "excluded"  // left out by a filter: a file, or a directory with all below it
+	Left      Action = "left"      // not sent in this run: a limit was reached
 	Failed    Action = "failed"    // passed over after an error
 	Pending   Action = "pending"   // waits for a job or an inventory
 	Restored  Action = "restored"  // downloaded, verified and in place

@@ -191,4 +191,7 @@ type Traits struct {
 	MaxParts    int
 	// EmptyArchives: an archive may have no bytes.
 	EmptyArchives bool
+	// MinDuration is how long an archive is charged for at the least; to delete
+	// it earlier costs what is left of it. 0: as long as it is there.
+	MinDuration time.Duration
 }

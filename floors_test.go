@@ -12,16 +12,16 @@ const modulePath = "github.com/firn-archive/firn"
 // floors is the building: a package imports only packages of lower floors,
 // never of its own. Tests may import what they like. "." is the root package.
 var floors = [][]string{
-	0: {"treehash", "internal/atomicfile", "internal/clock", "internal/lockfile", "internal/sigv4", "internal/sqldb", "internal/testprog"},
+	0: {"bench/forest", "bench/usage", "treehash", "internal/atomicfile", "internal/clock", "internal/lockfile", "internal/sigv4", "internal/sqldb", "internal/testprog"},
 	1: {".", "glacierd"},
-	2: {"describe", "mtjournal", "internal/bundle", "internal/config", "internal/price", "internal/scan", "internal/seal", "internal/storetest"},
+	2: {"describe", "mtjournal", "internal/bundle", "internal/config", "internal/pack", "internal/price", "internal/scan", "internal/seal", "internal/storetest"},
 	3: {"internal/catalog", "internal/filter", "internal/glacier", "internal/guard", "internal/notify", "internal/plan", "internal/s3cold"},
 	4: {"internal/reconcile", "internal/transfer"},
 	5: {"internal/migrate", "internal/restore", "internal/syncer", "internal/upkeep"},
 	6: {"internal/ui", "internal/wire", "internal/worktest"},
 	7: {"internal/cli/glaciercli", "internal/cli/mtglacier"},
 	8: {"internal/cli"},
-	9: {"cmd/firn", "bench/cpu"},
+	9: {"cmd/firn", "bench/catalog", "bench/cpu", "bench/million"},
 }
 
 // onlyFrom names the packages that not everybody above may import: stores and
@@ -35,6 +35,8 @@ var onlyFrom = map[string][]string{
 	"internal/storetest": {"internal/worktest"},
 	"internal/worktest":  {},
 	"internal/testprog":  {},
+	"bench/forest":       {"bench/million"},
+	"bench/usage":        {"bench/cpu", "bench/million"},
 }
 
 // libraries says which packages know a library; the others know only those
@@ -46,6 +48,7 @@ var libraries = map[string][]string{
 	"github.com/vbauerster":    {"internal/ui"},
 	"github.com/pelletier":     {"internal/config"},
 	"filippo.io/age":           {"internal/seal"},
+	"github.com/ulikunitz":     {"internal/pack"},
 	"github.com/rogpeppe":      {},
 	"github.com/google/go-cmp": {},
 	"pgregory.net/rapid":       {},

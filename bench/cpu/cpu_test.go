@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/firn-archive/firn/bench/usage"
 	"github.com/firn-archive/firn/internal/cli"
 )
 
@@ -19,6 +20,7 @@ import (
 const programVar = "FIRN_TEST_PROGRAM"
 
 func TestMain(m *testing.M) {
+	usage.Main()
 	switch {
 	case len(os.Args) > 1 && os.Args[1] == hashCommand:
 		main()
@@ -67,10 +69,10 @@ func TestOptions(t *testing.T) {
 func TestReport(t *testing.T) {
 	r := &results{
 		machine: "a machine", size: 2 << 30, tree: "src", files: 12000,
-		hash:  []usage{{cpu: 2 * time.Second}, {cpu: 1 * time.Second}, {cpu: 9 * time.Second}},
-		sync:  []usage{{cpu: 3 * time.Second, wall: 4 * time.Second, memory: 50 << 20}},
-		first: []usage{{cpu: time.Second, wall: 6 * time.Second}},
-		again: []usage{{cpu: time.Second / 10, wall: time.Second / 8}},
+		hash:  []usage.Usage{{CPU: 2 * time.Second}, {CPU: 1 * time.Second}, {CPU: 9 * time.Second}},
+		sync:  []usage.Usage{{CPU: 3 * time.Second, Wall: 4 * time.Second, Memory: 50 << 20}},
+		first: []usage.Usage{{CPU: time.Second, Wall: 6 * time.Second}},
+		again: []usage.Usage{{CPU: time.Second / 10, Wall: time.Second / 8}},
 	}
 	var out strings.Builder
 	if err := r.write(&out); err != nil {
@@ -93,8 +95,8 @@ func TestReport(t *testing.T) {
 }
 
 func TestMedian(t *testing.T) {
-	got := median([]usage{{cpu: 3, memory: 1}, {cpu: 1, memory: 5}, {cpu: 2, memory: 9}, {cpu: 4}})
-	if got.cpu != 2 || got.memory != 1 {
+	got := median([]usage.Usage{{CPU: 3, Memory: 1}, {CPU: 1, Memory: 5}, {CPU: 2, Memory: 9}, {CPU: 4}})
+	if got.CPU != 2 || got.Memory != 1 {
 		t.Errorf("got %+v", got)
 	}
 }

@@ -23,6 +23,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"github.com/firn-archive/firn/bench/usage"
 )
 
 // options are the command's flags.
@@ -35,6 +37,7 @@ type options struct {
 }
 
 func main() {
+	usage.Main()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {

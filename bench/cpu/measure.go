@@ -13,7 +13,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"time"
+
+	"github.com/firn-archive/firn/bench/usage"
 )
 
 // A bench is one run of the measurements.
@@ -25,20 +26,14 @@ type bench struct {
 
 func (b *bench) say(format string, args ...any) { fmt.Fprintf(b.progress, format+"\n", args...) }
 
-// A usage is what a process took.
-type usage struct {
-	cpu, wall time.Duration
-	memory    int64 // peak, bytes; 0 where the system doesn't tell
-}
-
-// timed runs a process to its end.
-func timed(cmd *exec.Cmd) (usage, error) {
-	start := time.Now()
-	if err := cmd.Run(); err != nil {
-		return usage{}, fmt.Errorf("%s: %w", cmd, err)
+// timed runs a process to its end, which must be a good one.
+func timed(cmd *exec.Cmd) (usage.Usage, error) {
+	name := cmd.String()
+	u, status, err := usage.Timed(cmd)
+	if err == nil && status != 0 {
+		err = fmt.Errorf("%s: status %d", name, status)
 	}
-	s := cmd.ProcessState
-	return usage{cpu: s.UserTime() + s.SystemTime(), wall: time.Since(start), memory: peakMemory(s)}, nil
+	return u, err
 }
 
 // hashCommand makes this program hash SIZE bytes and end, so that the bare cost

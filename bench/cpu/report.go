@@ -7,18 +7,20 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/firn-archive/firn/bench/usage"
 )
 
 // results are what was measured, one usage a round.
 type results struct {
 	machine string
 	size    int64 // of the large file, bytes
-	hash    []usage
-	sync    []usage
+	hash    []usage.Usage
+	sync    []usage.Usage
 
 	tree         string
 	files        int64
-	first, again []usage
+	first, again []usage.Usage
 }
 
 // write prints the table.
@@ -29,8 +31,8 @@ func (r *results) write(w io.Writer) error {
 	rows := [][2]string{
 		{"hashing twice, bare", fmt.Sprintf("%.2f CPU s/GiB", r.perGiB(hash))},
 		{"`firn sync` to a server in another process", fmt.Sprintf("%.2f CPU s/GiB", r.perGiB(sync))},
-		{"that is", fmt.Sprintf("%.2f × hashing twice", sync.cpu.Seconds()/hash.cpu.Seconds())},
-		{fmt.Sprintf("elapsed, for one file of %d MiB", mib), fmt.Sprintf("%.1f s, %.0f MiB/s", sync.wall.Seconds(), float64(mib)/sync.wall.Seconds())},
+		{"that is", fmt.Sprintf("%.2f × hashing twice", sync.CPU.Seconds()/hash.CPU.Seconds())},
+		{fmt.Sprintf("elapsed, for one file of %d MiB", mib), fmt.Sprintf("%.1f s, %.0f MiB/s", sync.Wall.Seconds(), float64(mib)/sync.Wall.Seconds())},
 		{"peak memory", memory(sync)},
 		{fmt.Sprintf("first sync of `%s`, %d files, to `local:`", r.tree, r.files), r.speed(first)},
 		{"peak memory", memory(first)},
@@ -46,33 +48,33 @@ func (r *results) write(w io.Writer) error {
 }
 
 // perGiB is the CPU seconds that a GiB took.
-func (r *results) perGiB(u usage) float64 {
-	return u.cpu.Seconds() / (float64(r.size) / (1 << 30))
+func (r *results) perGiB(u usage.Usage) float64 {
+	return u.CPU.Seconds() / (float64(r.size) / (1 << 30))
 }
 
 // speed tells files per second, and what they took.
-func (r *results) speed(u usage) string {
-	return fmt.Sprintf("%.0f files/s, %.2f s, %.2f CPU s", float64(r.files)/u.wall.Seconds(), u.wall.Seconds(), u.cpu.Seconds())
+func (r *results) speed(u usage.Usage) string {
+	return fmt.Sprintf("%.0f files/s, %.2f s, %.2f CPU s", float64(r.files)/u.Wall.Seconds(), u.Wall.Seconds(), u.CPU.Seconds())
 }
 
-func memory(u usage) string {
-	if u.memory == 0 {
+func memory(u usage.Usage) string {
+	if u.Memory == 0 {
 		return "unknown"
 	}
-	return fmt.Sprintf("%d MiB", u.memory>>20)
+	return fmt.Sprintf("%d MiB", u.Memory>>20)
 }
 
 // median gives the median of each figure, of an odd number the middle one, of
 // an even the lower.
-func median(all []usage) usage {
-	return usage{
-		cpu:    middle(all, func(u usage) time.Duration { return u.cpu }),
-		wall:   middle(all, func(u usage) time.Duration { return u.wall }),
-		memory: middle(all, func(u usage) int64 { return u.memory }),
+func median(all []usage.Usage) usage.Usage {
+	return usage.Usage{
+		CPU:    middle(all, func(u usage.Usage) time.Duration { return u.CPU }),
+		Wall:   middle(all, func(u usage.Usage) time.Duration { return u.Wall }),
+		Memory: middle(all, func(u usage.Usage) int64 { return u.Memory }),
 	}
 }
 
-func middle[T cmp.Ordered](all []usage, figure func(usage) T) T {
+func middle[T cmp.Ordered](all []usage.Usage, figure func(usage.Usage) T) T {
 	var figures []T
 	for _, u := range all {
 		figures = append(figures, figure(u))

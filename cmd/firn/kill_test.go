@@ -35,7 +35,7 @@ type machine struct {
 func newMachine(t *testing.T, env ...string) *machine {
 	home := t.TempDir()
 	base := []string{
-		programVar + "=1", "HOME=" + home, "FIRN_DATA_DIR=" + filepath.Join(home, "data"), "FIRN_HOST=here",
+		programVar + "=1", "HOME=" + home, "FIRN_HOME=" + filepath.Join(home, "data"), "FIRN_HOST=here",
 		"AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE=" + os.DevNull, "AWS_SHARED_CREDENTIALS_FILE=" + os.DevNull,
 		"TMPDIR=" + os.TempDir(), "GOCOVERDIR=" + os.Getenv("GOCOVERDIR"),
 	}

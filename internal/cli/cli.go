@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/firn-archive/firn/internal/clock"
+	"github.com/firn-archive/firn/internal/config"
 	"github.com/firn-archive/firn/internal/ui"
 )
 
@@ -26,6 +27,9 @@ type Env struct {
 	Dir      string
 	Clock    clock.Clock
 	Terminal Terminal
+	// Hangups gives each request to read the configuration again, until stop is
+	// called; nil where there are none.
+	Hangups func() (asked <-chan struct{}, stop func())
 }
 
 // Terminal says which streams are terminals.
@@ -72,6 +76,21 @@ type globalOptions struct {
 	Log                  string
 }
 
+// setState lets another folder be that of the catalog and of all that must last.
+func (a *app) setState(dir string) error {
+	if dir == "" {
+		return errors.New("it names no folder")
+	}
+	dir, inner := a.env.Path(dir), a.env.LookupEnv
+	a.env.LookupEnv = func(name string) (string, bool) {
+		if name == config.HomeVar {
+			return dir, true
+		}
+		return inner(name)
+	}
+	return nil
+}
+
 // execute runs the arguments behind the program's name.
 func (a *app) execute(ctx context.Context, root *cobra.Command, args []string) Status {
 	root.SetArgs(args)
@@ -91,7 +110,8 @@ func (a *app) finish(ctx context.Context, err error) Status {
 		a.openUI("firn", false)
 	}
 	if err != nil && !silent(err) {
-		if status == Interrupted {
+		var told *interruptedError
+		if status == Interrupted && !errors.As(err, &told) {
 			err = errInterrupted
 		}
 		f := ui.Failure{Err: err, Exit: int(status)}

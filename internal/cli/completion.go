@@ -70,6 +70,7 @@ func runCompletion(_ context.Context, o *completionOptions) error {
 // kinds there are, and behind local: the folders there are.
 func (a *app) completeStore(word string) ([]string, cobra.ShellCompDirective) {
 	candidates := append(a.knownStores(), "glacier:", "local:")
+	candidates = append(candidates, a.profileNames()...)
 	if dir, isLocal := strings.CutPrefix(word, "local:"); isLocal {
 		candidates = append(candidates, a.completeFolder("local:", dir)...)
 	}

@@ -23,6 +23,7 @@ type restoreOptions struct {
 	At    atValue
 	Tier  string
 
+	Seal        sealOptions
 	Store       storeOptions
 	Concurrency count
 	Wait        bool
@@ -74,6 +75,7 @@ its own last sync by then left it.
 	f.StringVar(&o.Tier, "tier", string(firn.Bulk), "how fast, and how dear: bulk, standard or expedited")
 	f.DurationVar(&o.Poll, "poll", 0, "ask every so often what is ready (default: 15m, once the tier's earliest time has passed)")
 	f.Var(&o.Concurrency, "concurrency", "fetch so many files and pieces at a time")
+	o.Seal.addIdentity(f, a)
 	o.Store.addFlags(f, false, true)
 	cmd.RunE = a.runner(func(ctx context.Context, args []string) error {
 		o.From = args[0]
@@ -84,6 +86,9 @@ its own last sync by then left it.
 			return wrongUsage("restore", "say where to with --to DIR")
 		}
 		o.To = a.env.Path(o.To)
+		if err := a.useProfile(f, o.From); err != nil {
+			return err
+		}
 		return run(ctx, o)
 	})
 	return cmd
@@ -111,7 +116,7 @@ func runRestore(ctx context.Context, o *restoreOptions) error {
 	res, err := restore.Run(ctx, restore.Options{
 		Catalog: s.catalog, Row: trees.store, Store: s.store, Downloader: downloader, Clock: s.env.Clock, Events: s.env.Events,
 		Trees: trees.all, Runs: trees.runs, Paths: o.Paths, To: o.To, Tier: tier, Wait: o.Wait, Poll: o.Poll,
-		Concurrency: int(o.Concurrency), DryRun: o.DryRun, Lock: targetLock(s.env),
+		Concurrency: int(o.Concurrency), DryRun: o.DryRun, Lock: targetLock(s.env), Identities: o.Seal.identities,
 	})
 	if res.Counts != nil {
 		s.env.Events(firn.SummaryEvent{Command: "restore", Store: s.loc.String(), DryRun: o.DryRun, Stopped: err != nil, Counts: res.Counts, Elapsed: s.env.Clock.Now().Sub(start)})

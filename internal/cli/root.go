@@ -40,6 +40,7 @@ which no account is needed.`,
 	f.BoolVar(&a.global.JSON, "json", false, "write one JSON object a line on stdout instead of text")
 	f.BoolVarP(&a.global.Quiet, "quiet", "q", false, "only results, warnings and errors")
 	f.BoolVarP(&a.global.Verbose, "verbose", "v", false, "tell of each file")
+	f.Func("state", "keep the catalog, and all else that must last, in the folder `DIR` (default: FIRN_HOME, or that of the user's data)", a.setState)
 	f.StringVar(&a.global.Log, "log", "", "append a line with a time for each event to `FILE`")
 	f.BoolP("help", "h", false, "show help")
 	root.Flags().Bool("version", false, "show the version")
@@ -54,6 +55,9 @@ which no account is needed.`,
 	)
 	addGroup(root, forStores, "Stores",
 		newStoreCmd(a),
+		newArchiveCmd(a),
+		newProfileCmd(a),
+		newKeyCmd(a),
 		newServeCmd(a, runServe),
 	)
 	root.AddCommand(newVersionCmd(a, runVersion), newCompletionCmd(a, runCompletion))

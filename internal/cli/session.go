@@ -23,20 +23,22 @@ type session struct {
 	catalog *catalog.Catalog
 	store   *wire.Store // nil where the command needs only the catalog
 	loc     config.Location
+	profile *config.Profile // that the store was named by; nil: by its location
+	limit   *config.Rate    // of uploads to the store; may be set anew
 }
 
 // storeOptions are those of every command that talks to a store.
 type storeOptions struct {
-	LimitUpload, LimitDownload byteSize
+	LimitUpload, LimitDownload rateLimit
 	Outage                     time.Duration
 }
 
 func (o *storeOptions) addFlags(f *pflag.FlagSet, upload, download bool) {
 	if upload {
-		f.Var(&o.LimitUpload, "limit-upload", "send at most `BYTES` a second, such as 500K or 2M")
+		f.Var(&o.LimitUpload, "limit-upload", "send at most `RATE` bytes a second, such as 500K, or by a timetable: '08:00,500K 23:00,off'")
 	}
 	if download {
-		f.Var(&o.LimitDownload, "limit-download", "receive at most `BYTES` a second, such as 500K or 2M")
+		f.Var(&o.LimitDownload, "limit-download", "receive at most `RATE` bytes a second, such as 500K, or by a timetable")
 	}
 	f.DurationVar(&o.Outage, "outage", 24*time.Hour, "wait so long for a network or a service that is down")
 }
@@ -46,7 +48,7 @@ func (o *storeOptions) wire() wire.Options {
 	if outage == 0 {
 		outage = -1 // guard takes 0 for its default
 	}
-	return wire.Options{LimitUpload: int64(o.LimitUpload), LimitDownload: int64(o.LimitDownload), Outage: outage}
+	return wire.Options{LimitUpload: o.LimitUpload.live(), LimitDownload: o.LimitDownload.live(), Outage: outage}
 }
 
 func (a *app) wireEnv() wire.Env {
@@ -54,12 +56,12 @@ func (a *app) wireEnv() wire.Env {
 }
 
 // openCatalog opens the catalog alone, for commands that ask no store.
-// location is a store's name; empty where the command needs none.
+// location names a store, or is a profile; empty where the command needs none.
 func (a *app) openCatalog(ctx context.Context, location string) (*session, error) {
 	s := &session{env: a.wireEnv(), ui: a.ui}
 	var err error
 	if location != "" {
-		if s.loc, err = config.ParseLocation(location, a.env.Dir); err != nil {
+		if s.loc, s.profile, err = a.resolve(location); err != nil {
 			return nil, err
 		}
 	}
@@ -73,6 +75,11 @@ func (a *app) openStore(ctx context.Context, location string, o wire.Options) (*
 	if err != nil {
 		return nil, err
 	}
+	if p := s.profile; p != nil {
+		// Who has written down a vault wants it.
+		o.AWSProfile, o.Endpoint, o.MakeVault = p.AWSProfile, p.Endpoint, true
+	}
+	s.limit = o.LimitUpload
 	s.store, err = wire.Open(ctx, s.env, s.loc, o)
 	if err != nil {
 		return nil, errors.Join(err, s.close())

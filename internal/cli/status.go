@@ -147,7 +147,7 @@ func showTrees(ctx context.Context, s *session, store catalog.Store) error {
 
 func lastComplete(runs []catalog.Run, tree int64) string {
 	for _, r := range runs { // newest first
-		if r.Tree == tree && r.Command == "sync" && r.Complete {
+		if r.Tree == tree && (r.Command == "sync" || r.Command == "mirror") && r.Complete {
 			return timeText(r.Ended)
 		}
 	}
@@ -186,7 +186,7 @@ func showPending(ctx context.Context, s *session, store catalog.Store) (bool, er
 	for _, d := range doubts {
 		if d.Resent {
 			records = append(records, pendingRecord{Store: store.URL, What: "possible_double", Path: ui.NewPath(d.Path), Size: d.Size, Since: timeText(d.Since),
-				text: fmt.Sprintf("%s (%s) may be stored twice since %s; an inventory after that will show it", d.Path, ui.Bytes(d.Size), timeText(d.Since))})
+				text: fmt.Sprintf("%s (%s) may be stored twice since %s; an inventory after that will show it", what(d.Path), ui.Bytes(d.Size), timeText(d.Since))})
 		}
 	}
 	jobs, err := s.catalog.OpenJobs(ctx, store.ID)
@@ -211,11 +211,11 @@ func intentRecord(store catalog.Store, in catalog.Intent) pendingRecord {
 	switch {
 	case in.State == catalog.Doubt:
 		r.What = "in_doubt"
-		r.text = fmt.Sprintf("whether %s (%s) arrived is in doubt since %s", in.File.Path, ui.Bytes(in.Size), r.Since)
+		r.text = fmt.Sprintf("whether %s (%s) arrived is in doubt since %s", what(in.File.Path), ui.Bytes(in.Size), r.Since)
 	case in.Upload != "":
-		r.text = fmt.Sprintf("the upload of %s is open: %s of %s are there", in.File.Path, ui.Bytes(r.Sent), ui.Bytes(in.Size))
+		r.text = fmt.Sprintf("the upload of %s is open: %s of %s are there", what(in.File.Path), ui.Bytes(r.Sent), ui.Bytes(in.Size))
 	default:
-		r.text = fmt.Sprintf("the upload of %s (%s) was interrupted", in.File.Path, ui.Bytes(in.Size))
+		r.text = fmt.Sprintf("the upload of %s (%s) was interrupted", what(in.File.Path), ui.Bytes(in.Size))
 	}
 	return r
 }
@@ -237,3 +237,11 @@ func jobsRecord(store catalog.Store, jobs []catalog.Job) (pendingRecord, bool) {
 
 // exact is a number as a pipe wants it.
 func exact(n int64) string { return strconv.FormatInt(n, 10) }
+
+// what calls an upload by its path, which a bundle of many files doesn't have.
+func what(path string) string {
+	if path == "" {
+		return "a bundle"
+	}
+	return path
+}

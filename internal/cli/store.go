@@ -259,13 +259,17 @@ func runStoreRefresh(ctx context.Context, o *storeCmdOptions) error {
 		all.Resumable = append(all.Resumable, res.Resumable...)
 		all.Doubles += res.Doubles
 	}
+	loose, err := settleLeftLoose(ctx, s, row)
+	errs = append(errs, err)
+	all.Pending = append(all.Pending, loose.Pending...)
+	all.Resumable = append(all.Resumable, loose.Resumable...)
 	return errors.Join(errors.Join(errs...), showRefreshed(s, all))
 }
 
 // refreshTree settles what earlier runs of one tree left open. A tree that is
 // being synced has nothing to settle: what is open there is under way.
 func refreshTree(ctx context.Context, s *session, row catalog.Store, tree catalog.Tree) (reconcile.Result, error) {
-	lock, err := wire.LockTree(s.env, row, tree.Name)
+	lock, err := wire.LockTree(ctx, s.env, row, tree.Name, 0)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
@@ -291,7 +295,7 @@ func showRefreshed(s *session, res reconcile.Result) error {
 		return nil
 	}
 	if n := len(res.Resumable); n > 0 {
-		s.ui.Print(fmt.Sprintf("%d uploads were interrupted; the next sync goes on with them", n))
+		s.ui.Print(fmt.Sprintf("%d uploads were interrupted; the same command goes on with them", n))
 	}
 	if n := len(res.Pending) + res.Doubles; n > 0 {
 		s.ui.Print(fmt.Sprintf("%d archives wait for an inventory dated after their upload; inventories are made about once a day", n))

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,39 +16,51 @@ import (
 	"github.com/firn-archive/firn/internal/catalog"
 	"github.com/firn-archive/firn/internal/config"
 	"github.com/firn-archive/firn/internal/filter"
+	"github.com/firn-archive/firn/internal/seal"
 	"github.com/firn-archive/firn/internal/syncer"
 	"github.com/firn-archive/firn/internal/transfer"
 	"github.com/firn-archive/firn/internal/wire"
 )
 
 type syncOptions struct {
-	app  *app
-	Dirs []string // absolute
-	To   string
-	Tree string
+	app   *app
+	Dirs  []string // absolute
+	To    string
+	Tree  string
+	All   bool              // the profiles
+	names map[string]string // of the trees of a profile, by their directories; nil without
 
-	Filter        filterOptions
-	Store         storeOptions
-	PartSize      partSize
-	Concurrency   count
-	DryRun        bool
-	ExpectChanges bool
-	TreeMoved     bool
+	Change      changeOptions
+	Filter      filterOptions
+	Bundle      bundleOptions
+	Seal        sealOptions
+	Store       storeOptions
+	PartSize    partSize
+	Concurrency count
+	DryRun      bool
+	TreeMoved   bool
+	LockWait    time.Duration
+	LowPriority bool
 }
 
 func newSyncCmd(a *app, run func(context.Context, *syncOptions) error) *cobra.Command {
 	o := &syncOptions{app: a, Concurrency: transfer.DefaultConcurrency}
 	cmd := &cobra.Command{
-		Use:   "sync DIR... STORE",
+		Use:   "sync {DIR... STORE | PROFILE... | --all}",
 		Short: "archive what is new or changed in a directory",
 		Long: `Archive what is new or changed below each DIR in STORE: glacier:VAULT,
 glacier:REGION/VAULT, or local:DIR for a vault in a folder, which is made when it
-is not there yet. Nothing is ever deleted from the store: of a file that changed
-the old version stays, and so does a file that is gone from disk.
+is not there yet. Nothing is deleted from the store unless told so: of a file that
+changed the old version stays, and so does a file that is gone from disk. With
+--new, --replace-modified and --delete-removed only these are done (docs/sync.md).
 
 Each DIR is a tree of the store, named after its last component, or by --tree.
 The name belongs to that directory on this machine from its first sync on, so
 that several directories and several machines can share a store.
+
+A PROFILE names a store, its directories and options (docs/profiles.md): its trees
+are synced one after the other. A word that names a profile is that profile, write
+./NAME for a directory of that name; DIR... may also go to the store of a PROFILE.
 
 Filters leave files out, as does by default a list of what NAS and desktop systems
 leave behind (docs/filters.md). What is left out is neither sent nor, where it is
@@ -58,29 +71,45 @@ was. Files that can't be read are named and passed over, and the status is 3.`,
 		Example: `  firn sync ~/photos glacier:eu-west-1/photos
   firn sync ~/photos ~/music local:/mnt/usb/vault
   firn sync ~/photos glacier:photos --filter '+*.jpg +*.raw -'
+  firn sync home
   firn sync --dry-run --json ~/photos glacier:photos`,
-		Args: takes("DIR...", "STORE"),
+		Args: takes("[DIR...]", "[STORE]"),
 		ValidArgsFunction: func(_ *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
 			if len(args) > 0 && (strings.HasPrefix(word, "g") || strings.HasPrefix(word, "l")) {
 				return a.completeStore(word)
 			}
-			return nil, cobra.ShellCompDirectiveFilterDirs
+			return a.completeProfileOrDir(word)
 		},
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.BoolVarP(&o.DryRun, "dry-run", "n", false, "show what would be done, and do nothing")
 	f.StringVar(&o.Tree, "tree", "", "call the directory `NAME` in the store (default: its last component)")
+	f.BoolVar(&o.All, "all", false, "sync all profiles")
 	f.Var(&o.PartSize, "part-size", "send large files in parts of so many MiB, a power of two")
 	f.Var(&o.Concurrency, "concurrency", "send so many files and parts at a time")
-	f.BoolVar(&o.ExpectChanges, "expect-changes", false, "go on even if a directory that had files is empty now")
 	f.BoolVar(&o.TreeMoved, "tree-moved", false, "the directory has moved, or the machine has another name now: take it for the same tree")
+	f.DurationVar(&o.LockWait, "lock-wait", 0, "wait so long for another sync of the same directory to end")
+	f.BoolVar(&o.LowPriority, "low-priority", false, "let other programs go first, at the processors and the disks")
+	o.Change.addFlags(f)
 	o.Filter.addFlags(f, a)
+	o.Bundle.addFlags(f)
+	o.Seal.addRecipients(f, a)
 	o.Store.addFlags(f, true, false)
 	cmd.RunE = a.runner(func(ctx context.Context, args []string) error {
+		file, profiles, err := o.profiles(args)
+		if err != nil {
+			return err
+		}
+		if profiles != nil {
+			return o.syncProfiles(ctx, file, profiles, f)
+		}
 		o.To = args[len(args)-1]
 		for _, dir := range args[:len(args)-1] {
 			o.Dirs = append(o.Dirs, a.env.Path(dir))
+		}
+		if err := a.useProfile(f, o.To, o.Dirs...); err != nil {
+			return err
 		}
 		return run(ctx, o)
 	})
@@ -95,31 +124,62 @@ func runSync(ctx context.Context, o *syncOptions) error {
 	if err != nil {
 		return err
 	}
-	s, err := o.app.openStore(ctx, o.To, o.Store.wire())
+	j, err := o.open(ctx)
 	if err != nil {
 		return err
 	}
-	defer s.close()
-	row, err := o.register(ctx, s)
-	if err != nil {
-		return err
-	}
-	uploader, err := transfer.NewUploader(s.store, s.store.Traits(), transfer.UploadOptions{
-		PartSize: int64(o.PartSize), Concurrency: int(o.Concurrency), Limit: int64(o.Store.LimitUpload),
-		Clock: s.env.Clock, Events: s.env.Events, TokenOf: describe.TokenOf,
-	})
-	if err != nil {
-		return err
-	}
+	defer j.s.close()
 	var errs []error
 	for _, dir := range o.Dirs {
-		err := o.syncOne(ctx, s, row, uploader, o.app.filterOf(left, dir), dir)
+		err := o.syncOne(ctx, j, o.app.filterOf(left, dir), dir)
 		errs = append(errs, err)
 		if ctx.Err() != nil || !ofTree(err) {
 			break // what fails is the store or the catalog, for all
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// A syncJob is what is open while directories are synced to one store.
+type syncJob struct {
+	s          *session
+	row        catalog.Store
+	uploader   *transfer.Uploader
+	recipients *seal.Recipients
+}
+
+// open opens the store, and makes it where it may.
+func (o *syncOptions) open(ctx context.Context) (j *syncJob, err error) {
+	if o.LowPriority {
+		if err := lowerPriority(); err != nil {
+			o.app.ui.Warn("the priority can't be lowered: " + err.Error())
+		}
+	}
+	s, err := o.app.openStore(ctx, o.To, o.Store.wire())
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	if err := wire.CheckDataDir(s.env); err != nil {
+		return nil, err
+	}
+	row, err := o.register(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	recipients, err := o.Seal.recipients(ctx, s.env)
+	if err != nil {
+		return nil, err
+	}
+	uploader, err := transfer.NewUploader(s.store, s.store.Traits(), transfer.UploadOptions{
+		PartSize: int64(o.PartSize), Concurrency: int(o.Concurrency), Limit: o.Store.LimitUpload.Slowest(),
+		Clock: s.env.Clock, Events: s.env.Events, TokenOf: describe.TokenOf,
+	})
+	return &syncJob{s, row, uploader, recipients}, err
 }
 
 // ofTree reports whether an error is one of a tree, or none: then the others are
@@ -140,14 +200,17 @@ func (o *syncOptions) check() error {
 	if o.Tree != "" && len(o.Dirs) > 1 {
 		return wrongUsage("sync", "--tree names one directory, and %d are given", len(o.Dirs))
 	}
+	if err := errors.Join(o.Change.check(), o.Bundle.check()); err != nil {
+		return err
+	}
 	names := map[string]string{}
 	for _, dir := range o.Dirs {
 		if err := o.checkApart(dir); err != nil {
 			return err
 		}
 		err := isDirectory(dir)
-		if firn.KindOf(err) == firn.Usage || err != nil && len(o.Dirs) == 1 {
-			return err // of several, one that is missing stops only itself
+		if o.names == nil && (firn.KindOf(err) == firn.Usage || err != nil && len(o.Dirs) == 1) {
+			return err // of several, one that is missing stops only itself; one of a profile may come with its hook
 		}
 		if err := describe.CheckTree(o.treeName(dir)); err != nil {
 			return wrongUsage("sync", "%q can't be the name of a tree: %v; give another with --tree NAME", o.treeName(dir), err)
@@ -175,7 +238,7 @@ func isDirectory(dir string) error {
 // checkApart refuses a vault that lies in the directory that it is to keep: each
 // sync would archive what the one before has stored.
 func (o *syncOptions) checkApart(dir string) error {
-	loc, err := config.ParseLocation(o.To, o.app.env.Dir)
+	loc, _, err := o.app.resolve(o.To)
 	if err != nil || loc.Scheme != config.Local || !within(loc.Dir, dir) {
 		return err
 	}
@@ -214,6 +277,14 @@ func (o *syncOptions) treeName(dir string) string {
 	if o.Tree != "" {
 		return o.Tree
 	}
+	if name, ok := o.names[dir]; ok {
+		return name
+	}
+	return defaultTreeName(dir)
+}
+
+// defaultTreeName is what a directory is called that has no other name.
+func defaultTreeName(dir string) string {
 	if base := filepath.Base(dir); base != string(filepath.Separator) {
 		return base
 	}
@@ -224,7 +295,11 @@ func (o *syncOptions) treeName(dir string) string {
 // looks.
 func (o *syncOptions) register(ctx context.Context, s *session) (catalog.Store, error) {
 	if !o.DryRun {
-		return s.store.CheckOrCreate(ctx, s.catalog)
+		row, err := s.store.CheckOrCreate(ctx, s.catalog)
+		if err == nil {
+			tidyLoose(ctx, s, row)
+		}
+		return row, err
 	}
 	row, err := s.catalog.StoreByURL(ctx, s.loc.String())
 	if firn.KindOf(err) == firn.NotFound {
@@ -233,7 +308,25 @@ func (o *syncOptions) register(ctx context.Context, s *session) (catalog.Store, 
 	return row, err
 }
 
-func (o *syncOptions) syncOne(ctx context.Context, s *session, row catalog.Store, uploader *transfer.Uploader, left *filter.Filter, dir string) error {
+func (o *syncOptions) syncOne(ctx context.Context, j *syncJob, left *filter.Filter, dir string) error {
+	return o.locked(ctx, j, dir, func() error { return o.syncLocked(ctx, j, left, dir) })
+}
+
+// locked does work under the lock of a directory's tree. A dry run needs none.
+func (o *syncOptions) locked(ctx context.Context, j *syncJob, dir string, work func() error) error {
+	if o.DryRun {
+		return work()
+	}
+	lock, err := wire.LockTree(ctx, j.s.env, j.row, o.treeName(dir), o.LockWait)
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	return work()
+}
+
+func (o *syncOptions) syncLocked(ctx context.Context, j *syncJob, left *filter.Filter, dir string) error {
+	s := j.s
 	if err := isDirectory(dir); err != nil {
 		return err
 	}
@@ -243,24 +336,25 @@ func (o *syncOptions) syncOne(ctx context.Context, s *session, row catalog.Store
 	if err != nil {
 		return err
 	}
-	if !o.DryRun {
-		lock, err := wire.LockTree(s.env, row, name)
-		if err != nil {
-			return err
-		}
-		defer lock.Unlock()
+	bundling, err := o.Bundle.bundling(s.env)
+	if err != nil {
+		return err
 	}
-	res, err := syncer.Run(ctx, syncer.Options{
-		Catalog: s.catalog, Row: row, Store: s.store, Uploader: uploader, Clock: s.env.Clock, Events: s.env.Events,
+	opts := syncer.Options{
+		Catalog: s.catalog, Row: j.row, Store: s.store, Uploader: j.uploader, Clock: s.env.Clock, Events: s.env.Events,
 		Root: dir, Tree: name, Host: host, Filter: left,
-		Concurrency: int(o.Concurrency), DryRun: o.DryRun, ExpectEmpty: o.ExpectChanges, Moved: o.TreeMoved,
-	})
+		Concurrency: int(o.Concurrency), DryRun: o.DryRun, Moved: o.TreeMoved,
+		Bundling: bundling, Recipients: j.recipients,
+	}
+	o.Change.fill(&opts)
+	res, err := syncer.Run(ctx, opts)
 	if res.Counts != nil {
 		s.env.Events(firn.SummaryEvent{
 			Command: "sync", Store: s.loc.String(), Tree: name, DryRun: o.DryRun, Stopped: err != nil,
 			Counts: res.Counts, Excluded: res.Excluded, Elapsed: s.env.Clock.Now().Sub(start),
 		})
 	}
+	tellLetGo(s.ui, res.LetGo)
 	if res.Doubles > 0 {
 		s.ui.Notice(fmt.Sprintf("after lost answers %d archives may be stored twice; a later inventory shows it, and the copies are deleted then", res.Doubles))
 	}

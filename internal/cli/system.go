@@ -22,6 +22,7 @@ func System() Env {
 		LookupEnv: os.LookupEnv,
 		Dir:       dir,
 		Clock:     clock.System{},
+		Hangups:   hangups,
 		Terminal: Terminal{
 			Stdin:  term.IsTerminal(int(os.Stdin.Fd())),
 			Stdout: able && term.IsTerminal(int(os.Stdout.Fd())),

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"math/bits"
 	"strconv"
-	"strings"
 
+	"github.com/firn-archive/firn/internal/config"
 	"github.com/firn-archive/firn/internal/transfer"
 )
 
@@ -13,28 +13,23 @@ import (
 // without iB. Units are powers of 1,024. It is a pflag.Value.
 type byteSize int64
 
-var byteUnits = map[string]float64{"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-
 // Set reads a size.
 func (b *byteSize) Set(s string) error {
-	text := strings.ToUpper(strings.TrimSpace(s))
-	text = strings.TrimSuffix(strings.TrimSuffix(text, "B"), "I")
-	number := strings.TrimRight(text, "KMGT")
-	unit, ok := byteUnits[text[len(number):]]
-	n, err := strconv.ParseFloat(number, 64)
-	if !ok || err != nil || n < 0 || n*unit > 1<<62 {
-		return fmt.Errorf("%q is no number of bytes; write for example 500K or 2M", s)
-	}
-	*b = byteSize(n * unit)
-	return nil
+	n, err := config.ParseBytes(s)
+	*b = byteSize(n)
+	return err
 }
 
 // String is empty for 0, so that help shows no default.
 func (b *byteSize) String() string {
-	if *b == 0 {
+	n := int64(*b)
+	switch {
+	case n == 0:
 		return ""
+	case n%(1<<20) == 0:
+		return strconv.FormatInt(n>>20, 10) + "M"
 	}
-	return strconv.FormatInt(int64(*b), 10)
+	return strconv.FormatInt(n, 10)
 }
 
 // Type names the value in help.

@@ -52,6 +52,9 @@ Filters leave files out of the comparison, on both sides, as does the default li
 	o.Filter.addFlags(f, a)
 	cmd.RunE = a.runner(func(ctx context.Context, args []string) error {
 		o.Dir, o.With = a.env.Path(args[0]), args[1]
+		if err := a.useProfile(f, o.With, o.Dir); err != nil {
+			return err
+		}
 		return run(ctx, o)
 	})
 	return cmd

@@ -64,7 +64,11 @@ func frame(command string, r reading, width int) []string {
 	width = max(width-1, 1)
 	lines := []string{progressLine(command, r, width)}
 	if r.scan.Files > 0 && !r.scan.Done {
-		lines = append(lines, Fit(fmt.Sprintf("  scanning: %s, %s", Files(r.scan.Files), Bytes(r.scan.Bytes)), width))
+		doing := "scanning"
+		if r.scan.Packing {
+			doing = "packing"
+		}
+		lines = append(lines, Fit(fmt.Sprintf("  %s: %s, %s", doing, Files(r.scan.Files), Bytes(r.scan.Bytes)), width))
 	}
 	if r.wait.Until.After(r.now) {
 		lines = append(lines, Fit("  "+waitText(r.wait, r.now), width))
@@ -93,8 +97,12 @@ func progressLine(command string, r reading, width int) string {
 	if r.plan.Files > 0 {
 		segments = append(segments, segment{fmt.Sprintf("%s/%s", Count(r.done), Files(max(r.plan.Files, r.done))), 3})
 	}
-	if total > 0 {
-		moved := max(0, r.moved)
+	moved := max(0, r.moved)
+	switch {
+	case r.endless() && moved > 0:
+		segments = append(segments, segment{Bytes(moved), 2})
+	case r.endless():
+	case total > 0:
 		segments = append(segments,
 			segment{Bytes(moved) + "/" + Bytes(total), 2},
 			segment{bar(moved, total), 5},

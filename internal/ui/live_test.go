@@ -59,6 +59,29 @@ sync  0/30 files  100 MiB/4.00 GiB  [                    ]  2%  13.7 MiB/s
 	})
 }
 
+// TestLiveOfAPack: nobody knows how large it gets.
+func TestLiveOfAPack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScreen(100)
+		u := onTerminal(s)
+		sink := u.Sink()
+		sink(firn.PlanEvent{Files: 1})
+		sink(firn.ScanEvent{Files: 3, Bytes: 90 << 20, Packing: true})
+		for range 5 {
+			sink(firn.TransferEvent{Path: "pack.tar.xz", Bytes: 4 << 20})
+			time.Sleep(time.Second)
+		}
+		want := `sync  0/1 file  20.0 MiB  3.23 MiB/s
+  packing: 3 files, 90.0 MiB
+  pack.tar.xz  20.0 MiB
+`
+		if got := s.text(); got != want {
+			t.Errorf("the screen shows\n%swant\n%s", got, want)
+		}
+		u.Close()
+	})
+}
+
 func TestLiveLeavesNothing(t *testing.T) {
 	endings := map[string]func(*UI){
 		"close":   func(u *UI) { u.Close() },

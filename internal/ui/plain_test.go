@@ -156,6 +156,10 @@ func TestProgressWords(t *testing.T) {
 		{"refused bytes", []firn.Event{
 			firn.PlanEvent{Files: 1, Bytes: 4096}, firn.TransferEvent{Path: "b", Bytes: -1024},
 		}, "sync: 0 of 1 file, 0 B of 4.00 KiB"},
+		{"a stream", []firn.Event{firn.PlanEvent{Files: 1}, firn.TransferEvent{Path: "stdin", Bytes: 4096}}, "sync: 4.00 KiB"},
+		{"a pack", []firn.Event{
+			firn.PlanEvent{Files: 1}, firn.ScanEvent{Files: 12, Bytes: 1 << 20, Done: true, Packing: true}, firn.TransferEvent{Path: "pack.tar.xz", Bytes: 4096},
+		}, "sync: packed 12 files, 1.00 MiB, 4.00 KiB"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

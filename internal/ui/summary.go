@@ -13,7 +13,7 @@ import (
 // order is how a summary lists actions: first what was done.
 var order = []firn.Action{
 	firn.Sent, firn.Restored, firn.Recorded, firn.Removed, firn.Verified, firn.Unchanged, firn.Equal,
-	firn.Missing, firn.Differs, firn.Extra, firn.Skipped, firn.Excluded, firn.Pending, firn.Failed,
+	firn.Missing, firn.Differs, firn.Extra, firn.Skipped, firn.Excluded, firn.Left, firn.Pending, firn.Failed,
 }
 
 // summary gives the closing lines of a run: what it came to, then a row for
@@ -95,8 +95,12 @@ func outcome(e firn.SummaryEvent) string {
 		return Count(wrong) + " " + plural(wrong, "difference", "differences")
 	case n(firn.Pending) > 0:
 		return fmt.Sprintf("not yet done, %s pending; run it again", Files(n(firn.Pending)))
+	case n(firn.Left) > 0:
+		return fmt.Sprintf("not yet done, %s left by the limits; run it again", Files(n(firn.Left)))
 	case changed > 0 || n(firn.Verified) > 0:
 		return "done"
+	case e.Command == "sync" && n(firn.Skipped) > 0:
+		return "nothing to send, " + Files(n(firn.Skipped)) + " skipped"
 	}
 	return nothing(e.Command)
 }

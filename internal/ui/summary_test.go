@@ -37,6 +37,15 @@ func TestSummary(t *testing.T) {
   restored   1 file
   pending   2 files
 `},
+		{"left by a limit", firn.SummaryEvent{Counts: counts{firn.Sent: {Files: 1}, firn.Left: {Files: 2, Bytes: 2048}}},
+			`sync docs local:v: not yet done, 2 files left by the limits; run it again (1.5 s)
+  sent   1 file
+  left  2 files  2.00 KiB
+`},
+		{"skipped alone", firn.SummaryEvent{Counts: counts{firn.Skipped: {Files: 2}}},
+			`sync docs local:v: nothing to send, 2 files skipped (1.5 s)
+  skipped  2 files
+`},
 		{"dry run", firn.SummaryEvent{DryRun: true, Counts: counts{firn.Sent: {Files: 1, Bytes: 1024}, firn.Removed: {Files: 2}}},
 			`sync docs local:v: dry run, nothing was done
   would send           1 file  1.00 KiB

@@ -124,6 +124,9 @@ func (t *tally) read(now time.Time, files int) reading {
 	return r
 }
 
+// endless reports that nobody knows how much is to be transferred.
+func (r reading) endless() bool { return r.plan.Files > 0 && r.plan.Bytes <= 0 }
+
 // remaining estimates the time until the end. While the scan runs nobody knows
 // how much is to come; a run without a scan never sets scan.
 func (r reading) remaining() time.Duration {

@@ -29,7 +29,7 @@ func weigh(action firn.Action, dry bool) weight {
 		return result
 	case firn.Skipped, firn.Pending:
 		return talk
-	case firn.Sent, firn.Recorded, firn.Removed, firn.Restored, firn.Excluded:
+	case firn.Sent, firn.Recorded, firn.Removed, firn.Restored, firn.Excluded, firn.Left:
 		if dry {
 			return result
 		}
@@ -43,7 +43,7 @@ func boring(action firn.Action, dry bool) bool {
 	switch action {
 	case firn.Unchanged, firn.Equal, firn.Verified:
 		return true
-	case firn.Excluded:
+	case firn.Excluded, firn.Left:
 		return !dry // then it is what people ask for
 	}
 	return false
@@ -124,10 +124,16 @@ func waitText(e firn.WaitEvent, now time.Time) string {
 // progressText is how far a run is, in one line for pipes and logs.
 func progressText(command string, r reading) string {
 	parts := []string{}
-	if r.scan.Files > 0 && !r.scan.Done {
+	switch {
+	case r.scan.Packing:
+		parts = append(parts, fmt.Sprintf("packed %s, %s", Files(r.scan.Files), Bytes(r.scan.Bytes)))
+	case r.scan.Files > 0 && !r.scan.Done:
 		parts = append(parts, "scanned "+Files(r.scan.Files))
 	}
-	if r.plan.Files > 0 || r.moved > 0 {
+	switch {
+	case r.endless():
+		parts = append(parts, Bytes(max(0, r.moved)))
+	case r.plan.Files > 0 || r.moved > 0:
 		parts = append(parts, fmt.Sprintf("%s of %s", Count(r.done), Files(max(r.plan.Files, r.done))))
 		parts = append(parts, fmt.Sprintf("%s of %s", Bytes(max(0, r.moved)), Bytes(max(r.plan.Bytes, r.moved))))
 	}

@@ -4,7 +4,6 @@ package wire
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"iter"
@@ -19,7 +18,6 @@ import (
 	"github.com/firn-archive/firn/internal/config"
 	"github.com/firn-archive/firn/internal/glacier"
 	"github.com/firn-archive/firn/internal/guard"
-	"github.com/firn-archive/firn/internal/lockfile"
 )
 
 // Env is what the machine and the user gave.
@@ -37,7 +35,7 @@ func OpenCatalog(ctx context.Context, env Env) (*catalog.Catalog, error) {
 		return nil, err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, &firn.Error{Op: "make the data folder", Subject: dir, Kind: firn.Local, Err: err, Hint: "set FIRN_DATA_DIR to a folder that you can write to"}
+		return nil, &firn.Error{Op: "make the data folder", Subject: dir, Kind: firn.Local, Err: err, Hint: "set FIRN_HOME to a folder that you can write to"}
 	}
 	path := filepath.Join(dir, "catalog.db")
 	if err := checkNotLost(dir, path); err != nil {
@@ -61,46 +59,27 @@ func checkNotLost(dir, path string) error {
 		Hint: "put it back from a backup; to begin anew, and send everything again, remove " + locks}
 }
 
-// LockTree takes the lock of one tree in a store, so that two syncs of it
-// don't run at the same time on this machine. Errors: Conflict.
-func LockTree(env Env, store catalog.Store, tree string) (*lockfile.Lock, error) {
-	return lock(env, fmt.Sprintf("store-%d-tree-%x", store.ID, tree), "sync", "lock tree", tree)
-}
-
-// LockTarget takes the lock of a folder that files are restored to, so that no
-// other restore of this user works in it. dir is its real path. Errors:
-// Conflict.
-func LockTarget(env Env, dir string) (*lockfile.Lock, error) {
-	return lock(env, fmt.Sprintf("target-%x", sha256.Sum256([]byte(dir))), "restore", "lock folder", dir)
-}
-
-// lock takes the lock of a name in the data folder, for a command.
-func lock(env Env, name, command, op, subject string) (*lockfile.Lock, error) {
+// SpoolDir is the folder where bundles are until they are stored. It need not
+// exist yet.
+func SpoolDir(env Env) (string, error) {
 	dir, err := config.DataDir(env.Getenv)
-	if err != nil {
-		return nil, err
-	}
-	dir = filepath.Join(dir, "locks")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, &firn.Error{Op: "make the lock folder", Subject: dir, Kind: firn.Local, Err: err}
-	}
-	l, err := lockfile.Acquire(filepath.Join(dir, name), fmt.Sprintf("firn %s, process %d, since %s", command, os.Getpid(), env.Clock.Now().Format(time.DateTime)))
-	if errors.Is(err, lockfile.ErrHeld) {
-		return nil, &firn.Error{Op: op, Subject: subject, Kind: firn.Conflict, Err: err, Hint: "wait until it is done, or stop it"}
-	}
-	if err != nil {
-		return nil, &firn.Error{Op: op, Subject: subject, Kind: firn.Local, Err: err}
-	}
-	return l, nil
+	return filepath.Join(dir, "spool"), err
 }
 
 // Options say how a store is to be opened.
 type Options struct {
-	// Limits in bytes/s over all bodies; 0: none.
-	LimitUpload, LimitDownload int64
+	// Limits over all bodies, in bytes/s; nil: none. They may be set anew while
+	// the store is open.
+	LimitUpload, LimitDownload *config.Rate
 	// Outage is how long a broken network is waited for; 0: a day, below 0:
 	// not at all. A local store has no network, and is never waited for long.
 	Outage time.Duration
+	// AWSProfile is a profile of the AWS configuration, Endpoint the address of
+	// the service; empty: as the environment says.
+	AWSProfile, Endpoint string
+	// MakeVault lets CheckOrCreate make a vault of the service that is not
+	// there, and that the catalog has never seen.
+	MakeVault bool
 }
 
 // A Store is an open store, with its decorators on.
@@ -109,7 +88,9 @@ type Store struct {
 	Location config.Location
 	Info     firn.StoreInfo // as Check or Create saw it
 	Counter  *guard.Counter // of the requests that really went out
-	region   string         // that the vault is looked for in
+	env      Env
+	options  Options
+	region   string // that the vault is looked for in
 	close    []func() error
 }
 
@@ -118,7 +99,7 @@ const localOutage = 30 * time.Second
 
 // Open opens the store that a location names. Nothing is sent yet.
 func Open(ctx context.Context, env Env, loc config.Location, o Options) (*Store, error) {
-	s := &Store{Location: loc}
+	s := &Store{Location: loc, env: env, options: o}
 	if loc.Scheme == config.Local {
 		// There is no network: what doesn't pass soon is the disk.
 		if o.Outage == 0 || o.Outage > localOutage {
@@ -141,12 +122,19 @@ func Open(ctx context.Context, env Env, loc config.Location, o Options) (*Store,
 //	retry   repeats what may be repeated
 func (s *Store) decorate(base firn.Store, env Env, o Options) {
 	s.Counter = guard.NewCounter()
-	stack := guard.Limit(guard.Count(base, s.Counter), guard.LimitOptions{Upload: o.LimitUpload, Download: o.LimitDownload, Clock: env.Clock})
+	limits := guard.LimitOptions{Clock: env.Clock}
+	if o.LimitUpload != nil {
+		limits.Upload = o.LimitUpload
+	}
+	if o.LimitDownload != nil {
+		limits.Download = o.LimitDownload
+	}
+	stack := guard.Limit(guard.Count(base, s.Counter), limits)
 	s.Store = guard.Retry(stack, guard.RetryOptions{Clock: env.Clock, Events: env.Events, Outage: o.Outage})
 }
 
 func (s *Store) adapter(ctx context.Context, loc config.Location) (firn.Store, error) {
-	cfg := glacier.Config{Vault: loc.Vault, Region: loc.Region}
+	cfg := glacier.Config{Vault: loc.Vault, Region: loc.Region, Profile: s.options.AWSProfile, Endpoint: s.options.Endpoint}
 	if loc.Scheme == config.Local {
 		var err error
 		if cfg, err = s.serve(loc); err != nil {
@@ -227,22 +215,38 @@ func (s *Store) spec() catalog.StoreSpec {
 }
 
 // CheckOrCreate is Check for a command that fills a store. A local vault that
-// nobody has seen before is made; any other must exist: a vault of the
-// service costs money, and a local one that is gone is a disk that is not
-// there.
+// nobody has seen before is made; a vault of the service only where Options say
+// so. One that was seen before and is gone is a disk that is not there, or a
+// vault that somebody has deleted: that is an error.
 func (s *Store) CheckOrCreate(ctx context.Context, cat *catalog.Catalog) (catalog.Store, error) {
+	create := s.createVault
 	if s.Location.Scheme == config.Local {
-		_, err := cat.StoreByURL(ctx, s.Location.String())
-		switch {
-		case firn.KindOf(err) == firn.NotFound:
-			if err := s.createLocal(ctx); err != nil {
-				return catalog.Store{}, err
-			}
-		case err != nil:
+		create = s.createLocal
+	} else if !s.options.MakeVault {
+		return s.Check(ctx, cat)
+	}
+	_, err := cat.StoreByURL(ctx, s.Location.String())
+	switch {
+	case firn.KindOf(err) == firn.NotFound:
+		if err := create(ctx); err != nil {
 			return catalog.Store{}, err
 		}
+	case err != nil:
+		return catalog.Store{}, err
 	}
 	return s.Check(ctx, cat)
+}
+
+// createVault makes a vault of the service, and says so.
+func (s *Store) createVault(ctx context.Context) error {
+	if _, err := s.Describe(ctx); firn.KindOf(err) != firn.NotFound {
+		return nil // there already; or not to be had, which Check will say
+	}
+	if err := s.Create(ctx); err != nil {
+		return err
+	}
+	s.env.Events(firn.NoticeEvent{Text: fmt.Sprintf("made the vault %s in %s, which was not there", s.Location.Vault, s.region)})
+	return nil
 }
 
 // createLocal makes a vault in a folder that is empty or does not exist. The

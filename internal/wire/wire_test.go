@@ -2,11 +2,14 @@ package wire_test
 
 import (
 	"io"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/glacierd"
 	"github.com/firn-archive/firn/internal/catalog"
 	"github.com/firn-archive/firn/internal/clock"
 	"github.com/firn-archive/firn/internal/config"
@@ -15,13 +18,15 @@ import (
 )
 
 func environment(t *testing.T) wire.Env {
-	vars := map[string]string{"HOME": t.TempDir(), "FIRN_DATA_DIR": filepath.Join(t.TempDir(), "data")}
+	vars := map[string]string{"HOME": t.TempDir(), "FIRN_HOME": filepath.Join(t.TempDir(), "data")}
 	return wire.Env{Getenv: func(k string) string { return vars[k] }, Clock: clock.System{}, Events: firn.Discard}
 }
 
 func openLocal(t *testing.T, env wire.Env, dir string) *wire.Store {
 	t.Helper()
-	s, err := wire.Open(t.Context(), env, config.Location{Scheme: config.Local, Dir: dir}, wire.Options{LimitUpload: 1 << 30})
+	var limit config.Rate
+	limit.Set(config.Steady(1 << 30))
+	s, err := wire.Open(t.Context(), env, config.Location{Scheme: config.Local, Dir: dir}, wire.Options{LimitUpload: &limit})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,28 +131,6 @@ func TestFoldersOfOthersAreLeftAlone(t *testing.T) {
 	}
 }
 
-func TestTreeLock(t *testing.T) {
-	env := environment(t)
-	row := catalog.Store{ID: 1}
-	l, err := wire.LockTree(env, row, "photos")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := wire.LockTree(env, row, "photos"); firn.KindOf(err) != firn.Conflict {
-		t.Errorf("a second lock: %v", err)
-	}
-	other, err := wire.LockTree(env, row, "music")
-	if err != nil {
-		t.Fatalf("another tree: %v", err)
-	}
-	other.Unlock()
-	l.Unlock()
-	if l, err = wire.LockTree(env, row, "photos"); err != nil {
-		t.Fatalf("afterwards: %v", err)
-	}
-	l.Unlock()
-}
-
 // TestDamagedVault: what is wrong with a local vault is told at once, since
 // waiting mends nothing, and as what it is.
 func TestDamagedVault(t *testing.T) {
@@ -199,23 +182,6 @@ func readAll(t *testing.T, s firn.Store, job firn.JobID) firn.Kind {
 	return firn.KindOf(err)
 }
 
-func TestTargetLock(t *testing.T) {
-	env := environment(t)
-	l, err := wire.LockTarget(env, "/mnt/back")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Unlock()
-	if _, err := wire.LockTarget(env, "/mnt/back"); firn.KindOf(err) != firn.Conflict {
-		t.Errorf("a second lock: %v", err)
-	}
-	other, err := wire.LockTarget(env, "/mnt/other")
-	if err != nil {
-		t.Fatalf("another folder: %v", err)
-	}
-	other.Unlock()
-}
-
 // TestLostCatalog: an emptied catalog would have everything sent again.
 func TestLostCatalog(t *testing.T) {
 	env := environment(t)
@@ -224,12 +190,12 @@ func TestLostCatalog(t *testing.T) {
 		t.Fatal(err)
 	}
 	cat.Close()
-	path := filepath.Join(env.Getenv("FIRN_DATA_DIR"), "catalog.db")
+	path := filepath.Join(env.Getenv("FIRN_HOME"), "catalog.db")
 	if err := os.Truncate(path, 0); err != nil {
 		t.Fatal(err)
 	}
 	openCatalog(t, env).Close() // nothing was synced yet
-	l, err := wire.LockTree(env, catalog.Store{ID: 1}, "photos")
+	l, err := wire.LockTree(t.Context(), env, catalog.Store{ID: 1}, "photos", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,5 +212,54 @@ func TestLostCatalog(t *testing.T) {
 	}
 	if _, err := wire.OpenCatalog(t.Context(), env); firn.KindOf(err) != firn.Corrupt {
 		t.Errorf("removed: %v", err)
+	}
+}
+
+// TestVaultIsMade: of the service only where that is wanted, and only one that
+// was never seen.
+func TestVaultIsMade(t *testing.T) {
+	env := environment(t)
+	server, err := glacierd.New(glacierd.Config{Root: t.TempDir(), Timing: new(glacierd.Timing{}), Credentials: func(id string) (glacierd.KeyPair, bool) {
+		return glacierd.KeyPair{AccessKeyID: id, SecretAccessKey: "secret"}, true
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	front := httptest.NewServer(server)
+	defer front.Close()
+	t.Setenv("AWS_ACCESS_KEY_ID", "me")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+	var told []string
+	env.Events = func(e firn.Event) {
+		if n, ok := e.(firn.NoticeEvent); ok {
+			told = append(told, n.Text)
+		}
+	}
+	cat := openCatalog(t, env)
+	open := func(o wire.Options) *wire.Store {
+		o.Endpoint = front.URL
+		s, err := wire.Open(t.Context(), env, config.Location{Scheme: config.Glacier, Region: "us-east-1", Vault: "photos"}, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		return s
+	}
+	if _, err := open(wire.Options{}).CheckOrCreate(t.Context(), cat); firn.KindOf(err) != firn.NotFound {
+		t.Fatalf("unasked: %v", err)
+	}
+	s := open(wire.Options{MakeVault: true})
+	if _, err := s.CheckOrCreate(t.Context(), cat); err != nil || len(told) != 1 || !strings.Contains(told[0], "photos in us-east-1") {
+		t.Fatalf("made: %v, told %q", err, told)
+	}
+	if _, err := s.CheckOrCreate(t.Context(), cat); err != nil || len(told) != 1 {
+		t.Errorf("again: %v, told %q", err, told)
+	}
+	if err := s.Delete(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.CheckOrCreate(t.Context(), cat); firn.KindOf(err) != firn.NotFound {
+		t.Errorf("after it was deleted: %v", err)
 	}
 }

@@ -1,0 +1,118 @@
+package cli
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/firn-archive/firn/internal/plan"
+	"github.com/firn-archive/firn/internal/syncer"
+	"github.com/firn-archive/firn/internal/ui"
+)
+
+// changeOptions say what a sync takes for a change, what it does about it, and
+// how much of it.
+type changeOptions struct {
+	Detect        detection
+	Modes         syncer.Modes
+	Pay           bool
+	MaxFiles      fileLimit
+	MaxBytes      sizeLimit
+	ExpectChanges bool
+
+	budget *syncer.Budget // over all trees
+}
+
+func (o *changeOptions) addFlags(f *pflag.FlagSet) {
+	f.Var(&o.Detect, "detect", "take files for changed by `WHAT`: mtime, hash, mtime-and-hash, mtime-or-hash, size or always")
+	f.BoolVar(&o.Modes.New, "new", false, "do only this, and what of the next two is given: send what is new")
+	f.BoolVar(&o.Modes.ReplaceModified, "replace-modified", false, "send what was modified, and delete the version before from the store")
+	f.BoolVar(&o.Modes.DeleteRemoved, "delete-removed", false, "delete from the store what is gone from disk, with all its versions")
+	f.BoolVar(&o.Pay, "pay", false, "delete also what the store charges for until it is older")
+	f.Var(&o.MaxFiles, "max-files", "send at most `N` files, and leave the rest for the next run")
+	f.Var(&o.MaxBytes, "max-bytes", "send at most `BYTES`, such as 500M or 2G, and leave the rest for the next run")
+	f.BoolVar(&o.ExpectChanges, "expect-changes", false, "go on even if a directory is empty that had files, or more than a quarter of them, and 1,000, have changed or are gone")
+}
+
+// check finds options that make no sense together.
+func (o *changeOptions) check() error {
+	if o.Pay && !o.Modes.ReplaceModified && !o.Modes.DeleteRemoved {
+		return wrongUsage("sync", "--pay says how to delete, but nothing is deleted without --replace-modified or --delete-removed")
+	}
+	return nil
+}
+
+// fill puts the options into those of a sync.
+func (o *changeOptions) fill(s *syncer.Options) {
+	s.Detect, s.Modes, s.PayEarly, s.ExpectChanges = plan.Detect(o.Detect), o.Modes, o.Pay, o.ExpectChanges
+	if o.budget == nil {
+		o.budget = syncer.NewBudget(syncer.Limits{Files: int64(o.MaxFiles), Bytes: int64(o.MaxBytes.byteSize)})
+	}
+	s.Budget = o.budget
+}
+
+// tellLetGo tells what became of archives that nothing needs any more.
+func tellLetGo(u *ui.UI, l syncer.LetGo) {
+	if l.Deleted.Files > 0 {
+		u.Notice("deleted " + archives(l.Deleted.Files, l.Deleted.Bytes) + " from the store")
+	}
+	switch {
+	case l.Waiting.Files == 0:
+	case l.Kept:
+		u.Notice(archives(l.Waiting.Files, l.Waiting.Bytes) + " in the store are not needed any more, and stay until a sync can store all files: one that was only moved may be in them")
+	default:
+		u.Notice(fmt.Sprintf("%s in the store are not needed any more, and charged for until %s at the latest: a later sync with these options deletes them then, and --pay at once",
+			archives(l.Waiting.Files, l.Waiting.Bytes), l.Until.UTC().Format(time.DateOnly)))
+	}
+}
+
+// archives is a number of them with their size.
+func archives(n, bytes int64) string {
+	noun := "archives"
+	if n == 1 {
+		noun = "archive"
+	}
+	return fmt.Sprintf("%s %s (%s)", ui.Count(n), noun, ui.Bytes(bytes))
+}
+
+// A detection is a way to detect changes. It is a pflag.Value.
+type detection plan.Detect
+
+// Set reads a name.
+func (d *detection) Set(s string) error {
+	way, err := plan.ParseDetect(s)
+	*d = detection(way)
+	return err
+}
+
+// String gives the name.
+func (d *detection) String() string { return plan.Detect(*d).String() }
+
+// Type names the value in help.
+func (d *detection) Type() string { return "what" }
+
+// A fileLimit is a number of files, at least 1. It is a pflag.Value.
+type fileLimit int64
+
+// Set reads a number.
+func (l *fileLimit) Set(s string) error {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < 1 {
+		return fmt.Errorf("%q is no number of files: give at least 1", s)
+	}
+	*l = fileLimit(n)
+	return nil
+}
+
+// String is empty for 0, so that help shows no default.
+func (l *fileLimit) String() string {
+	if *l == 0 {
+		return ""
+	}
+	return strconv.FormatInt(int64(*l), 10)
+}
+
+// Type names the value in help.
+func (l *fileLimit) Type() string { return "number" }
