@@ -144,7 +144,7 @@ CREATE TABLE version (
 CREATE TABLE archive (
 	id         INTEGER PRIMARY KEY,
 	store      INTEGER NOT NULL REFERENCES store,
-	kind       TEXT NOT NULL,    -- file, bundle, catalog, foreign
+	kind       TEXT NOT NULL,    -- file, bundle, catalog, loose, foreign
 	state      INTEGER NOT NULL,
 	run        INTEGER NOT NULL, -- that intended it; 0: it was found in an inventory
 	settled    INTEGER,          -- the run in which it got its state, where that is 10 or more
@@ -160,7 +160,7 @@ CREATE INDEX archive_open ON archive (store, id) WHERE state < 10;
 CREATE INDEX archive_token ON archive (token) WHERE state < 10;
 
 -- Descriptions that can't be made again from other columns: of archives that
--- others wrote.
+-- others wrote, and of those that belong to no tree (loose).
 CREATE TABLE description (
 	archive INTEGER PRIMARY KEY,
 	text    TEXT NOT NULL,

@@ -41,15 +41,14 @@ func newPackRoot(given, abs string, dir bool) packRoot {
 
 // checkApart refuses names that are packed twice, and a vault that would be
 // packed into itself.
-func (r packRoot) checkApart(others []packRoot, store, cwd string) error {
+func (r packRoot) checkApart(others []packRoot, loc config.Location) error {
 	for _, o := range others {
 		if below(r.name, o.name) || below(o.name, r.name) {
 			return wrongUsage("upload", "%s and %s have the same place in the pack; give one of them, or by other paths", o.given, r.given)
 		}
 	}
-	loc, err := config.ParseLocation(store, cwd)
-	if err != nil || loc.Scheme != config.Local || !r.dir || !within(loc.Dir, r.path) {
-		return err
+	if loc.Scheme != config.Local || !r.dir || !within(loc.Dir, r.path) {
+		return nil
 	}
 	return wrongUsage("upload", "the vault %s lies in %s and would archive itself; put it somewhere else", loc.Dir, r.given)
 }
@@ -84,12 +83,14 @@ func (p *packer) start() *io.PipeReader {
 	return r
 }
 
-func (p *packer) write(w io.Writer) error {
+func (p *packer) write(w *io.PipeWriter) error {
 	out, err := pack.NewWriter(w, p.format)
 	if err != nil {
 		return err
 	}
-	err = p.all(out)
+	if err = p.all(out); err != nil {
+		w.CloseWithError(err) // before the pack's end, with which it would look whole
+	}
 	return cmp.Or(err, out.Close())
 }
 

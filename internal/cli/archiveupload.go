@@ -77,6 +77,9 @@ at most, so that parts of 64 MiB hold 625 GiB: for more give --part-size or
 	o.Common.addFlags(f, true, false)
 	cmd.RunE = a.runner(func(ctx context.Context, args []string) error {
 		o.Store, o.Paths = args[0], args[1:]
+		if err := a.useProfile(cmd.Flags(), o.Store); err != nil {
+			return err
+		}
 		return run(ctx, o)
 	})
 	return cmd
@@ -211,13 +214,17 @@ func (o *archiveUploadOptions) packed(infos []os.FileInfo) (cargo, error) {
 	if o.Pack == "" {
 		o.Pack = packFormat(pack.Formats()[0])
 	}
+	loc, _, err := o.app.resolve(o.Store)
+	if err != nil {
+		return cargo{}, err
+	}
 	c := cargo{name: "pack", size: int64(o.Expect)}
 	for i, path := range o.Paths {
 		if !infos[i].Mode().IsRegular() && !infos[i].IsDir() {
 			return cargo{}, wrongUsage("upload", "%s is neither a file nor a directory, and can't be packed", path)
 		}
 		root := newPackRoot(path, o.app.env.Path(path), infos[i].IsDir())
-		if err := root.checkApart(c.pack, o.Store, o.app.env.Dir); err != nil {
+		if err := root.checkApart(c.pack, loc); err != nil {
 			return cargo{}, err
 		}
 		c.pack = append(c.pack, root)

@@ -231,6 +231,6 @@ func TestRecordsAreDocumented(t *testing.T) {
 func records() map[string]any {
 	return map[string]any{
 		"entry": lsRecord{}, "file_version": historyRecord{}, "store": storeRecord{}, "tree": treeRecord{}, "pending": pendingRecord{},
-		"vault": vaultRecord{}, "serve": serveRecord{}, "version": versionRecord{},
+		"archive": archiveRecord{}, "vault": vaultRecord{}, "serve": serveRecord{}, "version": versionRecord{},
 	}
 }

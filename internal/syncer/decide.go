@@ -23,6 +23,8 @@ type upload struct {
 	hash  bool
 	why   string
 	mount bool // of a directory: it is on another volume than its parent
+	// intent is that of an upload in this run whose answer got lost.
+	intent int64
 }
 
 // A recorder gathers what needs no upload into commits.
@@ -247,12 +249,12 @@ func (s *syncer) retried(ctx context.Context, files []upload) iter.Seq2[*plan.Di
 	return func(yield func(*plan.Dir, error) bool) {
 		slices.SortFunc(files, func(a, b upload) int { return scan.Compare(a.file.Path, b.file.Path) })
 		for _, u := range files {
-			stored, err := s.isStored(ctx, u.file)
+			_, state, err := s.Catalog.ArchiveState(ctx, u.intent)
 			if err != nil {
 				yield(nil, err)
 				return
 			}
-			if stored {
+			if state == catalog.Stored {
 				s.fileEvent(firn.Sent, u.file, firn.FileEvent{Reason: "its upload had arrived, though the answer got lost"})
 				continue
 			}

@@ -12,6 +12,7 @@ import (
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/describe"
 	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/plan"
 	"github.com/firn-archive/firn/internal/storetest"
 	"github.com/firn-archive/firn/internal/syncer"
 	"github.com/firn-archive/firn/internal/worktest"
@@ -220,6 +221,23 @@ func TestAdoptedFileIsHashedAgain(t *testing.T) {
 		}
 		if f := d.Files[0]; f.Read.IsZero() || f.Read.After(f.Stamp.ModTime.Add(time.Second)) {
 			t.Errorf("%s counts as read at %v", f.Path, f.Read)
+		}
+	}
+}
+
+// TestSentAgainAndLost: that the store had the content before is no proof that
+// it arrived once more.
+func TestSentAgainAndLost(t *testing.T) {
+	for _, bundled := range []bool{false, true} {
+		b := worktest.New(t, storetest.MemoryOptions{}, storetest.Fault{Op: "UploadArchive", Nth: 2, Kind: firn.Lost})
+		if bundled {
+			b.Bundle(1000, 1<<20)
+		}
+		b.Write("a", "the same")
+		b.Counts(syncBy(b, plan.Always).Counts, map[firn.Action]int64{firn.Sent: 1})
+		b.Counts(syncBy(b, plan.Always).Counts, map[firn.Action]int64{firn.Sent: 1})
+		if n := len(b.Memory.Archives()); n != 2 {
+			t.Errorf("bundled: %v: %d archives, want 2", bundled, n)
 		}
 	}
 }

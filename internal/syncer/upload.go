@@ -28,6 +28,7 @@ func (s *syncer) upload(ctx context.Context, u upload) error {
 	res, err := s.Uploader.Upload(ctx, task.Task)
 	task.unclaim()
 	if err != nil {
+		u.intent = task.journal.intent.ID
 		return s.uploadFailed(ctx, u, err)
 	}
 	if !res.Duplicate {
@@ -85,13 +86,14 @@ func (s *syncer) uploadFailed(ctx context.Context, u upload, err error) error {
 type uploadTask struct {
 	transfer.Task
 	syncer  *syncer
+	journal *journal
 	claimed *firn.Content // nobody else sends this content; nil: none
 }
 
 // task prepares an upload: anew, or as an earlier run left it.
 func (s *syncer) task(ctx context.Context, u upload) (*uploadTask, error) {
-	t := &uploadTask{syncer: s}
 	j := &journal{syncer: s, file: u.file}
+	t := &uploadTask{syncer: s, journal: j}
 	t.Source = transfer.Source{Path: u.file.Path, Open: j.open}
 	t.Journal, t.Known = j, t.known
 	if in, ok := s.resumable[u.file.Path]; ok {
