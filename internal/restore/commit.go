@@ -85,5 +85,6 @@ func (r *restorer) commit(ctx context.Context, batch []finished) error {
 // drop gives a file up that the run can't finish.
 func (r *restorer) drop(one finished) {
 	r.target.discard(one.folder, one.f, one.file.Path)
+	r.links.settle(one.item, false)
 	r.leave(one.folder, true)
 }

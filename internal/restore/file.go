@@ -80,6 +80,11 @@ func (r *restorer) file(ctx context.Context, it item, done chan<- finished) erro
 	if !wanted {
 		return nil
 	}
+	if it.group != 0 {
+		if linked, err := r.linked(ctx, it); linked || err != nil {
+			return err
+		}
+	}
 	if r.waiting == nil {
 		r.Events(firn.PlanEvent{Files: 1, Bytes: it.content.Size})
 	}
@@ -91,9 +96,24 @@ func (r *restorer) file(ctx context.Context, it item, done chan<- finished) erro
 	case done <- finished{it, f}:
 		return nil
 	case <-ctx.Done():
-		r.target.discard(it.folder, f, it.file.Path)
-		r.leave(it.folder, true)
+		r.drop(finished{it, f})
 		return context.Cause(ctx)
+	}
+}
+
+// linked gives an item that is another name of a file its name, once that file
+// is in place. It is false where the item has to be restored for itself.
+func (r *restorer) linked(ctx context.Context, it item) (bool, error) {
+	first, leads := r.links.lead(it)
+	if leads || first.file.Path == it.file.Path {
+		return false, nil
+	}
+	select {
+	case <-first.settled:
+		return r.linkTo(first, it), nil
+	case <-ctx.Done():
+		r.leave(it.folder, true)
+		return true, context.Cause(ctx)
 	}
 }
 
@@ -137,6 +157,7 @@ func (r *restorer) outcome(ctx context.Context, it item, err error) error {
 			err = localError("restore", it.from, err) // as would every further file
 		}
 	}
+	r.links.settle(it, false)
 	r.leave(it.folder, true)
 	return err
 }

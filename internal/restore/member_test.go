@@ -189,3 +189,37 @@ func (d *damaged) Output(ctx context.Context, id firn.JobID, at firn.Range) (fir
 	}
 	return firn.Output{ReadCloser: io.NopCloser(bytes.NewReader(data))}, err
 }
+
+// TestHardLinksComeBack as names of one file, and what only shares a content
+// with them as a file of its own.
+func TestHardLinksComeBack(t *testing.T) {
+	for name, below := range map[string]int64{"bundled": 1000, "archives of their own": 0} {
+		t.Run(name, func(t *testing.T) {
+			b := worktest.New(t, storetest.MemoryOptions{})
+			if below > 0 {
+				b.Bundle(below, 1<<20)
+			}
+			b.Write("a", "one file")
+			b.Write("copy", "one file")
+			must(t, os.Mkdir(filepath.Join(b.Root, "d"), 0o755))
+			for _, other := range []string{"b", "d/c"} {
+				must(t, os.Link(filepath.Join(b.Root, "a"), filepath.Join(b.Root, other)))
+			}
+			b.Sync()
+			to := filepath.Join(t.TempDir(), "out")
+			b.Counts(run(b, options(b, to)).Counts, map[firn.Action]int64{firn.Restored: 4})
+			sameContents(t, b.Root, to)
+			first, err := os.Stat(filepath.Join(to, "a"))
+			must(t, err)
+			for other, want := range map[string]bool{"b": true, "d/c": true, "copy": false} {
+				info, err := os.Stat(filepath.Join(to, other))
+				must(t, err)
+				if os.SameFile(first, info) != want {
+					t.Errorf("%s is the same file: %v, want %v", other, !want, want)
+				}
+			}
+			b.Counts(run(b, options(b, to)).Counts, map[firn.Action]int64{firn.Equal: 4})
+			b.Counts(b.Sync().Counts, map[firn.Action]int64{firn.Unchanged: 4})
+		})
+	}
+}

@@ -84,7 +84,8 @@ func (r Result) Pending() bool { return r.Counts[firn.Pending].Files > 0 }
 // is found so by its hash, and jobs that exist are used.
 func Run(ctx context.Context, o Options) (res Result, err error) {
 	o.Paths = outermost(o.Paths)
-	r := &restorer{Options: o, counts: map[firn.Action]firn.Count{}, seed: maphash.MakeSeed(), book: newJobBook(), windows: newWindows(o.Downloader), openers: openers{held: map[int64]*seal.Opener{}}, slow: !o.Store.Traits().InstantJobs}
+	r := &restorer{Options: o, counts: map[firn.Action]firn.Count{}, seed: maphash.MakeSeed(), book: newJobBook(), windows: newWindows(o.Downloader), openers: openers{held: map[int64]*seal.Opener{}},
+		links: linkBook{files: map[linkKey]*linked{}}, slow: !o.Store.Traits().InstantJobs}
 	if err := r.checkPaths(ctx); err != nil {
 		return Result{}, err
 	}
@@ -116,6 +117,7 @@ type restorer struct {
 	// windows are pieces of the bundles at hand
 	windows *windows
 	openers openers
+	links   linkBook
 	root    *firn.File // the target's own entry, where there is one
 	book    *jobBook
 	ready   time.Time
@@ -141,6 +143,7 @@ type item struct {
 	tree    string
 	content firn.Content
 	loc     catalog.Location
+	group   int64   // of hard links; 0: it has one name
 	folder  *folder // that it is in
 }
 
@@ -237,6 +240,7 @@ func (r *restorer) round(outer context.Context) error {
 func (r *restorer) settle(it item, a firn.Action, err error) {
 	r.event(a, it, err)
 	r.note(it, a == firn.Restored || a == firn.Equal)
+	r.links.settle(it, a == firn.Restored || a == firn.Equal)
 	r.leave(it.folder, a == firn.Failed || a == firn.Pending)
 }
 
@@ -254,6 +258,7 @@ func (r *restorer) wait(it item) {
 	r.mu.Lock()
 	r.next[r.hash(it.file.Path)] = struct{}{}
 	r.mu.Unlock()
+	r.links.settle(it, false)
 	r.leave(it.folder, true)
 }
 

@@ -153,7 +153,7 @@ func (w *walker) entry(ctx context.Context, e catalog.Entry) error {
 	if e.Path == "" {
 		return nil // start saw to it
 	}
-	it := item{file: e.File, from: e.Path, tree: w.tree.Name, content: e.Content, loc: e.Location}
+	it := item{file: e.File, from: e.Path, tree: w.tree.Name, content: e.Content, loc: e.Location, group: e.LinkGroup}
 	it.file.Path = path.Join(w.below, e.Path)
 	if err := checkPath(e.Path); err != nil {
 		w.r.fail(it, err)
