@@ -289,6 +289,12 @@ func newLaggingServer(t *testing.T) *laggingServer {
 // leave a second copy. It is listed by status, and the next inventory that is
 // dated after it resolves it.
 func TestDoublesAreListedAndResolved(t *testing.T) {
+	for name, flags := range map[string][]string{"files": {"--no-bundle"}, "bundles": {"--bundle-below", "4K", "--bundle-size", "8K"}} {
+		t.Run(name, func(t *testing.T) { doubles(t, flags) })
+	}
+}
+
+func doubles(t *testing.T, flags []string) {
 	server := newLaggingServer(t)
 	m := newMachine(t, server.env...)
 	tree := filepath.Join(m.home, "tree")
@@ -300,7 +306,7 @@ func TestDoublesAreListedAndResolved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.must(0, "sync", tree, "glacier:v")
+	m.must(0, append([]string{"sync", tree, "glacier:v"}, flags...)...)
 	if lost.Struck() != 3 {
 		t.Fatalf("%d answers were lost, want 3", lost.Struck())
 	}
@@ -314,7 +320,8 @@ func TestDoublesAreListedAndResolved(t *testing.T) {
 	m.must(0, "store", "refresh", "glacier:v")
 	m.must(0, "status", "glacier:v")
 	server.clock.Advance(49 * time.Hour)
-	if out := m.must(0, "store", "show", "glacier:v"); !strings.Contains(out, "in 30 archives") {
+	archives := map[bool]string{true: "in 30 archives", false: "in 10 archives"}[len(flags) == 1]
+	if out := m.must(0, "store", "show", "glacier:v"); !strings.Contains(out, archives) {
 		t.Errorf("after all:\n%s", out)
 	}
 	out := filepath.Join(m.home, "out")
@@ -344,10 +351,10 @@ func TestTwoSyncsAtOnceStoreOnce(t *testing.T) {
 	m.must(0, "store", "create", "local:"+vault)
 	var wg sync.WaitGroup
 	for range 3 {
-		wg.Go(func() { m.run("sync", tree, "local:"+vault) }) // two are told that it is locked
+		wg.Go(func() { m.run("sync", "--no-bundle", tree, "local:"+vault) }) // two are told that it is locked
 	}
 	wg.Wait()
-	m.must(0, "sync", tree, "local:"+vault)
+	m.must(0, "sync", "--no-bundle", tree, "local:"+vault)
 	if s := inspect(t, openLocal(t, vault)); len(s.archives) != 40 {
 		t.Errorf("%d archives, want 40", len(s.archives))
 	}

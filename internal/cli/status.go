@@ -208,7 +208,12 @@ func intentRecord(store catalog.Store, in catalog.Intent) pendingRecord {
 	for _, p := range in.Parts {
 		r.Sent += p.Size
 	}
+	if in.Kind == catalog.LooseArchive && in.File.Stamp.ModTime.IsZero() && in.TreeHash.IsZero() {
+		r.Size = 0 // of a stream nobody knows it yet
+	}
 	switch {
+	case r.Size == 0:
+		r.text = fmt.Sprintf("the upload of %s is open: %s of it are there", what(in.File.Path), ui.Bytes(r.Sent))
 	case in.State == catalog.Doubt:
 		r.What = "in_doubt"
 		r.text = fmt.Sprintf("whether %s (%s) arrived is in doubt since %s", what(in.File.Path), ui.Bytes(in.Size), r.Since)

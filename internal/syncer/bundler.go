@@ -32,8 +32,8 @@ const (
 // what they hold and the space in the spool.
 const packsAtOnce = 2
 
-// indexRoom is left in a bundle for its index.
-const indexRoom = 1 << 20
+// indexPart of a bundle is left for its index.
+const indexPart = 64
 
 // A bundler puts what is small into bundles, in walk order, and hands those
 // that are full to the uploads.
@@ -133,7 +133,7 @@ func (b *bundler) put(ctx context.Context, f *reading) error {
 
 // place puts a file where there is room for it.
 func (b *bundler) place(ctx context.Context, f *reading) error {
-	if b.open != nil && (b.open.count() >= bundle.MaxMembers || b.open.w.Size()+f.file.Stamp.Size > b.Bundling.Size-indexRoom) {
+	if b.open != nil && (b.open.count() >= bundle.MaxMembers || b.open.w.Size()+f.file.Stamp.Size > b.Bundling.Size-b.Bundling.Size/indexPart) {
 		if err := b.seal(ctx); err != nil {
 			return err
 		}
