@@ -23,7 +23,7 @@ const (
 	// one after the other.
 	ahead = 4
 	// windowsKept bounds the memory.
-	windowsKept = 32
+	windowsKept = 16
 	// largeMember is a member that is fetched for itself, in pieces.
 	largeMember = 4 * windowSize
 )

@@ -34,7 +34,7 @@ type Options struct {
 	Migrations []string
 	// Readers is the number of read transactions at once; 0 means 4.
 	Readers int
-	// CacheKiB is the page cache of the writer; 0 means 16 MiB. Each reader
+	// CacheKiB is the page cache of the writer; 0 means 8 MiB. Each reader
 	// has a quarter of it.
 	CacheKiB int
 }
@@ -78,7 +78,7 @@ func open(ctx context.Context, path string, o Options) (*DB, error) {
 		o.Readers = 4
 	}
 	if o.CacheKiB == 0 {
-		o.CacheKiB = 16 << 10
+		o.CacheKiB = 8 << 10
 	}
 	if err := create(path); err != nil {
 		return nil, err
