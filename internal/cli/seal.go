@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -55,11 +56,24 @@ func (o *sealOptions) recipients(ctx context.Context, env wire.Env) (*seal.Recip
 		err = seal.CheckIdentity(all, ids)
 	}
 	if err != nil {
-		return nil, &firn.Error{Op: "encrypt", Kind: firn.Usage, Err: errors.Join(errors.New("nothing has shown yet that what is encrypted for these recipients can be opened again"), err),
-			Hint: "give the identity once, with --identity FILE; it may be kept elsewhere after that"}
+		return nil, untested(err)
 	}
 	return &all, wire.SetRecipientsTested(env, all.ID())
 }
+
+// untested says why nothing is encrypted yet.
+func untested(err error) error {
+	e := &firn.Error{Op: "encrypt", Kind: firn.Usage, Err: errors.New("nothing has shown yet that what is encrypted for these recipients can be opened again"),
+		Hint: "give the identity once, with --identity FILE; it may be kept elsewhere after that"}
+	if !errors.Is(err, errNoIdentity) {
+		e.Err = fmt.Errorf("%w: %w", e.Err, err)
+	}
+	return e
+}
+
+// errNoIdentity says that the user named no identity, and there is none where
+// it is looked for then.
+var errNoIdentity = errors.New("it is encrypted, and no identity is given")
 
 // identities reads the identity file.
 func (o *sealOptions) identities(ctx context.Context) (seal.Identities, error) {
@@ -71,7 +85,7 @@ func (o *sealOptions) identities(ctx context.Context) (seal.Identities, error) {
 		}
 		path = filepath.Join(o.app.env.Path(dir), identityFile)
 		if _, err := os.Lstat(path); errors.Is(err, os.ErrNotExist) {
-			return seal.Identities{}, &firn.Error{Op: "open", Kind: firn.Denied, Err: errors.New("it is encrypted, and no identity is given"), Hint: "give the file with the identity: --identity FILE"}
+			return seal.Identities{}, &firn.Error{Op: "open", Kind: firn.Denied, Err: errNoIdentity, Hint: "give the file with the identity: --identity FILE"}
 		}
 	}
 	return o.Passphrase.identities(ctx, path)

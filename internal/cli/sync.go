@@ -155,6 +155,10 @@ func (o *syncOptions) open(ctx context.Context) (j *syncJob, err error) {
 			o.app.ui.Warn("the priority can't be lowered: " + err.Error())
 		}
 	}
+	recipients, err := o.Seal.recipients(ctx, o.app.wireEnv())
+	if err != nil {
+		return nil, err
+	}
 	s, err := o.app.openStore(ctx, o.To, o.Store.wire())
 	if err != nil {
 		return nil, err
@@ -168,10 +172,6 @@ func (o *syncOptions) open(ctx context.Context) (j *syncJob, err error) {
 		return nil, err
 	}
 	row, err := o.register(ctx, s)
-	if err != nil {
-		return nil, err
-	}
-	recipients, err := o.Seal.recipients(ctx, s.env)
 	if err != nil {
 		return nil, err
 	}
