@@ -141,17 +141,7 @@ func parseMode(v []byte) (fs.FileMode, bool) {
 	if err != nil {
 		return 0, false
 	}
-	m := fs.FileMode(b & 0o777)
-	if b&setuid != 0 {
-		m |= fs.ModeSetuid
-	}
-	if b&setgid != 0 {
-		m |= fs.ModeSetgid
-	}
-	if b&sticky != 0 {
-		m |= fs.ModeSticky
-	}
-	return m, true
+	return firn.FromPosixMode(uint32(b)), true
 }
 
 // lenientTime is what mt-aws-glacier reads as a time.

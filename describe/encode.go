@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"strconv"
 	"strings"
 	"time"
@@ -49,7 +48,7 @@ func Encode(a Archive) (string, error) {
 	}
 	f := fields{Firn: Version, ID: a.Token.String(), Tree: a.Tree, Members: a.Members, Index: a.Index}
 	if a.HasMode {
-		f.Mode = strconv.FormatUint(uint64(bits(a.Mode)), 8)
+		f.Mode = strconv.FormatUint(uint64(firn.PosixMode(a.Mode)), 8)
 	}
 	if a.Kind == File && ValidName(a.Path) && validTime(a.ModTime) {
 		f.Filename, f.MTime, f.NS = a.Path, a.ModTime.UTC().Format(mtTime), a.ModTime.Nanosecond()
@@ -175,26 +174,4 @@ func ValidName(name string) bool {
 func validTime(t time.Time) bool {
 	year := t.UTC().Year()
 	return 1000 <= year && year <= 9999
-}
-
-// The bits of modes as POSIX numbers them.
-const (
-	setuid = 0o4000
-	setgid = 0o2000
-	sticky = 0o1000
-)
-
-// bits gives a mode as POSIX writes it.
-func bits(m fs.FileMode) uint32 {
-	b := uint32(m.Perm())
-	if m&fs.ModeSetuid != 0 {
-		b |= setuid
-	}
-	if m&fs.ModeSetgid != 0 {
-		b |= setgid
-	}
-	if m&fs.ModeSticky != 0 {
-		b |= sticky
-	}
-	return b
 }

@@ -13,7 +13,6 @@ package bundle
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 	"time"
 
@@ -117,41 +116,4 @@ func checkName(what, s string) error {
 		return fmt.Errorf("a %s with a zero byte", what)
 	}
 	return nil
-}
-
-// The mode bits beyond the permissions, as in stat(2) and in tar.
-const (
-	setuid = 0o4000
-	setgid = 0o2000
-	sticky = 0o1000
-)
-
-// octalMode is the mode as stat(2) and tar number it.
-func octalMode(m fs.FileMode) int64 {
-	n := int64(m.Perm())
-	if m&fs.ModeSetuid != 0 {
-		n |= setuid
-	}
-	if m&fs.ModeSetgid != 0 {
-		n |= setgid
-	}
-	if m&fs.ModeSticky != 0 {
-		n |= sticky
-	}
-	return n
-}
-
-// fileMode is the inverse of octalMode.
-func fileMode(n int64) fs.FileMode {
-	m := fs.FileMode(n) & fs.ModePerm
-	if n&setuid != 0 {
-		m |= fs.ModeSetuid
-	}
-	if n&setgid != 0 {
-		m |= fs.ModeSetgid
-	}
-	if n&sticky != 0 {
-		m |= fs.ModeSticky
-	}
-	return m
 }

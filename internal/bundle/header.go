@@ -78,7 +78,7 @@ func appendHeaders(dst []byte, f *firn.File, size int64) []byte {
 	h := dst[len(dst)-blockSize:]
 	copy(h[nameAt:nameEnd], base)
 	copy(h[prefixAt:prefixEnd], prefix)
-	putOctal(h[modeAt:modeEnd], octalMode(f.Mode))
+	putOctal(h[modeAt:modeEnd], int64(firn.PosixMode(f.Mode)))
 	putOctal(h[uidAt:uidEnd], int64(uid))
 	putOctal(h[gidAt:gidEnd], int64(gid))
 	putOctal(h[sizeAt:sizeEnd], size)

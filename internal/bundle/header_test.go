@@ -13,7 +13,7 @@ import (
 // standard is what archive/tar calls f.
 func standard(f firn.File) *tar.Header {
 	h := &tar.Header{
-		Typeflag: tarType(f.Kind), Name: tarName(&f), Mode: octalMode(f.Mode), Uid: max(f.UID, 0), Gid: max(f.GID, 0),
+		Typeflag: tarType(f.Kind), Name: tarName(&f), Mode: int64(firn.PosixMode(f.Mode)), Uid: max(f.UID, 0), Gid: max(f.GID, 0),
 		ModTime: time.Unix(f.Stamp.ModTime.Unix(), 0),
 	}
 	switch f.Kind {

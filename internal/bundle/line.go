@@ -50,7 +50,7 @@ func appendMember(dst []byte, m *Member) []byte {
 	if f.Kind == firn.Regular {
 		dst = strconv.AppendInt(append(dst, `,"size":`...), m.Content.Size, 10)
 	}
-	dst = strconv.AppendInt(append(dst, `,"mode":"`...), octalMode(f.Mode), 8)
+	dst = strconv.AppendInt(append(dst, `,"mode":"`...), int64(firn.PosixMode(f.Mode)), 8)
 	dst = appendTime(append(dst, '"'), "mtime", f.Stamp.ModTime)
 	if f.UID >= 0 {
 		dst = strconv.AppendInt(append(dst, `,"uid":`...), int64(f.UID), 10)
@@ -211,7 +211,7 @@ func parseMember(text []byte) (Member, error) {
 	if err != nil {
 		return Member{}, fmt.Errorf("%q: the mode %q is not four octal digits", m.File.Path, l.Mode)
 	}
-	m.File.Mode = fileMode(int64(mode))
+	m.File.Mode = firn.FromPosixMode(uint32(mode))
 	if m.File.Stamp.ModTime, err = l.moment.or(l.ModTime); err != nil {
 		return Member{}, fmt.Errorf("%q: %w", m.File.Path, err)
 	}

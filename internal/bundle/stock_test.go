@@ -123,7 +123,7 @@ func checkRestored(t *testing.T, dir string, files []firn.File) {
 				t.Errorf("%q: its content differs (%v)", f.Path, err)
 			}
 		}
-		if octalMode(fi.Mode()) != octalMode(f.Mode) || fi.IsDir() != (f.Kind == firn.Directory) {
+		if firn.PosixMode(fi.Mode()) != firn.PosixMode(f.Mode) || fi.IsDir() != (f.Kind == firn.Directory) {
 			t.Errorf("%q: mode %v, want %v", f.Path, fi.Mode(), f.Mode)
 		}
 	}

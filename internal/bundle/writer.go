@@ -6,11 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
 	"sort"
-	"syscall"
 
 	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/atomicfile"
 	"github.com/firn-archive/firn/treehash"
 )
 
@@ -351,22 +350,13 @@ func readError(path string, err error) error {
 	return &firn.Error{Op: "bundle", Subject: path, Kind: kind, Err: err}
 }
 
-// The numbers of Windows for a full disk: ERROR_HANDLE_DISK_FULL and
-// ERROR_DISK_FULL.
-const (
-	windowsHandleDiskFull syscall.Errno = 39
-	windowsDiskFull       syscall.Errno = 112
-)
-
 // spoolError is the error for a spool that can't be written.
 func spoolError(err error) error {
 	if err == nil {
 		return nil
 	}
 	e := &firn.Error{Op: "write", Subject: "bundle", Kind: firn.Local, Err: err}
-	full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) ||
-		runtime.GOOS == "windows" && (errors.Is(err, windowsDiskFull) || errors.Is(err, windowsHandleDiskFull))
-	if full {
+	if atomicfile.IsFull(err) {
 		e.Kind, e.Hint = firn.Full, "free some space where bundles are made, and run the same command again"
 	}
 	return e

@@ -40,7 +40,7 @@ func files(t *rapid.T) firn.File {
 	f := firn.File{
 		Path: names(t), Links: 1,
 		Kind: rapid.SampledFrom([]firn.FileKind{firn.Regular, firn.Regular, firn.Regular, firn.Directory, firn.Symlink}).Draw(t, "kind"),
-		Mode: fileMode(rapid.Int64Range(0, 0o7777).Draw(t, "mode")),
+		Mode: firn.FromPosixMode(rapid.Uint32Range(0, 0o7777).Draw(t, "mode")),
 		UID:  rapid.IntRange(-1, math.MaxInt32).Draw(t, "uid"),
 		GID:  rapid.IntRange(-1, 1000).Draw(t, "gid"),
 	}

@@ -70,18 +70,15 @@ func checkPath(path string) error {
 
 // Types and special bits of st_mode (POSIX, <sys/stat.h>).
 const (
-	modeType   = 0o170000
-	modeFile   = 0o100000
-	modeDir    = 0o040000
-	modeLink   = 0o120000
-	modeSetuid = 0o4000
-	modeSetgid = 0o2000
-	modeSticky = 0o1000
+	modeType = 0o170000
+	modeFile = 0o100000
+	modeDir  = 0o040000
+	modeLink = 0o120000
 )
 
 // modeOf gives st_mode.
 func modeOf(kind firn.FileKind, m fs.FileMode) int64 {
-	out := int64(m.Perm())
+	out := int64(firn.PosixMode(m))
 	switch kind {
 	case firn.Directory:
 		out |= modeDir
@@ -90,30 +87,12 @@ func modeOf(kind firn.FileKind, m fs.FileMode) int64 {
 	default:
 		out |= modeFile
 	}
-	if m&fs.ModeSetuid != 0 {
-		out |= modeSetuid
-	}
-	if m&fs.ModeSetgid != 0 {
-		out |= modeSetgid
-	}
-	if m&fs.ModeSticky != 0 {
-		out |= modeSticky
-	}
 	return out
 }
 
 // fromMode is the reverse of modeOf.
 func fromMode(mode int64) (firn.FileKind, fs.FileMode) {
-	m := fs.FileMode(mode & 0o777)
-	if mode&modeSetuid != 0 {
-		m |= fs.ModeSetuid
-	}
-	if mode&modeSetgid != 0 {
-		m |= fs.ModeSetgid
-	}
-	if mode&modeSticky != 0 {
-		m |= fs.ModeSticky
-	}
+	m := firn.FromPosixMode(uint32(mode))
 	switch mode & modeType {
 	case modeDir:
 		return firn.Directory, m

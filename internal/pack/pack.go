@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"strings"
 	"time"
 
@@ -124,7 +123,7 @@ func (p *Writer) Add(f firn.File, content io.Reader) error {
 // and bytes, and times to the nanosecond.
 func header(f firn.File) (*tar.Header, error) {
 	h := &tar.Header{
-		Format: tar.FormatPAX, Name: f.Path, Mode: bits(f.Mode), ModTime: f.Stamp.ModTime,
+		Format: tar.FormatPAX, Name: f.Path, Mode: int64(firn.PosixMode(f.Mode)), ModTime: f.Stamp.ModTime,
 		Uid: max(0, f.UID), Gid: max(0, f.GID),
 	}
 	if h.ModTime.IsZero() {
@@ -148,24 +147,6 @@ func header(f firn.File) (*tar.Header, error) {
 		return nil, ofEntry(f.Path, firn.Invalid, fmt.Errorf("a link to %q, or of %d bytes", f.Target, h.Size))
 	}
 	return h, nil
-}
-
-// The bits of modes as tar numbers them (POSIX, pax, "ustar Interchange
-// Format").
-const (
-	setuid = 0o4000
-	setgid = 0o2000
-	sticky = 0o1000
-)
-
-func bits(m fs.FileMode) int64 {
-	b := int64(m.Perm())
-	for mode, bit := range map[fs.FileMode]int64{fs.ModeSetuid: setuid, fs.ModeSetgid: setgid, fs.ModeSticky: sticky} {
-		if m&mode != 0 {
-			b |= bit
-		}
-	}
-	return b
 }
 
 // content copies exactly as many bytes as the head says.

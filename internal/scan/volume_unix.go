@@ -4,7 +4,6 @@ package scan
 
 import (
 	"errors"
-	"io/fs"
 	"path/filepath"
 	"strings"
 	"time"
@@ -143,7 +142,7 @@ func fill(f *firn.File, st *unix.Stat_t) (special string) {
 		Inode:   uint64(st.Ino),
 		Device:  uint64(st.Dev),
 	}
-	f.Mode = mode(uint32(st.Mode))
+	f.Mode = firn.FromPosixMode(uint32(st.Mode))
 	f.UID, f.GID = int(st.Uid), int(st.Gid)
 	f.Links = int(st.Nlink)
 	f.Target = ""
@@ -170,21 +169,6 @@ func kind(mode uint32) (kind firn.FileKind, special string) {
 		return "", "a device"
 	}
 	return "", "neither a file nor a directory"
-}
-
-// mode takes permissions, setuid, setgid and sticky over.
-func mode(m uint32) fs.FileMode {
-	mode := fs.FileMode(m & 0o777)
-	if m&unix.S_ISUID != 0 {
-		mode |= fs.ModeSetuid
-	}
-	if m&unix.S_ISGID != 0 {
-		mode |= fs.ModeSetgid
-	}
-	if m&unix.S_ISVTX != 0 {
-		mode |= fs.ModeSticky
-	}
-	return mode
 }
 
 func openat(at int, name string, flags int) (int, error) {
