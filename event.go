@@ -35,6 +35,8 @@ type (
 	TransferEvent struct {
 		Path  string
 		Bytes int64
+		// Ended: no more will be told of Path. A FileEvent for it says the same.
+		Ended bool
 	}
 	// PlanEvent: so much more is to be transferred than was known before;
 	// negative where it turns out not to be needed. Files without bytes: how

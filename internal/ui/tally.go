@@ -55,7 +55,9 @@ func (t *tally) add(e firn.Event, now time.Time) {
 		t.wait = firn.WaitEvent{} // it goes on
 		t.moved += e.Bytes
 		t.meter.sample(now, t.moved)
-		t.touch(e)
+		if t.touch(e); e.Ended {
+			t.settle(e.Path)
+		}
 	case firn.FileEvent:
 		if e.Action == firn.Sent || e.Action == firn.Restored {
 			t.done++
