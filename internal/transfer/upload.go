@@ -283,8 +283,7 @@ func (up *upload) attempt(ctx context.Context) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	reach := up.reach()
-	up.single = size <= min(MaxSingle, up.traits.MaxSingle) && (size <= smallest || reach == 0 || size <= reach)
+	up.single = up.isSingle(size, smallest, up.reach())
 	if up.single {
 		return up.inOne(ctx, smallest)
 	}
