@@ -39,14 +39,14 @@ func (r *restorer) fetchMember(ctx context.Context, it item, job firn.JobID, to 
 		return err
 	}
 	if it.content.Size > largeMember {
-		_, err := r.Downloader.Download(ctx, transfer.Download{
-			Path: it.file.Path, Job: job, Open: from.open, Offset: it.loc.Offset, Size: it.content.Size, Tree: it.content.Tree, Dest: to,
-		})
-		return err
+		return r.fetchAlone(ctx, it, from, to)
 	}
 	for again := false; ; again = true {
 		got, err := r.copyMember(ctx, it, from, to)
 		switch {
+		case firn.KindOf(err) == firn.Corrupt:
+			// What is damaged may lie beside it.
+			return r.fetchAlone(ctx, it, from, to)
 		case err != nil:
 			return err
 		case got == it.content.Tree:
@@ -61,6 +61,14 @@ func (r *restorer) fetchMember(ctx context.Context, it item, job firn.JobID, to 
 		}
 		r.windows.forget(job)
 	}
+}
+
+// fetchAlone fetches nothing but the member, in pieces.
+func (r *restorer) fetchAlone(ctx context.Context, it item, from output, to *os.File) error {
+	_, err := r.Downloader.Download(ctx, transfer.Download{
+		Path: it.file.Path, Job: from.job, Open: from.open, Offset: it.loc.Offset, Size: it.content.Size, Tree: it.content.Tree, Dest: to,
+	})
+	return err
 }
 
 // copyMember writes a member to a file, and gives its tree hash.

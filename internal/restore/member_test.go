@@ -223,3 +223,22 @@ func TestHardLinksComeBack(t *testing.T) {
 		})
 	}
 }
+
+// TestDamageStaysWhereItIs: of a sealed bundle with one bad byte only what is in
+// the same chunk is lost.
+func TestDamageStaysWhereItIs(t *testing.T) {
+	b := worktest.New(t, storetest.MemoryOptions{})
+	ids := b.Seal()
+	b.Bundle(1<<20, 64<<20)
+	for i := range 100 {
+		b.Write(fmt.Sprintf("f%02d", i), string(storetest.Data(uint64(i), 20_000)))
+	}
+	b.Sync()
+	b.Store = &damaged{Store: b.Store, at: 1_000_000}
+	o := options(b, t.TempDir())
+	o.Identities = given(ids)
+	res := run(b, o)
+	if n := res.Counts[firn.Failed].Files; n < 1 || n > 5 {
+		t.Errorf("%d files failed", n)
+	}
+}
