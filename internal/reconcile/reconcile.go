@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/describe"
@@ -207,8 +208,8 @@ func (r *reconciler) complete(ctx context.Context, in catalog.Intent) error {
 }
 
 // adopt records an archive that an intent turned out to have become. It is the
-// current version of its file, unless a later run has recorded another, or it
-// is not what the file was when the intent was recorded.
+// current version of its file, unless a later run has recorded another or its
+// removal, or it is not what the file was when the intent was recorded.
 func (r *reconciler) adopt(ctx context.Context, in catalog.Intent, archive firn.Archive) error {
 	var change *catalog.Change
 	if in.Kind == catalog.FileArchive && in.Tree != 0 && archive.Size == in.File.Stamp.Size {
@@ -224,6 +225,11 @@ func (r *reconciler) adopt(ctx context.Context, in catalog.Intent, archive firn.
 	}
 	run := r.Run
 	run.Tree = in.Tree
+	if change != nil {
+		// It is a version of the run that read it: if the file is gone since,
+		// this run ends it.
+		run.ID = in.Run
+	}
 	return r.Catalog.Stored(ctx, in.ID, archive, run, change)
 }
 
@@ -233,22 +239,31 @@ func (r *reconciler) newerVersion(ctx context.Context, in catalog.Intent) (bool,
 		return false, err
 	}
 	for _, v := range versions {
-		if v.Run > in.Run {
+		if v.Run > in.Run || v.Until > in.Run {
 			return true, nil
 		}
 	}
 	return false, nil
 }
 
+// lateness is how long after its sender died a request may still become an
+// archive, by the store's clock: one that arrives more than five minutes after
+// it was signed is refused (AWS Signature Version 4), and the service takes its
+// time. A local vault dies with its sender.
+const lateness = 10 * time.Minute
+
 // doubt records that only an inventory dated after this moment, by the store's
-// clock, can tell whether an intent became an archive. Whatever was under way
-// when its sender died has ended before: the connection died with it.
+// clock, can tell whether an intent became an archive.
 func (r *reconciler) doubt(ctx context.Context, in catalog.Intent) error {
 	info, err := r.describe(ctx)
 	if err != nil {
 		return err
 	}
-	return r.Catalog.Doubtful(ctx, in.ID, info.Now)
+	since := info.Now
+	if !r.Store.Traits().FreshInventory {
+		since = since.Add(lateness)
+	}
+	return r.Catalog.Doubtful(ctx, in.ID, since)
 }
 
 func (r *reconciler) describe(ctx context.Context) (firn.StoreInfo, error) {
