@@ -51,6 +51,7 @@ CREATE TABLE tree (
 	bytes INTEGER NOT NULL DEFAULT 0,
 	dirs  INTEGER NOT NULL DEFAULT 0,
 	links INTEGER NOT NULL DEFAULT 0,
+	recipients BLOB,                  -- that its last sync encrypted for, as in seal; null: nobody
 	UNIQUE (store, name)
 ) STRICT;
 

@@ -24,12 +24,17 @@ type Tree struct {
 	Bytes int64 // in those
 	Dirs  int64
 	Links int64 // symbolic
+
+	// Recipients that its last sync encrypted for: see SetRecipients.
+	Recipients Recipients
 }
 
-const treeColumns = "id, store, name, host, root, files, bytes, dirs, links"
+const treeColumns = "id, store, name, host, root, files, bytes, dirs, links, recipients"
 
 func scanTree(row interface{ Scan(...any) error }) (t Tree, err error) {
-	err = row.Scan(&t.ID, &t.Store, &t.Name, &t.Host, &t.Root, &t.Files, &t.Bytes, &t.Dirs, &t.Links)
+	var recipients []byte
+	err = row.Scan(&t.ID, &t.Store, &t.Name, &t.Host, &t.Root, &t.Files, &t.Bytes, &t.Dirs, &t.Links, &recipients)
+	copy(t.Recipients[:], recipients)
 	return t, err
 }
 
@@ -86,6 +91,14 @@ func (c *Catalog) Bind(ctx context.Context, store int64, name, host, root string
 func (c *Catalog) Rebind(ctx context.Context, tree int64, host, root string) error {
 	return c.write(ctx, "rebind", fmt.Sprint("tree ", tree), func(tx tx) error {
 		return tx.row("UPDATE tree SET host = ?, root = ? WHERE id = ? RETURNING id", host, []byte(root), tree).Scan(&tree)
+	})
+}
+
+// SetRecipients records whom a tree's syncs encrypt for from now on; zero for
+// nobody. Errors: NotFound.
+func (c *Catalog) SetRecipients(ctx context.Context, tree int64, r Recipients) error {
+	return c.write(ctx, "record recipients", fmt.Sprint("of tree ", tree), func(tx tx) error {
+		return tx.row("UPDATE tree SET recipients = ? WHERE id = ? RETURNING id", r.column(), tree).Scan(&tree)
 	})
 }
 
