@@ -22,7 +22,10 @@ type Entry struct {
 	Size    int64       // of regular files, bytes
 	ModTime time.Time
 	Hash    [sha256.Size]byte // of a file's content
-	Target  string            // of links
+	Target  string            // of symbolic links
+	Alias   string            // path of the first name of the file, where that is another one
+
+	inode uint64 // of files with several names
 }
 
 // A Survey is all that is in a tree, by path.
@@ -54,7 +57,22 @@ func Look(root string) (Survey, error) {
 	}
 	group.Wait()
 	slices.SortFunc(s, func(a, b Entry) int { return cmp.Compare(a.Path, b.Path) })
+	s.findAliases()
 	return s, errors.Join(errs...)
+}
+
+// findAliases finds the names that belong to one file.
+func (s Survey) findAliases() {
+	first := map[uint64]string{}
+	for i := range s {
+		switch e := &s[i]; {
+		case e.inode == 0:
+		case first[e.inode] == "":
+			first[e.inode] = e.Path
+		default:
+			e.Alias = first[e.inode]
+		}
+	}
 }
 
 // look fills in what is at the path.
@@ -64,7 +82,7 @@ func (e *Entry) look(root string) error {
 	if err != nil {
 		return err
 	}
-	e.Mode, e.ModTime = info.Mode(), info.ModTime()
+	e.Mode, e.ModTime, e.inode = info.Mode(), info.ModTime(), inode(info)
 	switch {
 	case e.Mode.IsRegular():
 		e.Size = info.Size()
@@ -156,6 +174,8 @@ func (e Entry) difference(o Entry) string {
 		return fmt.Sprintf("other content: SHA-256 %x, not %x", o.Hash, e.Hash)
 	case e.Target != o.Target:
 		return fmt.Sprintf("target %q, not %q", o.Target, e.Target)
+	case e.Alias != o.Alias:
+		return fmt.Sprintf("as the first name of its file %q, not %q", o.Alias, e.Alias)
 	case !e.ModTime.Equal(o.ModTime):
 		return fmt.Sprintf("mtime %s, not %s", o.ModTime.Format(time.RFC3339Nano), e.ModTime.Format(time.RFC3339Nano))
 	}

@@ -35,6 +35,7 @@ func TestDifferences(t *testing.T) {
 		"size":    {append(with(file, func(e *Entry) { e.Size = 4 }), link), []string{`"file" has 4 bytes, not 3`}},
 		"content": {append(with(file, func(e *Entry) { e.Hash[31] = 1 }), link), []string{`"file" has other content: SHA-256 01` + strings.Repeat("0", 60) + `01, not 01` + strings.Repeat("0", 62)}},
 		"mtime":   {append(with(file, func(e *Entry) { e.ModTime = at.Add(1) }), link), []string{`"file" has mtime 2020-01-02T03:04:05.000000007Z, not 2020-01-02T03:04:05.000000006Z`}},
+		"alias":   {append(with(file, func(e *Entry) { e.Alias = "a" }), link), []string{`"file" has as the first name of its file "a", not ""`}},
 		"target":  {append(Survey{file}, with(link, func(e *Entry) { e.Target = "y" })...), []string{`"link" has target "y", not "x"`}},
 	} {
 		if d := cmp.Diff(c.want, Survey{file, link}.Differences(c.other)); d != "" {

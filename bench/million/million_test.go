@@ -19,13 +19,16 @@ import (
 	"github.com/firn-archive/firn/internal/cli"
 )
 
-// programVar makes the test program be firn, and a firn that spoils one file
-// that it restores where it is "spoil".
+// programVar makes the test program be firn; one that spoils a file that it
+// restores where it is "spoil", and one that does nothing where it is "fail".
 const programVar = "FIRN_TEST_PROGRAM"
 
 func TestMain(m *testing.M) {
 	usage.Main()
 	if mode := os.Getenv(programVar); mode != "" {
+		if mode == "fail" {
+			os.Exit(1)
+		}
 		status := cli.Main(context.Background(), os.Args, cli.System())
 		if to := slices.Index(os.Args, "--to"); mode == "spoil" && to > 0 {
 			spoil(os.Args[to+1])
@@ -38,8 +41,11 @@ func TestMain(m *testing.M) {
 // spoil changes one byte below dir, and no time.
 func spoil(dir string) {
 	filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
 		info, err := d.Info()
-		if err != nil || !d.Type().IsRegular() || info.Size() == 0 {
+		if err != nil || info.Size() == 0 {
 			return err
 		}
 		os.Chmod(path, 0o600)
@@ -56,24 +62,24 @@ func spoil(dir string) {
 func runSmall(t *testing.T, mode string, more ...string) (table, progress string, err error) {
 	t.Setenv(programVar, mode)
 	var out, talk bytes.Buffer
-	args := append([]string{"-n", "1500", "-folders", "40", "-dir", t.TempDir(), "-firn", os.Args[0]}, more...)
+	args := append([]string{"-n", "800", "-folders", "20", "-dir", t.TempDir(), "-firn", os.Args[0]}, more...)
 	err = run(t.Context(), args, &out, &talk)
 	return out.String(), talk.String(), err
 }
 
 func TestMeasure(t *testing.T) {
-	for name, args := range map[string][]string{"plain": {"-before", "2000"}, "encrypted": {"-encrypted"}} {
+	for name, args := range map[string][]string{"plain": {"-before", "900"}, "encrypted": {"-encrypted"}} {
 		t.Run(name, func(t *testing.T) {
 			out, progress, err := runSmall(t, "firn", args...)
 			if err != nil {
 				t.Fatalf("%v\n%s", err, progress)
 			}
 			for _, want := range []string{
-				`^1500 files with \d+ bytes in 40 folders, (2000 others in the catalog|encrypted)\.\n`,
+				`^800 files with \d+ bytes in 20 folders, (900 others in the catalog|encrypted)\.\n`,
 				`\| first sync \| \d+ files/s, `,
-				`\| first sync, sent \| 14\d\d files with \d+ bytes, as [1-9]`,
+				`\| first sync, sent \| 7\d\d files with \d+ bytes, as [1-9]`,
 				`\| sync, unchanged, sent \| 0 files with 0 bytes, as 0 archives with 0 \|`,
-				`\| sync, changed, sent \| \d\d files with \d+ bytes, as 1 archives`,
+				`\| sync, changed, sent \| \d+ files with \d+ bytes, as 1 archives`,
 				`\| restore of the first date \| `, `\| restore of the second date \| `,
 			} {
 				if !regexp.MustCompile(want).MatchString(out) {
@@ -92,8 +98,8 @@ func TestADifferenceIsAFailure(t *testing.T) {
 }
 
 func TestAFailureOfFirnIsTold(t *testing.T) {
-	_, _, err := runSmall(t, "firn", "-firn", "/bin/false")
-	if err == nil || !strings.Contains(err.Error(), "status 1") {
+	_, _, err := runSmall(t, "fail")
+	if err == nil || !strings.Contains(err.Error(), "firn sync ") || !strings.Contains(err.Error(), "status 1") {
 		t.Errorf("%v", err)
 	}
 }

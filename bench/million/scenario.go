@@ -124,7 +124,8 @@ func (b *bench) firstSync(ctx context.Context) (m moment, err error) {
 	b.report.files, b.report.bytes = m.survey.Files()
 	b.report.add("making these files, bare", b.report.files, grown)
 	b.say("first sync")
-	return m, b.syncOf(ctx, "first sync", &m, nil)
+	err = b.syncOf(ctx, "first sync", &m, nil)
+	return m, err
 }
 
 func (b *bench) syncUnchanged(ctx context.Context, first moment) error {
@@ -132,14 +133,10 @@ func (b *bench) syncUnchanged(ctx context.Context, first moment) error {
 	if err := b.syncOf(ctx, "sync, unchanged", &first, first.survey); err != nil {
 		return err
 	}
-	find, err := exec.LookPath("find")
-	if err != nil {
-		b.say("no find here to compare with")
-		return nil
-	}
-	u, status, err := usage.Timed(exec.CommandContext(ctx, find, b.tree(), "-printf", `%s %T@\n`))
+	u, status, err := usage.Timed(exec.CommandContext(ctx, "find", b.tree(), "-printf", `%s %T@\n`))
 	if err != nil || status != 0 {
-		return fmt.Errorf("find: status %d, %w", status, err)
+		b.say("find can't do the same here: status %d, %v", status, err) // it is GNU's that can
+		return ctx.Err()
 	}
 	b.report.add("`find -printf '%s %T@\\n'`", b.report.files, u)
 	return nil
@@ -154,7 +151,8 @@ func (b *bench) syncChanged(ctx context.Context, first moment) (m moment, err er
 		return m, err
 	}
 	b.say("sync, changed")
-	return m, b.syncOf(ctx, "sync, changed", &m, first.survey)
+	err = b.syncOf(ctx, "sync, changed", &m, first.survey)
+	return m, err
 }
 
 // syncOf archives the tree as the moment has it, and checks that what is sent is

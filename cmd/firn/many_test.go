@@ -14,6 +14,9 @@ import (
 // 20,000 files with odd names goes to two stores, to one of them encrypted, is
 // changed, and goes there again. Each gives back what it was at one of the dates.
 func TestManyFilesOfTwoDates(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it archives and restores 40,000 files")
+	}
 	m := newMachine(t)
 	plan := forest.Plan{Seed: 1, Files: 20_000, Folders: 400, Size: 100}
 	tree, identity := filepath.Join(m.home, "tree"), filepath.Join(m.home, "identity.txt")

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/firn-archive/firn/internal/plan"
+	"github.com/firn-archive/firn/internal/price"
 	"github.com/firn-archive/firn/internal/syncer"
 	"github.com/firn-archive/firn/internal/ui"
 )
@@ -20,6 +21,7 @@ type changeOptions struct {
 	Pay           bool
 	MaxFiles      fileLimit
 	MaxBytes      sizeLimit
+	MaxCost       costLimit
 	ExpectChanges bool
 
 	budget *syncer.Budget // over all trees
@@ -33,6 +35,7 @@ func (o *changeOptions) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.Pay, "pay", false, "delete also what the store charges for until it is older")
 	f.Var(&o.MaxFiles, "max-files", "send at most `N` files, and leave the rest for the next run")
 	f.Var(&o.MaxBytes, "max-bytes", "send at most `BYTES`, such as 500M or 2G, and leave the rest for the next run")
+	f.Var(&o.MaxCost, "max-cost", "send what requests of at most `USD` bring, such as 0.50, and leave the rest for the next run")
 	f.BoolVar(&o.ExpectChanges, "expect-changes", false, "go on even if a directory is empty that had files, or more than a quarter of them, and 1,000, have changed or are gone")
 }
 
@@ -44,11 +47,16 @@ func (o *changeOptions) check() error {
 	return nil
 }
 
-// fill puts the options into those of a sync.
+// limits are what a run may send to a store with these prices.
+func (o *changeOptions) limits(prices price.Tariff) syncer.Limits {
+	return syncer.Limits{Files: int64(o.MaxFiles), Bytes: int64(o.MaxBytes.byteSize), Cost: o.MaxCost.amount, Prices: prices}
+}
+
+// fill puts the options into those of a sync, which has its prices already.
 func (o *changeOptions) fill(s *syncer.Options) {
 	s.Detect, s.Modes, s.PayEarly, s.ExpectChanges = plan.Detect(o.Detect), o.Modes, o.Pay, o.ExpectChanges
 	if o.budget == nil {
-		o.budget = syncer.NewBudget(syncer.Limits{Files: int64(o.MaxFiles), Bytes: int64(o.MaxBytes.byteSize)})
+		o.budget = syncer.NewBudget(o.limits(s.Prices))
 	}
 	s.Budget = o.budget
 }
@@ -65,6 +73,13 @@ func tellLetGo(u *ui.UI, l syncer.LetGo) {
 	default:
 		u.Notice(fmt.Sprintf("%s in the store are not needed any more, and charged for until %s at the latest: a later sync with these options deletes them then, and --pay at once",
 			archives(l.Waiting.Files, l.Waiting.Bytes), l.Until.UTC().Format(time.DateOnly)))
+	}
+}
+
+// tellOutlook tells what it would come to, to send what a dry run found.
+func tellOutlook(u *ui.UI, store, tree string, o *syncer.Outlook) {
+	if o != nil {
+		u.Outlook(ui.Outlook{Store: store, Tree: tree, Prices: o.Prices, Files: o.Files.Files, Unsure: o.Unsure, Choices: o.Choices})
 	}
 }
 
@@ -116,3 +131,28 @@ func (l *fileLimit) String() string {
 
 // Type names the value in help.
 func (l *fileLimit) Type() string { return "number" }
+
+// A costLimit is an amount of money, above nothing. It is a pflag.Value.
+type costLimit struct {
+	amount price.Amount
+	text   string // as it was given
+}
+
+// Set reads an amount in US dollars.
+func (l *costLimit) Set(s string) error {
+	amount, err := price.Parse(s)
+	if err != nil {
+		return err
+	}
+	if amount == 0 {
+		return fmt.Errorf("%q is no limit: give more than nothing", s)
+	}
+	l.amount, l.text = amount, s
+	return nil
+}
+
+// String is empty for no limit, so that help shows no default.
+func (l *costLimit) String() string { return l.text }
+
+// Type names the value in help.
+func (l *costLimit) Type() string { return "usd" }

@@ -21,11 +21,14 @@ type sealOptions struct {
 	Recipients []string
 	Identity   string // file; empty: the default
 	Passphrase passphraseOptions
+	// Unencrypted: a tree that was encrypted is not any more.
+	Unencrypted bool
 }
 
 // addRecipients adds the options of commands that encrypt.
 func (o *sealOptions) addRecipients(f *pflag.FlagSet, a *app) {
 	f.StringArrayVarP(&o.Recipients, "recipient", "r", nil, "encrypt for `RECIPIENT`, names too (see firn key); may be repeated")
+	f.BoolVar(&o.Unencrypted, "unencrypted", false, "send a directory in the clear from now on that was encrypted till now")
 	o.addIdentity(f, a)
 }
 

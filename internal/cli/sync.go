@@ -168,6 +168,9 @@ func (o *syncOptions) open(ctx context.Context) (j *syncJob, err error) {
 			err = errors.Join(err, s.close())
 		}
 	}()
+	if err := o.Change.limits(s.store.Prices()).Check(); err != nil {
+		return nil, err
+	}
 	if err := wire.CheckDataDir(s.env); err != nil {
 		return nil, err
 	}
@@ -344,7 +347,7 @@ func (o *syncOptions) syncLocked(ctx context.Context, j *syncJob, left *filter.F
 		Catalog: s.catalog, Row: j.row, Store: s.store, Uploader: j.uploader, Clock: s.env.Clock, Events: s.env.Events,
 		Root: dir, Tree: name, Host: host, Filter: left,
 		Concurrency: int(o.Concurrency), DryRun: o.DryRun, Moved: o.TreeMoved,
-		Bundling: bundling, Recipients: j.recipients,
+		Bundling: bundling, Recipients: j.recipients, Unencrypted: o.Seal.Unencrypted, Prices: s.store.Prices(),
 	}
 	o.Change.fill(&opts)
 	res, err := syncer.Run(ctx, opts)
@@ -354,6 +357,7 @@ func (o *syncOptions) syncLocked(ctx context.Context, j *syncJob, left *filter.F
 			Counts: res.Counts, Excluded: res.Excluded, Elapsed: s.env.Clock.Now().Sub(start),
 		})
 	}
+	tellOutlook(s.ui, s.loc.String(), name, res.Outlook)
 	tellLetGo(s.ui, res.LetGo)
 	if res.Doubles > 0 {
 		s.ui.Notice(fmt.Sprintf("after lost answers %d archives may be stored twice; a later inventory shows it, and the copies are deleted then", res.Doubles))

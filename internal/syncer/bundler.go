@@ -21,8 +21,8 @@ type Bundling struct {
 	Spool string
 }
 
-// The defaults of Bundling for vaults, where each archive is charged for 40 KB
-// more than it has. Source: Amazon Glacier pricing, "each archive".
+// The defaults of Bundling for vaults, where each archive is charged for 32 KB
+// more than it has (price.Table.Overhead), and for the request that brings it.
 const (
 	DefaultBundleBelow = 1 << 20
 	DefaultBundleSize  = 64 << 20
@@ -34,6 +34,17 @@ const packsAtOnce = 2
 
 // indexPart of a bundle is left for its index.
 const indexPart = 64
+
+// takes reports whether what is to be stored belongs into a bundle.
+func (b Bundling) takes(f *firn.File) bool {
+	return b.Below > 0 && (f.Kind != firn.Regular || f.Stamp.Size < b.Below)
+}
+
+// isFull reports whether a bundle that has members, in tar bytes, is to be
+// sealed before a file of size bytes is put into the next one.
+func (b Bundling) isFull(members int, tar, size int64) bool {
+	return members >= bundle.MaxMembers || tar+size > b.Size-b.Size/indexPart
+}
 
 // A bundler puts what is small into bundles, in walk order, and hands those
 // that are full to the uploads.
@@ -112,7 +123,7 @@ func (b *bundler) flush(ctx context.Context) error {
 func (b *bundler) put(ctx context.Context, f *reading) error {
 	size := contentSize(&f.file)
 	if size > 0 {
-		if err := b.Budget.take(f.file.Path, size); err != nil {
+		if err := b.Budget.take(f.file.Path, size, inBundle); err != nil {
 			return b.uploadFailed(ctx, f.upload, err)
 		}
 	}
@@ -133,7 +144,7 @@ func (b *bundler) put(ctx context.Context, f *reading) error {
 
 // place puts a file where there is room for it.
 func (b *bundler) place(ctx context.Context, f *reading) error {
-	if b.open != nil && (b.open.count() >= bundle.MaxMembers || b.open.w.Size()+f.file.Stamp.Size > b.Bundling.Size-b.Bundling.Size/indexPart) {
+	if b.open != nil && b.Bundling.isFull(b.open.count(), b.open.w.Size(), f.file.Stamp.Size) {
 		if err := b.seal(ctx); err != nil {
 			return err
 		}

@@ -125,7 +125,7 @@ func (r *recorder) take(ctx context.Context, d plan.Decision, uploads chan<- upl
 			r.tally.add(firn.Unchanged, d.File.Stamp.Size)
 		}
 	case plan.Record:
-		if r.isCarried(&d) {
+		if r.Bundling.carries(&d) {
 			return r.give(ctx, upload{file: *d.File, mount: d.File.Kind == firn.Directory && r.mount, why: d.Why}, uploads)
 		}
 		return r.record(ctx, d)
@@ -162,7 +162,7 @@ func (r *recorder) send(ctx context.Context, d plan.Decision, uploads chan<- upl
 		r.fileEvent(firn.Pending, file, firn.FileEvent{Reason: unanswered})
 		return nil
 	}
-	if why := r.Budget.over(file.Path, file.Stamp.Size); why != "" {
+	if why := r.Budget.over(file.Path, file.Stamp.Size, r.requestsFor(&file)); why != "" {
 		r.leave(file, why)
 		return nil
 	}
@@ -183,12 +183,15 @@ func (r *recorder) give(ctx context.Context, u upload, uploads chan<- upload) er
 	}
 }
 
-// isCarried reports whether an entry without content goes into a bundle, so
-// that the store alone can tell of it: what is new, or has become a link, an
-// empty file, or another link. Folders change their times all the time.
-func (r *recorder) isCarried(d *plan.Decision) bool {
+// carries reports whether an entry without content goes into a bundle, so that
+// the store alone can tell of it.
+func (b Bundling) carries(d *plan.Decision) bool { return b.Below > 0 && isNews(d) }
+
+// isNews reports whether an entry without content is new, or has become a link,
+// an empty file, or another link. Folders change their times all the time.
+func isNews(d *plan.Decision) bool {
 	f, k := d.File, d.Known
-	if r.Bundling.Below == 0 || f.Path == "" || f.Kind == firn.Regular && f.Stamp.Size > 0 {
+	if f.Path == "" || f.Kind == firn.Regular && f.Stamp.Size > 0 {
 		return false
 	}
 	return k == nil || k.File.Kind != f.Kind || k.File.Target != f.Target || f.Kind == firn.Regular && k.Content.Size > 0

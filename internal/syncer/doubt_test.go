@@ -2,6 +2,7 @@ package syncer_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -239,5 +240,57 @@ func TestSentAgainAndLost(t *testing.T) {
 		if n := len(b.Memory.Archives()); n != 2 {
 			t.Errorf("bundled: %v: %d archives, want 2", bundled, n)
 		}
+	}
+}
+
+// A dying store takes an archive, and then the process that sent it ends.
+type dying struct {
+	firn.Store
+	die func()
+}
+
+func (d *dying) UploadArchive(ctx context.Context, description string, body *io.SectionReader, sums treehash.Sums) (firn.ArchiveID, error) {
+	if _, err := d.Store.UploadArchive(ctx, description, body, sums); err != nil {
+		return "", err
+	}
+	d.die()
+	return "", &firn.Error{Op: "upload", Kind: firn.Lost, Err: context.Cause(ctx)}
+}
+
+// TestRemovedBeforeItWasRecorded: a file arrived, nobody recorded that, and it
+// is gone. It was there once, and isn't any more.
+func TestRemovedBeforeItWasRecorded(t *testing.T) {
+	for _, bundled := range []bool{false, true} {
+		b := worktest.New(t, storetest.MemoryOptions{})
+		if bundled {
+			b.Bundle(1000, 1<<20)
+		}
+		b.Write("stays", "stays")
+		b.Sync()
+		b.Write("gone", "will be gone")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		plain := b.Store
+		b.Store = &dying{Store: plain, die: func() { cancel(errors.New("killed")) }}
+		if _, err := syncer.Run(ctx, b.Options()); err == nil {
+			t.Fatal("it was not stopped")
+		}
+		b.Store = plain
+		if err := os.Remove(filepath.Join(b.Root, "gone")); err != nil {
+			t.Fatal(err)
+		}
+		b.Counts(b.Sync().Counts, map[firn.Action]int64{firn.Unchanged: 1, firn.Removed: 1})
+		for e, err := range b.Catalog.Files(t.Context(), catalog.ListQuery{Tree: b.Tree().ID}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e.Path == "gone" {
+				t.Errorf("bundled: %v: it is still there", bundled)
+			}
+		}
+		versions, err := b.Catalog.History(t.Context(), b.Tree().ID, "gone")
+		if err != nil || len(versions) != 1 || versions[0].Location.State != catalog.Stored {
+			t.Errorf("bundled: %v: its history is %+v, %v", bundled, versions, err)
+		}
+		b.Counts(b.Sync().Counts, map[firn.Action]int64{firn.Unchanged: 1})
 	}
 }

@@ -30,20 +30,35 @@ func dryRun(ctx context.Context, o Options) (Result, error) {
 			return Result{}, err
 		}
 	}
+	if err := o.checkSealed(tree); err != nil {
+		return Result{}, err
+	}
 	s := newSyncer(o, tree, catalog.Run{})
 	g := s.newGuard()
+	ahead, err := s.newOutlook()
+	if err != nil {
+		return Result{}, err
+	}
+	d := &foreseer{syncer: s, ahead: ahead}
 	for dir, err := range s.watched(o.merge(ctx, recorded, time.Time{})) {
 		if err != nil {
 			return Result{}, o.explain(err)
 		}
 		s.report(dir)
+		d.wouldKeep(&dir.Self)
 		for i := range dir.Entries {
 			g.count(&dir.Entries[i])
-			s.wouldDo(dir.Entries[i])
+			d.wouldDo(dir.Entries[i])
 		}
 	}
 	s.foretell(g)
-	return Result{Counts: s.tally.counts(), Excluded: s.tally.excluded(), dry: true}, nil
+	return Result{Counts: s.tally.counts(), Excluded: s.tally.excluded(), Outlook: ahead.end(), dry: true}, nil
+}
+
+// A foreseer tells what a sync would do, and what that comes to.
+type foreseer struct {
+	*syncer
+	ahead *outlook
 }
 
 // foretell warns of a mass of changes, at which a sync would stop.
@@ -59,7 +74,7 @@ func (s *syncer) foretell(g *guard) {
 }
 
 // wouldDo tells what a decision about a file would lead to.
-func (s *syncer) wouldDo(d plan.Decision) {
+func (s *foreseer) wouldDo(d plan.Decision) {
 	if why := s.Modes.declines(&d); why != "" {
 		f := d.File
 		if f == nil {
@@ -74,8 +89,14 @@ func (s *syncer) wouldDo(d plan.Decision) {
 	case plan.New, plan.Changed, plan.Again:
 		s.wouldSend(d.File, d.Why)
 	case plan.Hash:
-		s.wouldSend(d.File, "if its content differs: "+d.Why)
+		if s.wouldSend(d.File, "if its content differs: "+d.Why) {
+			s.ahead.unsure++
+		}
 	case plan.Record:
+		if isNews(&d) && s.ahead.add(d.File) != nil {
+			s.fileEvent(firn.Left, *d.File, firn.FileEvent{Reason: costReached})
+			return
+		}
 		s.fileEvent(firn.Recorded, *d.File, firn.FileEvent{Reason: d.Why})
 	case plan.Removed:
 		why := ""
@@ -87,11 +108,24 @@ func (s *syncer) wouldDo(d plan.Decision) {
 }
 
 // wouldSend tells that a file would be sent, as far as the limits go.
-func (s *syncer) wouldSend(f *firn.File, why string) {
-	if over := s.Budget.over(f.Path, f.Stamp.Size); over != "" {
-		s.fileEvent(firn.Left, *f, firn.FileEvent{Reason: over})
-		return
+func (s *foreseer) wouldSend(f *firn.File, why string) bool {
+	requests := s.requestsFor(f)
+	over := s.Budget.over(f.Path, f.Stamp.Size, requests)
+	if over == "" && s.ahead.add(f) != nil {
+		over = s.Budget.over(f.Path, f.Stamp.Size, requests)
 	}
-	_ = s.Budget.take(f.Path, f.Stamp.Size) // it is not over
+	if over != "" {
+		s.fileEvent(firn.Left, *f, firn.FileEvent{Reason: over})
+		return false
+	}
+	_ = s.Budget.take(f.Path, f.Stamp.Size, requests) // it is not over
 	s.fileEvent(firn.Sent, *f, firn.FileEvent{Reason: why})
+	return true
+}
+
+// wouldKeep takes in what a bundle would tell of a directory.
+func (s *foreseer) wouldKeep(d *plan.Decision) {
+	if d.Action == plan.Record && s.Modes.declines(d) == "" && isNews(d) {
+		_ = s.ahead.add(d.File) // over the limits it waits, with what is in it
+	}
 }

@@ -2,9 +2,13 @@ package syncer
 
 import (
 	"errors"
+	"fmt"
+	"math"
 	"sync"
 
 	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/price"
 )
 
 // Limits bound what is sent. What is over them is left for the next time, and
@@ -12,33 +16,68 @@ import (
 type Limits struct {
 	Files int64 // 0: any number
 	Bytes int64 // 0: any number
+	// Cost is what the requests may cost that send it, at Prices; 0: anything.
+	// Each counts before it is made. Those that have to be repeated, and more
+	// parts than were planned on a slow line, are not foreseen.
+	Cost   price.Amount
+	Prices price.Tariff
+}
+
+// Check finds limits that can't be kept. Errors: Usage (Cost, where the store's
+// prices are not known).
+func (l Limits) Check() error {
+	if l.Cost == 0 || l.Prices.Exact() && l.Prices.Cost(price.Upload, 1).Known {
+		return nil
+	}
+	region := l.Prices.For
+	if region == "" {
+		region = "this store"
+	}
+	return &firn.Error{Op: "sync", Kind: firn.Usage, Err: fmt.Errorf("--max-cost can't be kept: firn doesn't know the prices of %s", region),
+		Hint: "leave it out, or limit the run with --max-files or --max-bytes"}
+}
+
+// requests is the price of n of them: more than any limit where it is unknown.
+func (l Limits) requests(n int64) price.Amount {
+	if sum := l.Prices.Cost(price.Upload, n); sum.Known {
+		return sum.Amount
+	}
+	return math.MaxInt64
 }
 
 // errOverLimit tells that a file is not sent since a limit is reached.
 var errOverLimit = errors.New("a limit of this run is reached")
+
+// costReached is why a file is not sent.
+const costReached = "--max-cost is reached"
+
+// inBundle are the requests of a file that goes into a bundle: that has them.
+const inBundle = 0
 
 // A Budget is what is left of limits. Several runs may share it, one after the
 // other. A nil Budget has no end.
 type Budget struct {
 	limits Limits
 
-	mu    sync.Mutex
-	used  firn.Count
-	doubt map[string]bool // paths that are in used already, and may be sent again
+	mu       sync.Mutex
+	used     firn.Count
+	requests int64
+	spent    bool            // no further bundle can be paid for
+	doubt    map[string]bool // paths that are in used already, and may be sent again
 }
 
 // NewBudget gives a budget of which nothing is used; nil where there are no
-// limits.
+// limits. Where Check finds the limits wanting, it lets nothing through.
 func NewBudget(l Limits) *Budget {
-	if l == (Limits{}) {
+	if l.Files == 0 && l.Bytes == 0 && l.Cost == 0 {
 		return nil
 	}
 	return &Budget{limits: l, doubt: map[string]bool{}}
 }
 
-// over says why a file of so many bytes can't be sent any more; empty where it
-// can.
-func (b *Budget) over(path string, size int64) string {
+// over says why a file of so many bytes, which takes so many requests, can't be
+// sent any more; empty where it can.
+func (b *Budget) over(path string, size, requests int64) string {
 	if b == nil {
 		return ""
 	}
@@ -47,10 +86,10 @@ func (b *Budget) over(path string, size int64) string {
 	if b.doubt[path] {
 		return ""
 	}
-	return b.reached(size)
+	return b.reached(size, requests)
 }
 
-func (b *Budget) reached(size int64) string {
+func (b *Budget) reached(size, requests int64) string {
 	switch {
 	case b.limits.Files > 0 && b.used.Files >= b.limits.Files:
 		return "--max-files is reached"
@@ -58,30 +97,41 @@ func (b *Budget) reached(size int64) string {
 		return "it is larger than --max-bytes"
 	case b.limits.Bytes > 0 && b.used.Bytes+size > b.limits.Bytes:
 		return "--max-bytes is reached"
+	case requests > 0 && !b.affords(0, requests):
+		return "it costs more than --max-cost"
+	case b.spent && requests == inBundle, requests > 0 && !b.affords(b.requests, requests):
+		return costReached
 	}
 	return ""
 }
 
+// affords reports whether n requests can be paid for beside others.
+func (b *Budget) affords(others, n int64) bool {
+	return b.limits.Cost == 0 || b.limits.requests(others+n) <= b.limits.Cost
+}
+
 // take counts a file that is about to be sent, or gives errOverLimit.
-func (b *Budget) take(path string, size int64) error {
+func (b *Budget) take(path string, size, requests int64) error {
 	if b == nil {
 		return nil
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.doubt[path] {
+	switch {
+	case b.doubt[path]:
 		delete(b.doubt, path)
-		return nil
-	}
-	if b.reached(size) != "" {
+	case b.reached(size, requests) != "":
 		return errOverLimit
+	default:
+		b.used.Files++
+		b.used.Bytes += size
 	}
-	b.used.Files++
-	b.used.Bytes += size
+	b.requests += requests // again for what is sent again
 	return nil
 }
 
-// giveBack takes back a take: nothing was sent.
+// giveBack takes back a take: nothing was stored. What was asked of the store
+// for it may be charged all the same.
 func (b *Budget) giveBack(size int64) {
 	if b == nil || size == 0 {
 		return
@@ -91,6 +141,37 @@ func (b *Budget) giveBack(size int64) {
 	b.used.Files--
 	b.used.Bytes -= size
 }
+
+// pay counts the requests of a bundle that is to be begun, or gives
+// errOverLimit.
+func (b *Budget) pay(requests int64) error {
+	if b == nil {
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.affords(b.requests, requests) {
+		b.spent = true
+		return errOverLimit
+	}
+	b.requests += requests
+	return nil
+}
+
+// settle puts what a bundle takes in the place of what was paid for it: 0 where
+// none was made.
+func (b *Budget) settle(paid, requests int64) {
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.requests += requests - paid
+	b.spent = b.spent && requests >= paid
+}
+
+// charge counts requests that are made in any case.
+func (b *Budget) charge(requests int64) { b.settle(0, requests) }
 
 // remember keeps a take for a file that may be sent again: nobody knows whether
 // it arrived.
@@ -114,11 +195,34 @@ func (s *syncer) ofLimit(u upload, err error) bool {
 	if !errors.Is(err, errOverLimit) {
 		return false
 	}
-	why := s.Budget.over(u.file.Path, u.file.Stamp.Size)
+	why := s.Budget.over(u.file.Path, u.file.Stamp.Size, s.requestsFor(&u.file))
 	if why == "" { // what had filled it was given back since
 		why = errOverLimit.Error()
 	}
 	s.leave(u.file, why)
-	s.Events(firn.PlanEvent{Files: -1, Bytes: -u.file.Stamp.Size})
+	if contentSize(&u.file) > 0 {
+		s.Events(firn.PlanEvent{Files: -1, Bytes: -u.file.Stamp.Size})
+	}
 	return true
+}
+
+// requestsFor says how many requests a file takes that has to be sent.
+func (s *syncer) requestsFor(f *firn.File) int64 {
+	if s.isSmall(f) {
+		return inBundle
+	}
+	if in, ok := s.resumable[f.Path]; ok {
+		return s.requestsOf(in)
+	}
+	return s.Uploader.Requests(f.Stamp.Size)
+}
+
+// requestsOf says how many requests are left of what an intent is for: those of
+// the parts that the store doesn't have, and the last one.
+func (s *syncer) requestsOf(in catalog.Intent) int64 {
+	if in.Upload == "" || in.PartSize == 0 {
+		return s.Uploader.Requests(in.Size)
+	}
+	parts := (in.Size + in.PartSize - 1) / in.PartSize
+	return max(parts-int64(len(in.Parts)), 0) + 1
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/price"
 	"github.com/firn-archive/firn/internal/storetest"
 	"github.com/firn-archive/firn/internal/syncer"
 	"github.com/firn-archive/firn/internal/worktest"
@@ -170,4 +171,135 @@ func TestTreesShareABudget(t *testing.T) {
 		}
 	}
 	b.Counts(run(b, other).Counts, map[firn.Action]int64{firn.Sent: 1, firn.Left: 1})
+}
+
+// costing gives a limit on money of so many requests in us-east-1.
+func costing(requests int64) syncer.Limits {
+	p := price.Vault("us-east-1")
+	return syncer.Limits{Cost: p.Cost(price.Upload, requests).Amount, Prices: p}
+}
+
+// TestMaxCost: never more requests than the money is for, whatever they bring,
+// and run by run all is stored.
+func TestMaxCost(t *testing.T) {
+	for name, c := range map[string]struct {
+		below, size int64
+		most        int64 // requests
+		runs        int
+	}{
+		"one by one":              {0, 0, 3, 3},
+		"bundles":                 {100, 4096, 1, 4}, // 8 members without content, or 4 with
+		"bundles, several a run":  {100, 4096, 2, 2},
+		"bundles, all in one run": {1 << 20, 64 << 20, 1, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := worktest.New(t, storetest.MemoryOptions{})
+			if c.below > 0 {
+				b.Bundle(c.below, c.size)
+			}
+			for i := range 9 {
+				b.Write(fmt.Sprintf("f%d", i), fmt.Sprint("content ", i))
+			}
+			if c.below > 0 {
+				for i := range 12 {
+					b.Write(fmt.Sprintf("empty%02d", i), "")
+				}
+			}
+			store := &counted{Store: b.Store}
+			b.Store = store
+			runs := 0
+			for pending := true; pending; {
+				store.n.Store(0)
+				o := b.Options()
+				o.DryRun, o.Budget = true, syncer.NewBudget(costing(c.most))
+				foreseen := run(b, o).Counts
+				res := limited(b, costing(c.most))
+				if n := store.n.Load(); n > c.most {
+					t.Fatalf("%d requests, and the money is for %d", n, c.most)
+				}
+				if foreseen[firn.Left] != res.Counts[firn.Left] || foreseen[firn.Sent] != res.Counts[firn.Sent] {
+					t.Errorf("run %d did %+v, and the dry run said %+v", runs, res.Counts, foreseen)
+				}
+				if pending = res.Pending(); pending && res.Counts[firn.Left].Files == 0 {
+					t.Fatalf("%+v", res)
+				}
+				if runs++; runs > 20 {
+					t.Fatal("it never gets done")
+				}
+			}
+			if runs != c.runs {
+				t.Errorf("%d runs, want %d", runs, c.runs)
+			}
+			everyCurrentFileIsStored(b)
+		})
+	}
+}
+
+// TestMaxCostOfParts: a file that takes more than the money is for is named as
+// such, and what fits goes on.
+func TestMaxCostOfParts(t *testing.T) {
+	b := worktest.New(t, storetest.MemoryOptions{})
+	b.WriteLarge("large", "L") // 5 parts of 16 MiB, and 2 requests
+	b.Write("small", "s")
+	why := ""
+	o := b.Options()
+	o.Budget = syncer.NewBudget(costing(6))
+	o.Events = func(e firn.Event) {
+		if f, ok := e.(firn.FileEvent); ok && f.Action == firn.Left {
+			why = f.Path + ": " + f.Reason
+		}
+	}
+	b.Counts(run(b, o).Counts, map[firn.Action]int64{firn.Sent: 1, firn.Left: 1})
+	if why != "large: it costs more than --max-cost" {
+		t.Errorf("left: %s", why)
+	}
+	b.Counts(limited(b, costing(7)).Counts, map[firn.Action]int64{firn.Unchanged: 1, firn.Sent: 1})
+}
+
+// TestMaxCostOfTheRest: of an upload that was begun only what is left is paid
+// for.
+func TestMaxCostOfTheRest(t *testing.T) {
+	for _, sealed := range []bool{false, true} {
+		b := worktest.New(t, storetest.MemoryOptions{}, storetest.Fault{Op: "UploadPart", Nth: 4, Kind: firn.Denied})
+		if sealed {
+			b.Seal()
+		}
+		b.WriteLarge("large", "L")
+		o := b.Options()
+		o.Concurrency = 1
+		if _, err := syncer.Run(t.Context(), o); firn.KindOf(err) != firn.Denied {
+			t.Fatal(err)
+		}
+		intents, err := b.Catalog.OpenIntents(t.Context(), b.Row.ID)
+		if err != nil || len(intents) != 1 || len(intents[0].Parts) == 0 {
+			t.Fatal(intents, err)
+		}
+		rest := int64(5-len(intents[0].Parts)) + 1
+		b.Counts(limited(b, costing(rest-1)).Counts, map[firn.Action]int64{firn.Left: 1})
+		b.Counts(limited(b, costing(rest)).Counts, map[firn.Action]int64{firn.Sent: 1})
+	}
+}
+
+// TestMaxCostNeedsPrices: where they are not known the limit is refused, and
+// nothing slips through.
+func TestMaxCostNeedsPrices(t *testing.T) {
+	for name, p := range map[string]price.Tariff{"no prices": {}, "those of another region": price.Vault("eu-west-1")} {
+		if err := (syncer.Limits{Cost: price.Dollar, Prices: p}).Check(); firn.KindOf(err) != firn.Usage {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := (syncer.Limits{Files: 1, Prices: p}).Check(); err != nil {
+			t.Errorf("%s, which don't matter: %v", name, err)
+		}
+	}
+	if err := (syncer.Limits{Cost: price.Dollar, Prices: price.Vault("us-east-1")}).Check(); err != nil {
+		t.Error(err)
+	}
+	b := worktest.New(t, storetest.MemoryOptions{})
+	b.Write("a", "a")
+	b.Counts(limited(b, syncer.Limits{Cost: price.Dollar}).Counts, map[firn.Action]int64{firn.Left: 1})
+	free := syncer.Limits{Cost: 1, Prices: price.Local()}
+	if err := free.Check(); err != nil {
+		t.Error(err)
+	}
+	b.Counts(limited(b, free).Counts, map[firn.Action]int64{firn.Sent: 1})
 }

@@ -2,7 +2,6 @@ package syncer
 
 import (
 	"context"
-	"io"
 	"time"
 
 	"github.com/firn-archive/firn"
@@ -31,7 +30,8 @@ type lone struct {
 
 	layout  *bundle.Layout // nil: not read yet
 	stamp   firn.Stamp     // of the file that the layout is for
-	content firn.Content
+	content *steady
+	was     firn.Content // that the intent of an earlier run is for
 }
 
 // sendLone sees a file into the store, in a bundle of its own.
@@ -44,21 +44,22 @@ func (s *syncer) sendLone(ctx context.Context, u upload) error {
 	l := &lone{file: u.file, why: u.why}
 	l.pack = &pack{syncer: s, lone: u.file, first: u.file.Path, made: s.now().UTC().Truncate(time.Second)}
 	l.pack.open = func() (transfer.File, error) { return l.opened(ctx) }
-	if in, ok := s.resumable[u.file.Path]; ok {
-		if err := s.Budget.take(u.file.Path, u.file.Stamp.Size); err != nil {
+	in, resumes := s.resumable[u.file.Path]
+	if resumes {
+		if resumes, err = l.resumes(ctx, in); err != nil {
 			return s.uploadFailed(ctx, u, err)
 		}
-		return l.goOn(ctx, in)
 	}
-	f, err := l.opened(ctx)
-	if err != nil {
+	if resumes {
+		if err := s.Budget.take(u.file.Path, u.file.Stamp.Size, s.requestsOf(in)); err != nil {
+			return s.uploadFailed(ctx, u, err)
+		}
+		return s.sendPack(ctx, l.pack)
+	}
+	if err := l.read(ctx); err != nil {
 		return s.uploadFailed(ctx, u, err)
 	}
-	if err := f.Close(); err != nil {
-		return s.uploadFailed(ctx, u, err)
-	}
-	content := l.content
-	if !s.always {
+	if content := l.content.content; !s.always {
 		if err := s.twins.claim(ctx, content); err != nil {
 			return err
 		}
@@ -71,20 +72,43 @@ func (s *syncer) sendLone(ctx context.Context, u upload) error {
 			return l.record(ctx, u)
 		}
 	}
-	if err := s.Budget.take(u.file.Path, u.file.Stamp.Size); err != nil {
+	requests := s.Uploader.Requests(l.archiveSize(l.layout.Size()))
+	if err := s.Budget.take(u.file.Path, u.file.Stamp.Size, requests); err != nil {
 		return s.uploadFailed(ctx, u, err)
 	}
 	return s.sendPack(ctx, l.pack)
 }
 
-// goOn goes on with what an earlier run began.
-func (l *lone) goOn(ctx context.Context, in catalog.Intent) error {
+// resumes reports whether the upload that an earlier run began goes on: if the
+// file is what it was. Else it is given up.
+func (l *lone) resumes(ctx context.Context, in catalog.Intent) (bool, error) {
 	l.used.add(l.file.Path)
-	l.intent, l.resume, l.made = in, resumeOf(in), describe.Decode(in.Description).Made
-	if err := l.restoreKey(); err != nil {
+	was, err := l.Catalog.MemberContent(ctx, in.ID, 0)
+	if err != nil {
+		return false, err
+	}
+	made := l.made
+	l.intent, l.was, l.made = in, was, describe.Decode(in.Description).Made
+	if l.restoreKey() == nil {
+		if err := l.read(ctx); err != nil {
+			return false, err
+		}
+		if l.isAsIntended() {
+			l.resume = resumeOf(in)
+			return true, nil
+		}
+	}
+	l.intent, l.made, l.layout = catalog.Intent{}, made, nil
+	return false, l.dropIntent(ctx, in, "the file is another now")
+}
+
+// read reads the file once, to know what it holds.
+func (l *lone) read(ctx context.Context) error {
+	f, err := l.opened(ctx)
+	if err != nil {
 		return err
 	}
-	return l.sendPack(ctx, l.pack)
+	return f.Close()
 }
 
 // record records a file whose content is stored.
@@ -118,14 +142,14 @@ func (l *lone) opened(ctx context.Context) (_ transfer.File, err error) {
 			return nil, err
 		}
 	}
-	return l.seals(f, l.layout.Over(f), l.layout.Size())
+	return l.seals(f, l.layout.Over(l.content.over(f)), l.layout.Size())
 }
 
 // compose makes the bundle of an open file.
 func (l *lone) compose(ctx context.Context, f *scan.File, info firn.File) error {
 	l.file = refreshed(l.file, info)
 	read := l.now()
-	content, err := scan.Hash(ctx, io.NewSectionReader(f, 0, info.Stamp.Size))
+	content, err := newSteady(ctx, l.file.Path, f, info.Stamp.Size)
 	if err != nil {
 		return err
 	}
@@ -133,37 +157,37 @@ func (l *lone) compose(ctx context.Context, f *scan.File, info firn.File) error 
 	if err != nil {
 		return err
 	}
-	if !now.Equal(info.Stamp) || content.Size != info.Stamp.Size {
+	if !now.Equal(info.Stamp) {
 		return changing(l.file.Path)
 	}
 	group := linkGroup(&l.file)
-	layout, err := bundle.NewLayout(l.file, content, group, l.bundleInfo(l.made))
+	// Without the host, which may have got another name when the upload goes on.
+	layout, err := bundle.NewLayout(l.file, content.content, group, bundle.Info{Tree: l.tree.Name, Made: l.made})
 	if err != nil {
 		return err
 	}
 	m := layout.Member()
 	number := int64(0)
-	if content.Size == 0 {
+	if info.Stamp.Size == 0 {
 		number = -1
 	}
 	l.layout, l.content, l.stamp, l.lone = layout, content, info.Stamp, l.file
-	l.members = []catalog.Member{{Change: catalog.Change{File: l.file, Content: content, Read: read, LinkGroup: group}, Number: number, Offset: m.Offset}}
+	l.members = []catalog.Member{{Change: catalog.Change{File: l.file, Content: content.content, Read: read, LinkGroup: group}, Number: number, Offset: m.Offset}}
 	l.pack.why = []string{l.why}
 	l.index = layout.Size() - layout.Footer().Offset
-	if l.isAsIntended(info.Stamp) {
+	if l.isAsIntended() {
 		return nil // it goes on under the key with which it began
 	}
 	return l.draw()
 }
 
-// isAsIntended reports whether the file is the one that the recorded intent is
-// for. A key that has sealed one content must never seal another.
-func (l *lone) isAsIntended(stamp firn.Stamp) bool {
-	then := l.intent.File.Stamp
-	then.Size = stamp.Size
-	size := l.layout.Size()
-	if l.key != nil {
-		size = l.key.Size(size)
-	}
-	return l.intent.ID != 0 && then.Equal(stamp) && size == l.intent.Size
+// isAsIntended reports whether the bundle is the one that the intent of an
+// earlier run is for, byte for byte. A key that has sealed one content must
+// never seal another.
+func (l *lone) isAsIntended() bool {
+	then, now := &l.intent.File, &l.file
+	stamp := then.Stamp
+	stamp.Size = l.stamp.Size
+	return l.intent.ID != 0 && l.was == l.content.content && stamp.Equal(l.stamp) && l.archiveSize(l.layout.Size()) == l.intent.Size &&
+		then.Mode == now.Mode && then.UID == now.UID && then.GID == now.GID && linkGroup(then) == linkGroup(now)
 }

@@ -43,6 +43,9 @@ type pack struct {
 	// stored; under syncer.flying.
 	followers []follower
 
+	// reserved are the requests that the budget has for it, until it is sealed.
+	reserved int64
+
 	// key seals the archive; nil where it isn't sealed. It stands for one
 	// plaintext.
 	key *seal.Key
@@ -62,8 +65,18 @@ type follower struct {
 	change catalog.Change
 }
 
-// newPack begins a bundle in a file of its own.
-func (s *syncer) newPack() (*pack, error) {
+// newPack begins a bundle in a file of its own, if the budget has requests for
+// it. Errors: errOverLimit.
+func (s *syncer) newPack() (p *pack, err error) {
+	reserved := s.Uploader.Requests(s.Bundling.Size)
+	if err := s.Budget.pay(reserved); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			s.Budget.settle(reserved, 0)
+		}
+	}()
 	if err := os.MkdirAll(s.Bundling.Spool, 0o700); err != nil {
 		return nil, spoolError(s.Bundling.Spool, err)
 	}
@@ -72,7 +85,7 @@ func (s *syncer) newPack() (*pack, error) {
 	if err != nil {
 		return nil, spoolError(path, err)
 	}
-	p := &pack{syncer: s, spool: &spoolFile{File: f}, path: path, made: s.now()}
+	p = &pack{syncer: s, spool: &spoolFile{File: f}, path: path, made: s.now(), reserved: reserved}
 	p.w = bundle.NewWriter(p.spool, s.bundleInfo(p.made))
 	p.open = p.spooled
 	return p, nil
@@ -151,7 +164,20 @@ func (p *pack) seal() error {
 		return spoolError(p.path, err)
 	}
 	p.size, p.index = sealed.Size, sealed.Size-sealed.Footer.Offset
-	return p.draw()
+	if err := p.draw(); err != nil {
+		return err
+	}
+	p.Budget.settle(p.reserved, p.Uploader.Requests(p.archiveSize(p.size)))
+	p.reserved = 0
+	return nil
+}
+
+// archiveSize is the size of the archive of a bundle of size bytes.
+func (p *pack) archiveSize(size int64) int64 {
+	if p.key == nil {
+		return size
+	}
+	return p.key.Size(size)
 }
 
 // draw draws a key for the bundle, where the run seals.
@@ -167,6 +193,7 @@ func (p *pack) draw() error {
 // discard gives up a bundle that no intent tells of, or that is stored.
 func (p *pack) discard() {
 	p.land()
+	p.Budget.settle(p.reserved, 0)
 	if p.spool != nil {
 		p.spool.Close()
 	}
@@ -191,7 +218,7 @@ func (p *pack) land() []follower {
 func (p *pack) label() string {
 	switch n := len(p.members); {
 	case n > 1:
-		return fmt.Sprintf("%s and %d more", p.first, n-1)
+		return fmt.Sprintf("%s and %d more files", p.first, n-1)
 	case n == 1:
 		return p.first
 	}
@@ -256,6 +283,7 @@ func (s *syncer) sendPack(ctx context.Context, p *pack) error {
 	res, err := s.Uploader.Upload(ctx, transfer.Task{
 		Source: transfer.Source{Path: p.label(), Open: p.open}, Journal: &packJournal{p}, Resume: resume,
 	})
+	s.Events(firn.TransferEvent{Path: p.label(), Ended: true})
 	if err == nil {
 		return p.stored(ctx, res.Archive)
 	}
@@ -411,6 +439,7 @@ func (s *syncer) resumePacks(ctx context.Context, intents []catalog.Intent) erro
 			}
 			continue
 		}
+		s.Budget.charge(s.requestsOf(in)) // that run decided on it
 		if err := s.sendPack(ctx, p); err != nil {
 			return err
 		}
@@ -436,8 +465,10 @@ func (s *syncer) settlePacks(ctx context.Context, packs []*pack) error {
 			if i >= 0 {
 				p.resume = resumeOf(s.packs[i])
 			}
+			s.Budget.charge(s.requestsOf(p.intent))
 			err = s.sendPack(ctx, p)
 		default: // it never arrived: another attempt, under another name
+			s.Budget.charge(s.requestsOf(p.intent))
 			p.intent = catalog.Intent{}
 			err = s.sendPack(ctx, p)
 		}

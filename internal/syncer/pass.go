@@ -83,12 +83,6 @@ func (s *syncer) uploadOne(ctx context.Context, u upload) error {
 // isSmall reports whether a file belongs into a bundle. An upload that an
 // earlier run began of it goes on, though.
 func (s *syncer) isSmall(f *firn.File) bool {
-	if s.Bundling.Below == 0 {
-		return false
-	}
-	if f.Kind != firn.Regular {
-		return true
-	}
 	_, begun := s.resumable[f.Path]
-	return f.Stamp.Size < s.Bundling.Below && !begun
+	return s.Bundling.takes(f) && (f.Kind != firn.Regular || !begun)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/firn-archive/firn/internal/clock"
 	"github.com/firn-archive/firn/internal/filter"
 	"github.com/firn-archive/firn/internal/plan"
+	"github.com/firn-archive/firn/internal/price"
 	"github.com/firn-archive/firn/internal/reconcile"
 	"github.com/firn-archive/firn/internal/scan"
 	"github.com/firn-archive/firn/internal/seal"
@@ -41,9 +42,13 @@ type Options struct {
 
 	// Bundling says which files share archives.
 	Bundling Bundling
+	// Prices are what the store charges, for a dry run to tell.
+	Prices price.Tariff
 	// Recipients can open what is stored, and nobody else; nil: it is not
 	// encrypted.
 	Recipients *seal.Recipients
+	// Unencrypted allows a tree in the clear that was encrypted till now.
+	Unencrypted bool
 	// Concurrency is how many files are worked on at a time.
 	Concurrency int
 	// DryRun decides everything and changes nothing, here or in the store.
@@ -72,6 +77,7 @@ type Result struct {
 	Excluded map[string]int64 // how many of the excluded, for each reason
 	Doubles  int              // archives of which the store may hold two copies for now
 	LetGo    LetGo            // what became of archives that no file version needs
+	Outlook  *Outlook         // of a dry run: what sending would come to; nil: nothing would be sent
 
 	dry bool // it is what would be done
 }
@@ -103,13 +109,17 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	if err := o.checkSealed(tree); err != nil {
+		return Result{}, err
+	}
+	if err := o.resealed(ctx, tree); err != nil {
+		return Result{}, err
+	}
 	run, err := o.Catalog.BeginRun(ctx, o.Row.ID, tree.ID, o.Modes.command())
 	if err != nil {
 		return Result{}, err
 	}
-	if o.Recipients != nil {
-		run.Recipients = o.Recipients.ID()
-	}
+	run.Recipients = o.recipients()
 	s := newSyncer(o, tree, run)
 	s.unfinished = unfinished
 	err = o.explain(s.withRoot(ctx))
@@ -189,6 +199,15 @@ func (s *syncer) run(ctx context.Context) error {
 	}
 	if err := s.resumePacks(ctx, s.packs); err != nil {
 		return err
+	}
+	if _, packs := s.again.take(); len(packs) > 0 {
+		// Lost once more: what is in them is not to be sent a second time.
+		if err := s.reconcile(ctx); err != nil {
+			return err
+		}
+		if err := s.settlePacks(ctx, packs); err != nil {
+			return err
+		}
 	}
 	if err := s.pass(ctx, s.planned(ctx)); err != nil {
 		return err

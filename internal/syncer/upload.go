@@ -104,7 +104,7 @@ func (s *syncer) task(ctx context.Context, u upload) (*uploadTask, error) {
 		t.Known = nil
 	}
 	if t.Resume != nil {
-		if err := j.count(u.file.Stamp.Size); err != nil {
+		if err := j.count(u.file.Stamp.Size, s.requestsOf(j.intent)); err != nil {
 			return t, err
 		}
 	}
@@ -163,11 +163,11 @@ type journal struct {
 }
 
 // count takes the file out of the budget, once. Errors: errOverLimit.
-func (j *journal) count(size int64) error {
+func (j *journal) count(size, requests int64) error {
 	if j.size > 0 {
 		return nil
 	}
-	err := j.Budget.take(j.file.Path, size)
+	err := j.Budget.take(j.file.Path, size, requests)
 	if err == nil {
 		j.size = size
 	}
@@ -190,7 +190,7 @@ func (j *journal) open() (transfer.File, error) {
 // its own, with a token of its own.
 func (j *journal) Begin(ctx context.Context, b transfer.Begun) (transfer.Name, error) {
 	j.read = j.now()
-	if err := j.count(b.Stamp.Size); err != nil {
+	if err := j.count(b.Stamp.Size, j.Uploader.Requests(b.Stamp.Size)); err != nil {
 		return transfer.Name{}, err
 	}
 	if j.intent.ID != 0 && j.intent.File.Stamp.Equal(b.Stamp) {

@@ -1,0 +1,51 @@
+package syncer
+
+import (
+	"context"
+	"errors"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/catalog"
+)
+
+// recipients are those that the run encrypts for; zero for nobody.
+func (o Options) recipients() catalog.Recipients {
+	if o.Recipients == nil {
+		return catalog.Recipients{}
+	}
+	return o.Recipients.ID()
+}
+
+// checkSealed refuses to send in the clear what was encrypted till now: an
+// option that was forgotten once would show all names for ever.
+func (o Options) checkSealed(tree catalog.Tree) error {
+	none := catalog.Recipients{}
+	if tree.Recipients == none || o.recipients() != none || o.Unencrypted {
+		return nil
+	}
+	return &firn.Error{Op: "sync", Subject: o.Root, Kind: firn.Conflict, Err: errors.New("it was encrypted till now, and no recipient is given"),
+		Hint: "give them with --recipient, or send it in the clear from now on with --unencrypted"}
+}
+
+// resealed records whom a tree is encrypted for, if they are others than till
+// now, and says that what is stored stays as it is.
+func (o Options) resealed(ctx context.Context, tree catalog.Tree) error {
+	now := o.recipients()
+	if now == tree.Recipients {
+		return nil
+	}
+	var text string
+	switch none := (catalog.Recipients{}); {
+	case tree.Files == 0:
+	case tree.Recipients == none:
+		text = "what is new or changed is encrypted from now on; what is stored already stays as it is, in the clear"
+	case now == none:
+		text = "what is new or changed is sent in the clear from now on; what is stored already stays encrypted"
+	default:
+		text = "what is new or changed is encrypted for these recipients from now on; what is stored already stays as it is, for those before"
+	}
+	if text != "" {
+		o.Events(firn.NoticeEvent{Text: text, Warn: true})
+	}
+	return o.Catalog.SetRecipients(ctx, tree.ID, now)
+}
