@@ -53,7 +53,7 @@ func (r *restorer) commitAll(ctx context.Context, done <-chan finished) error {
 func (r *restorer) commit(ctx context.Context, batch []finished) error {
 	ready := batch[:0]
 	for _, one := range batch {
-		if err := r.target.dressNew(one.folder, one.file); err != nil {
+		if err := r.target.dressNew(one.folder, one.f, one.file); err != nil {
 			r.target.discard(one.folder, one.f, one.file.Path)
 			if err := r.outcome(ctx, one.item, localError("restore", one.from, err)); err != nil {
 				return err

@@ -24,6 +24,7 @@ type dirs struct {
 // A dir is an open folder.
 type dir struct {
 	*os.Root
+	self *os.File // the folder itself
 	path string
 	uses int // in dirs.mu
 }
@@ -48,7 +49,12 @@ func (d *dirs) take(path string) (*dir, error) {
 		root.Close()
 		return nil, err
 	}
-	one := &dir{Root: root, path: path, uses: 1}
+	self, err := root.Open(".")
+	if err != nil {
+		root.Close()
+		return nil, err
+	}
+	one := &dir{Root: root, self: self, path: path, uses: 1}
 	d.held[path] = d.idle.PushFront(one)
 	d.trim(dirsKept)
 	return one, nil
@@ -97,7 +103,8 @@ func (d *dirs) trim(n int) {
 
 func (d *dirs) drop(e *list.Element) {
 	one := e.Value.(*dir)
-	one.Close()
+	one.self.Close()
+	one.Root.Close()
 	delete(d.held, one.path)
 	d.idle.Remove(e)
 }

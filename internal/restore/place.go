@@ -147,13 +147,21 @@ func (t *target) create(in *folder, p string) (*os.File, error) {
 	return d.OpenFile(tempName(p), flags, 0o600)
 }
 
-// dressNew gives the finished temporary file its metadata.
-func (t *target) dressNew(in *folder, file firn.File) error {
+// dressNew gives the finished temporary file its metadata. Whoever makes a file
+// owns it, mostly: then there is nothing to be said of its owner.
+func (t *target) dressNew(in *folder, f *os.File, file firn.File) error {
 	d, err := t.in(in, write)
 	if err != nil {
 		return err
 	}
 	defer t.dirs.give(d)
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if setsOwner(file) && isOwner(info, file) {
+		file.UID, file.GID = -1, -1
+	}
 	return dress(d.Root, tempName(file.Path), file)
 }
 
@@ -167,7 +175,7 @@ func (t *target) commit(in *folder, f *os.File, file firn.File) error {
 	}
 	defer t.dirs.give(d)
 	tmp := tempName(file.Path)
-	if err := place(d.Root, f, tmp, path.Base(file.Path)); err != nil {
+	if err := place(d, f, tmp, path.Base(file.Path)); err != nil {
 		discard(d.Root, f, tmp)
 		return err
 	}
@@ -207,21 +215,30 @@ func isAt(d *os.Root, f *os.File, name string) error {
 }
 
 // place gives the file at tmp, which must be f, its name.
-func place(d *os.Root, f *os.File, tmp, name string) error {
-	if err := isAt(d, f, tmp); err != nil {
+func place(d *dir, f *os.File, tmp, name string) error {
+	if err := isAt(d.Root, f, tmp); err != nil {
 		return err
 	}
-	// A hard link, unlike a rename, never takes a name that exists. Where the
-	// file system has none, looking first has to do.
+	err := giveName(d, tmp, name)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s exists already", name)
+	}
+	return err
+}
+
+// linkName gives what is at tmp another name, if that is free. A hard link,
+// unlike a rename, never takes a name that exists. Where the file system has
+// none, looking first has to do.
+func linkName(d *os.Root, tmp, name string) error {
 	err := d.Link(tmp, name)
 	if err == nil {
 		return d.Remove(tmp)
 	}
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s exists already", name)
+		return err
 	}
 	if _, err := d.Lstat(name); err == nil {
-		return fmt.Errorf("%s exists already", name)
+		return fs.ErrExist
 	}
 	return d.Rename(tmp, name)
 }
