@@ -108,12 +108,11 @@ type profileRun struct {
 // run syncs the profile, and calls the hooks of the whole run. After an
 // interrupt there are none: who made it knows.
 func (r *profileRun) run(ctx context.Context) error {
-	trees, err := r.choose()
-	if err != nil {
-		return err
-	}
 	r.counts = map[firn.Action]firn.Count{}
-	err = r.sync(ctx, trees)
+	trees, err := r.choose()
+	if err == nil {
+		err = r.sync(ctx, trees)
+	}
 	if ctx.Err() == nil {
 		r.ended(ctx, err)
 	}

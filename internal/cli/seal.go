@@ -42,9 +42,14 @@ func (o *sealOptions) addIdentity(f *pflag.FlagSet, a *app) {
 // recipients gives those to encrypt for; nil for nobody. Before the first time
 // an identity has to show that it opens what is encrypted for them: else a
 // mistake would come to light when everything else is lost.
-func (o *sealOptions) recipients(ctx context.Context, env wire.Env) (*seal.Recipients, error) {
+//
+// A dry run remembers nothing.
+func (o *sealOptions) recipients(ctx context.Context, env wire.Env, dry bool) (*seal.Recipients, error) {
 	if len(o.Recipients) == 0 {
 		return nil, nil
+	}
+	if o.Unencrypted {
+		return nil, wrongUsage("encrypt", "--recipient and --unencrypted contradict each other")
 	}
 	all, err := seal.ParseRecipients(o.Recipients)
 	if err != nil {
@@ -60,6 +65,9 @@ func (o *sealOptions) recipients(ctx context.Context, env wire.Env) (*seal.Recip
 	}
 	if err != nil {
 		return nil, untested(err)
+	}
+	if dry {
+		return &all, nil
 	}
 	return &all, wire.SetRecipientsTested(env, all.ID())
 }

@@ -155,7 +155,7 @@ func (o *syncOptions) open(ctx context.Context) (j *syncJob, err error) {
 			o.app.ui.Warn("the priority can't be lowered: " + err.Error())
 		}
 	}
-	recipients, err := o.Seal.recipients(ctx, o.app.wireEnv())
+	recipients, err := o.Seal.recipients(ctx, o.app.wireEnv(), o.DryRun)
 	if err != nil {
 		return nil, err
 	}

@@ -289,7 +289,8 @@ func (r *reconciler) remaining(ctx context.Context) (Result, error) {
 	var out Result
 	fresh := r.Store.Traits().FreshInventory // then the next try settles it: no need to send twice
 	for _, in := range intents {
-		// A bundle of many files is never large, and all of them wait for it.
+		// A bundle of many files is sent again at once, however large: they would
+		// all have to wait.
 		large := in.Size > r.Single && in.File.Path != ""
 		if in.State == catalog.Doubt && (fresh || large) {
 			out.Pending = append(out.Pending, in)

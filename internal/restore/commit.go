@@ -3,6 +3,7 @@ package restore
 import (
 	"context"
 	"os"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -52,10 +53,13 @@ func (r *restorer) commitAll(ctx context.Context, done <-chan finished) error {
 // them their names.
 func (r *restorer) commit(ctx context.Context, batch []finished) error {
 	ready := batch[:0]
-	for _, one := range batch {
+	for i, one := range batch {
 		if err := r.target.dressNew(one.folder, one.f, one.file); err != nil {
 			r.target.discard(one.folder, one.f, one.file.Path)
 			if err := r.outcome(ctx, one.item, localError("restore", one.from, err)); err != nil {
+				for _, left := range slices.Concat(ready, batch[i+1:]) {
+					r.drop(left)
+				}
 				return err
 			}
 			continue

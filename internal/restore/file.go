@@ -105,7 +105,7 @@ func (r *restorer) file(ctx context.Context, it item, done chan<- finished) erro
 // is in place. It is false where the item has to be restored for itself.
 func (r *restorer) linked(ctx context.Context, it item) (bool, error) {
 	first, leads := r.links.lead(it)
-	if leads || first.file.Path == it.file.Path {
+	if leads || first.path == it.file.Path {
 		return false, nil
 	}
 	select {

@@ -35,4 +35,6 @@ func (*flusher) folder(root *os.Root, dir string) error {
 }
 
 // names has nothing left to do.
-func (*flusher) names(*os.Root) error { return nil }
+func (*flusher) names() error { return nil }
+
+func (*flusher) close() {}

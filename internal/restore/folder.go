@@ -81,8 +81,8 @@ func (t *target) closeFolder(f *folder) error {
 
 // What is needed of a folder, for its owner.
 const (
-	search fs.FileMode = 0o100
-	write  fs.FileMode = 0o300
+	search fs.FileMode = 0o500 // it is opened to look for names in it
+	write  fs.FileMode = 0o700
 )
 
 // reach makes the folder, and those above it, if need be, and sees to it that

@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"io/fs"
 	"sync"
 
 	"github.com/firn-archive/firn"
@@ -19,11 +20,26 @@ type linkKey struct {
 	group int64
 }
 
-// A linked file is the first of its group.
+// A linked file is the first of its group. There may be a great many: this is
+// all that is kept of one.
 type linked struct {
-	item
+	path    string        // below the target
 	settled chan struct{} // closed when it is in place, or won't be
 	there   bool
+	face    face
+}
+
+// A face is what names of one file have in common.
+type face struct {
+	content  firn.Content
+	mode     fs.FileMode
+	uid, gid int32
+	mtime    int64 // nanoseconds of the second, and some of the seconds
+}
+
+func faceOf(it *item) face {
+	f := &it.file
+	return face{it.content, f.Mode, int32(f.UID), int32(f.GID), f.Stamp.ModTime.Unix()<<30 + int64(f.Stamp.ModTime.Nanosecond())}
 }
 
 // lead makes an item the first of its group, or gives the one that is.
@@ -34,7 +50,7 @@ func (b *linkBook) lead(it item) (first *linked, leads bool) {
 	if one, ok := b.files[key]; ok {
 		return one, false
 	}
-	one := &linked{item: it, settled: make(chan struct{})}
+	one := &linked{path: it.file.Path, settled: make(chan struct{}), face: faceOf(&it)}
 	b.files[key] = one
 	return one, true
 }
@@ -49,7 +65,7 @@ func (b *linkBook) settle(it item, there bool) {
 	defer b.mu.Unlock()
 	key := linkKey{it.tree, it.group}
 	one, ok := b.files[key]
-	if !ok || one.file.Path != it.file.Path {
+	if !ok || one.path != it.file.Path {
 		return
 	}
 	if !there {
@@ -63,23 +79,17 @@ func (b *linkBook) settle(it item, there bool) {
 	}
 }
 
-// isSame reports whether two names of a group are of one file: numbers of files
-// are used again, and are not the same on two volumes.
-func isSame(a, b *item) bool {
-	return a.content == b.content && a.file.Mode == b.file.Mode && a.file.UID == b.file.UID && a.file.GID == b.file.GID &&
-		a.file.Stamp.ModTime.Equal(b.file.Stamp.ModTime)
-}
-
 // linkTo gives an item the file that leads its group as another name, if that can
 // be: else it is restored for itself.
 func (r *restorer) linkTo(first *linked, it item) bool {
-	if !first.there || !isSame(&first.item, &it) {
+	// Numbers of files are used again, and are not the same on two volumes.
+	if !first.there || first.face != faceOf(&it) {
 		return false
 	}
 	if err := r.target.reach(it.folder, write); err != nil {
 		return false
 	}
-	if err := r.target.root.Link(first.file.Path, it.file.Path); err != nil {
+	if err := r.target.root.Link(first.path, it.file.Path); err != nil {
 		return false
 	}
 	r.settle(it, firn.Restored, nil)

@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"bytes"
 	"container/list"
 	"context"
 	"errors"
@@ -185,7 +186,7 @@ func (w *windows) fill(ctx context.Context, from output, run []*window) {
 	for i, one := range run {
 		if one.err = err; err == nil {
 			begin := i * windowSize
-			one.data = data[begin:min(begin+windowSize, len(data))]
+			one.data = bytes.Clone(data[begin:min(begin+windowSize, len(data))]) // each is let go for itself
 		}
 		close(one.there)
 	}

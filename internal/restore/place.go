@@ -91,6 +91,7 @@ func (t *target) finish(file *firn.File) error {
 
 func (t *target) close() error {
 	t.dirs.close()
+	t.flush.close()
 	return t.root.Close()
 }
 

@@ -233,7 +233,7 @@ func (r *restorer) round(outer context.Context) error {
 	if outer.Err() != nil {
 		return context.Cause(outer)
 	}
-	return localError("restore to", r.To, r.target.flush.names(r.target.root))
+	return localError("restore to", r.To, r.target.flush.names())
 }
 
 // settle says what became of an item.

@@ -92,11 +92,37 @@ func (b *bundler) take(ctx context.Context, f *reading) error {
 	case f.stored:
 		return b.record(ctx, f)
 	case f.content.Size > 0 && !b.always:
-		if done, err := b.follow(f); done || err != nil {
-			return err
+		done, err := b.followOrWait(ctx, f)
+		if err != nil {
+			return b.uploadFailed(ctx, f.upload, err)
+		}
+		if done {
+			return nil
 		}
 	}
 	return b.put(ctx, f)
+}
+
+// followOrWait is follow, for a file whose content many wait for already: it
+// waits with them, so that they stay few enough.
+func (b *bundler) followOrWait(ctx context.Context, f *reading) (done bool, err error) {
+	for {
+		done, full, err := b.follow(f)
+		if done || full == nil || err != nil {
+			return done, err
+		}
+		select {
+		case <-full.landed:
+		case <-ctx.Done():
+			return false, context.Cause(ctx)
+		}
+		if f.stored, err = b.isContentStored(ctx, f.content); err != nil {
+			return false, err
+		}
+		if f.stored {
+			return true, b.record(ctx, f)
+		}
+	}
 }
 
 // record records a file whose content is stored.
@@ -168,9 +194,9 @@ func (b *bundler) append(ctx context.Context, f *reading) (err error) {
 		if err := b.copyInto(ctx, b.open, f); err != nil || !f.twin {
 			return err
 		}
-		if done, err := b.follow(f); done || err != nil {
+		if done, err := b.followOrWait(ctx, f); done || err != nil {
 			return err
-		} // else that bundle is stored by now
+		} // else that bundle has landed by now
 	}
 	m, err := b.open.w.Append(f.file, f.data, f.content.Tree, linkGroup(&f.file))
 	if err == nil {
@@ -180,29 +206,31 @@ func (b *bundler) append(ctx context.Context, f *reading) (err error) {
 }
 
 // follow lets a file wait for the bundle that holds its content, if there is
-// one that isn't stored yet.
-func (b *bundler) follow(f *reading) (done bool, err error) {
+// one that isn't stored yet, and not too many wait for it: that one is full.
+func (b *bundler) follow(f *reading) (done bool, full *pack, err error) {
 	b.flying.mu.Lock()
 	defer b.flying.mu.Unlock()
 	at, ok := b.flying.contents[f.content]
 	switch {
 	case !ok:
-		return false, nil
+		return false, nil, nil
+	case at.pack != b.open && len(at.pack.followers) >= bundle.MaxMembers:
+		return false, at.pack, nil
 	case at.pack != b.open:
 		at.pack.followers = append(at.pack.followers, follower{upload: f.upload, change: f.change()})
-		return true, nil
+		return true, nil, nil
 	case at.pack.count() >= bundle.MaxMembers:
-		return false, nil // sealed next, and followed by the others
+		return false, nil, nil // sealed next, and followed by the others
 	}
 	like := &at.pack.members[at.member]
 	m, err := at.pack.w.AppendSame(f.file, bundle.Member{Content: like.Content, Offset: like.Offset}, linkGroup(&f.file))
 	if errors.Is(err, bundle.ErrFull) {
-		return false, nil
+		return false, nil, nil
 	}
 	if err == nil {
 		at.pack.addSame(f, m, like.Number)
 	}
-	return err == nil, err
+	return err == nil, nil, err
 }
 
 // seal ends the open bundle, and hands it to the uploads.

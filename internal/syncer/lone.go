@@ -36,14 +36,10 @@ type lone struct {
 
 // sendLone sees a file into the store, in a bundle of its own.
 func (s *syncer) sendLone(ctx context.Context, u upload) error {
-	leave, err := s.twins.enter(ctx, u.file.Stamp.Size)
-	if err != nil {
-		return err
-	}
-	defer leave()
+	var err error
 	l := &lone{file: u.file, why: u.why}
-	l.pack = &pack{syncer: s, lone: u.file, first: u.file.Path, made: s.now().UTC().Truncate(time.Second)}
-	l.pack.open = func() (transfer.File, error) { return l.opened(ctx) }
+	l.pack = &pack{syncer: s, lone: u.file, first: u.file.Path, made: s.now().UTC().Truncate(time.Second), landed: make(chan struct{})}
+	l.pack.open = l.opened
 	in, resumes := s.resumable[u.file.Path]
 	if resumes {
 		if resumes, err = l.resumes(ctx, in); err != nil {

@@ -42,6 +42,8 @@ type pack struct {
 	// followers have the content of a member, and are recorded once it is
 	// stored; under syncer.flying.
 	followers []follower
+	landed    chan struct{} // closed when nobody follows it any more
+	down      bool          // it is closed; under syncer.flying
 
 	// reserved are the requests that the budget has for it, until it is sealed.
 	reserved int64
@@ -50,13 +52,15 @@ type pack struct {
 	// plaintext.
 	key *seal.Key
 	// open gives the archive's bytes, sealed where it is, for the engine.
-	open func() (transfer.File, error)
+	open func(context.Context) (transfer.File, error)
 	// lone is the one file that the bundle is made of while it is sent, without
 	// a spool; else its path is "".
 	lone firn.File
 
 	intent catalog.Intent // ID 0 until recorded
 	resume *transfer.Resume
+	// resumed: an earlier run sealed it, and its members are those of its index.
+	resumed bool
 }
 
 // A follower waits for another's content.
@@ -85,7 +89,7 @@ func (s *syncer) newPack() (p *pack, err error) {
 	if err != nil {
 		return nil, spoolError(path, err)
 	}
-	p = &pack{syncer: s, spool: &spoolFile{File: f}, path: path, made: s.now(), reserved: reserved}
+	p = &pack{syncer: s, spool: &spoolFile{File: f}, path: path, made: s.now(), reserved: reserved, landed: make(chan struct{})}
 	p.w = bundle.NewWriter(p.spool, s.bundleInfo(p.made))
 	p.open = p.spooled
 	return p, nil
@@ -202,6 +206,16 @@ func (p *pack) discard() {
 
 // land takes the bundle's contents out of the flight, and gives its followers.
 func (p *pack) land() []follower {
+	p.unseat()
+	p.flying.mu.Lock()
+	defer p.flying.mu.Unlock()
+	followers := p.followers
+	p.followers = nil
+	return followers
+}
+
+// unseat lets nobody follow the bundle any more.
+func (p *pack) unseat() {
 	p.flying.mu.Lock()
 	defer p.flying.mu.Unlock()
 	for i := range p.members {
@@ -209,9 +223,10 @@ func (p *pack) land() []follower {
 			delete(p.flying.contents, c)
 		}
 	}
-	followers := p.followers
-	p.followers = nil
-	return followers
+	if !p.down {
+		p.down = true
+		close(p.landed)
+	}
 }
 
 // label is what people see of it.
@@ -226,7 +241,7 @@ func (p *pack) label() string {
 }
 
 // spooled is the bundle in its spool file.
-func (p *pack) spooled() (transfer.File, error) {
+func (p *pack) spooled(context.Context) (transfer.File, error) {
 	root, err := scan.OpenRoot(filepath.Dir(p.path))
 	if err != nil {
 		return nil, err
@@ -281,7 +296,7 @@ func (s *syncer) sendPack(ctx context.Context, p *pack) error {
 	resume := p.resume
 	p.resume = nil
 	res, err := s.Uploader.Upload(ctx, transfer.Task{
-		Source: transfer.Source{Path: p.label(), Open: p.open}, Journal: &packJournal{p}, Resume: resume,
+		Source: transfer.Source{Path: p.label(), Open: func() (transfer.File, error) { return p.open(ctx) }}, Journal: &packJournal{p}, Resume: resume,
 	})
 	s.Events(firn.TransferEvent{Path: p.label(), Ended: true})
 	if err == nil {
@@ -292,6 +307,7 @@ func (s *syncer) sendPack(ctx context.Context, p *pack) error {
 	}
 	switch firn.KindOf(err) {
 	case firn.InDoubt:
+		p.unseat() // nobody waits for what may take a day
 		s.again.addPack(p)
 		return nil
 	case firn.Local, firn.Changed, firn.Corrupt, firn.Invalid:
@@ -300,39 +316,63 @@ func (s *syncer) sendPack(ctx context.Context, p *pack) error {
 	return err
 }
 
-// stored tells what has arrived, and records who waited for it.
+// stored tells what has arrived, and records what the catalog doesn't know of
+// yet: what has no content, and who waited for a content.
 func (p *pack) stored(ctx context.Context, id firn.ArchiveID) error {
+	var changes []catalog.Change
 	for i := range p.members {
-		if m := &p.members[i]; m.Number >= 0 {
-			p.fileEvent(firn.Sent, m.File, firn.FileEvent{Archive: id, Reason: p.why[i]})
-		} else if m.Kind != firn.Directory {
-			p.fileEvent(firn.Recorded, m.File, firn.FileEvent{Archive: id, Reason: p.why[i]})
+		m := &p.members[i]
+		e := firn.FileEvent{Archive: id, Reason: p.reason(i)}
+		switch {
+		case m.Number >= 0:
+			p.fileEvent(firn.Sent, m.File, e)
+			continue
+		case p.resumed:
+			continue // the scan is still to come, and sees whether it is there
+		case m.Kind != firn.Directory:
+			p.fileEvent(firn.Recorded, m.File, e)
 		}
+		changes = append(changes, m.Change)
 	}
 	followers := p.land()
 	p.sweep()
-	if len(followers) == 0 {
-		return nil
-	}
-	changes := make([]catalog.Change, len(followers))
-	for i, f := range followers {
-		changes[i] = f.change
+	for _, f := range followers {
+		changes = append(changes, f.change)
 		p.duplicateEvent(f.upload, f.change.Content)
 	}
-	_, err := p.Catalog.Record(ctx, p.this, changes)
-	return err
+	for batch := range slices.Chunk(changes, recordBatch) {
+		if _, err := p.Catalog.Record(ctx, p.this, batch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reason is why a member is sent.
+func (p *pack) reason(i int) string {
+	if i < len(p.why) {
+		return p.why[i]
+	}
+	return "an earlier run had begun it"
 }
 
 // failed gives the bundle up, with all that is in it.
 func (p *pack) failed(err error) error {
-	for i := range p.members {
-		p.fileEvent(firn.Failed, p.members[i].File, firn.FileEvent{Err: err})
-	}
-	for _, f := range p.land() {
-		p.fileEvent(firn.Failed, f.file, firn.FileEvent{Err: err})
-	}
+	p.each(firn.Failed, firn.FileEvent{Err: err})
 	p.sweep()
 	return nil
+}
+
+// each tells the same of all files that are in the bundle, or wait for it.
+func (p *pack) each(a firn.Action, e firn.FileEvent) {
+	for i := range p.members {
+		if m := &p.members[i]; m.Kind != firn.Directory {
+			p.fileEvent(a, m.File, e)
+		}
+	}
+	for _, f := range p.land() {
+		p.fileEvent(a, f.file, e)
+	}
 }
 
 // sweep removes the spool file.
@@ -357,7 +397,7 @@ func (j *packJournal) Begin(ctx context.Context, b transfer.Begun) (transfer.Nam
 			return transfer.Name{}, err
 		}
 	}
-	if len(j.members) == 0 {
+	if j.resumed {
 		return transfer.Name{}, &firn.Error{Op: "read bundle", Subject: j.path, Kind: firn.Changed, Err: errors.New("it is another file than the one that was sealed")}
 	}
 	token := firn.NewToken()
@@ -373,11 +413,23 @@ func (j *packJournal) Begin(ctx context.Context, b transfer.Begun) (transfer.Nam
 	if j.key != nil {
 		in.Seal = &catalog.Sealing{Header: j.key.Prefix(), Recipients: j.this.Recipients, FileKey: j.key.FileKey, Nonce: j.key.Nonce}
 	}
-	if err := j.Catalog.IntendBundle(ctx, &in, j.this, j.members); err != nil {
+	if err := j.Catalog.IntendBundle(ctx, &in, j.this, j.contents()); err != nil {
 		return transfer.Name{}, err
 	}
 	j.intent = in
 	return nameOf(in), nil
+}
+
+// contents are the members that have content. The others are recorded when the
+// bundle is stored: the catalog would not know else whether a bundle has them.
+func (p *pack) contents() []catalog.Member {
+	have := make([]catalog.Member, 0, len(p.members))
+	for i := range p.members {
+		if p.members[i].Number >= 0 {
+			have = append(have, p.members[i])
+		}
+	}
+	return have
 }
 
 // day is how exactly a sealed archive says when it was made: the store knows
@@ -431,15 +483,18 @@ func (j *packJournal) Dropped(ctx context.Context) error {
 // gone is given up: its members are sent again.
 func (s *syncer) resumePacks(ctx context.Context, intents []catalog.Intent) error {
 	for _, in := range intents {
-		p := &pack{syncer: s, path: in.Spool, intent: in, resume: resumeOf(in)}
+		p := &pack{syncer: s, path: in.Spool, intent: in, resume: resumeOf(in), resumed: true, landed: make(chan struct{})}
 		p.open = p.spooled
-		if !p.intact() {
+		if !p.intact(ctx) {
 			if err := s.dropIntent(ctx, in, "its spool file is gone"); err != nil {
 				return err
 			}
 			continue
 		}
 		s.Budget.charge(s.requestsOf(in)) // that run decided on it
+		if err := p.readIndex(); err != nil {
+			s.Events(firn.NoticeEvent{Text: "what is in a bundle of an earlier run can't be told: " + err.Error(), Warn: true})
+		}
 		if err := s.sendPack(ctx, p); err != nil {
 			return err
 		}
@@ -455,6 +510,7 @@ func (s *syncer) settlePacks(ctx context.Context, packs []*pack) error {
 		if err != nil {
 			return err
 		}
+		p.intent.State = state
 		switch {
 		case state == catalog.Stored:
 			err = p.stored(ctx, id)
@@ -481,32 +537,62 @@ func (s *syncer) settlePacks(ctx context.Context, packs []*pack) error {
 
 // pending tells that nobody knows whether the bundle is stored. Its spool file
 // stays: the next run goes on with it.
-func (p *pack) pending() {
-	for i := range p.members {
-		if m := &p.members[i]; m.Number >= 0 {
-			p.fileEvent(firn.Pending, m.File, firn.FileEvent{Reason: unanswered})
-		}
-	}
-	for _, f := range p.land() {
-		p.fileEvent(firn.Pending, f.file, firn.FileEvent{Reason: unanswered})
-	}
-}
+func (p *pack) pending() { p.each(firn.Pending, firn.FileEvent{Reason: unanswered}) }
 
 // intact reports whether the spool file is what it was when it was sealed, and
 // can be sealed as it was.
-func (p *pack) intact() bool {
+func (p *pack) intact(ctx context.Context) bool {
 	info, err := os.Stat(p.path)
 	if err != nil || p.restoreKey() != nil {
 		return false
 	}
 	p.size = info.Size()
-	f, err := p.open()
+	f, err := p.open(ctx)
 	if err != nil {
 		return false
 	}
 	defer f.Close()
 	stamp, err := f.Stamp()
 	return err == nil && stamp.Equal(p.intent.File.Stamp)
+}
+
+// readIndex takes the members out of the bundle itself, to tell of them.
+func (p *pack) readIndex() error {
+	f, err := os.Open(p.path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	last := make([]byte, bundle.FooterSize)
+	if _, err := f.ReadAt(last, p.size-bundle.FooterSize); err != nil {
+		return err
+	}
+	footer, err := bundle.ParseFooter(last, p.size)
+	if err != nil {
+		return err
+	}
+	_, members, err := bundle.ReadIndex(io.NewSectionReader(f, footer.Offset, footer.Size), footer)
+	if err != nil {
+		return err
+	}
+	for m, err := range members {
+		if err != nil {
+			return err
+		}
+		number := int64(-1)
+		if m.Content.Size > 0 {
+			number = 0
+		}
+		change := catalog.Change{File: m.File, Content: m.Content, Read: m.File.Stamp.ModTime, LinkGroup: m.LinkGroup}
+		p.members = append(p.members, catalog.Member{Change: change, Number: number, Offset: m.Offset})
+		if number == 0 {
+			p.Events(firn.PlanEvent{Files: 1, Bytes: m.Content.Size})
+		}
+	}
+	if len(p.members) > 0 {
+		p.first = p.members[0].Path
+	}
+	return nil
 }
 
 // restoreKey takes the key from what an earlier run recorded.
@@ -520,8 +606,12 @@ func (p *pack) restoreKey() error {
 	return err
 }
 
-// dropIntent gives up what an earlier run began.
+// dropIntent gives up what an earlier run began, unless it may have arrived:
+// that shows in an inventory.
 func (s *syncer) dropIntent(ctx context.Context, in catalog.Intent, why string) error {
+	if in.State == catalog.Doubt {
+		return nil
+	}
 	if in.Upload != "" {
 		if err := s.Store.AbortUpload(ctx, in.Upload); err != nil {
 			return err

@@ -3,6 +3,7 @@ package syncer
 import (
 	"context"
 	"iter"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -27,16 +28,21 @@ func (s *syncer) pass(ctx context.Context, decisions iter.Seq2[*plan.Dir, error]
 		defer close(uploads)
 		return s.decide(ctx, decisions, uploads)
 	})
+	var senders sync.WaitGroup // of work
+	senders.Add(2)
 	g.Go(func() error {
+		defer senders.Done()
 		defer close(small)
 		return s.route(ctx, uploads, small, work)
 	})
 	g.Go(func() error {
-		defer close(work)
-		err := s.bundleAll(ctx, small, work)
-		for range small { // while route may still send to work
-		}
-		return err
+		defer senders.Done()
+		return s.bundleAll(ctx, small, work)
+	})
+	g.Go(func() error {
+		senders.Wait()
+		close(work)
+		return nil
 	})
 	for range s.Concurrency {
 		g.Go(func() error {
