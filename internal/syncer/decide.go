@@ -258,6 +258,7 @@ func (s *syncer) retried(ctx context.Context, files []upload) iter.Seq2[*plan.Di
 				return
 			}
 			if state == catalog.Stored {
+				s.Events(firn.PlanEvent{Files: 1, Bytes: u.file.Stamp.Size}) // it was, after all
 				s.fileEvent(firn.Sent, u.file, firn.FileEvent{Reason: "its upload had arrived, though the answer got lost"})
 				continue
 			}

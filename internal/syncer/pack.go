@@ -414,6 +414,9 @@ func (j *packJournal) Begin(ctx context.Context, b transfer.Begun) (transfer.Nam
 		in.Seal = &catalog.Sealing{Header: j.key.Prefix(), Recipients: j.this.Recipients, FileKey: j.key.FileKey, Nonce: j.key.Nonce}
 	}
 	if err := j.Catalog.IntendBundle(ctx, &in, j.this, j.contents()); err != nil {
+		if firn.KindOf(err) == firn.Conflict && j.path == "" {
+			err = &firn.Error{Op: "send", Subject: j.first, Kind: firn.Changed, Err: errors.New("it changed after an upload whose answer got lost"), Hint: "the next run sends it"}
+		}
 		return transfer.Name{}, err
 	}
 	j.intent = in

@@ -72,6 +72,7 @@ func (s *syncer) uploadFailed(ctx context.Context, u upload, err error) error {
 	}
 	switch firn.KindOf(err) {
 	case firn.InDoubt:
+		s.Events(firn.PlanEvent{Files: -1, Bytes: -u.file.Stamp.Size}) // until it is taken up again
 		s.Budget.remember(u.file.Path)
 		s.again.add(u)
 		return nil

@@ -46,7 +46,7 @@ func TestLiveShowsWhatGoesOn(t *testing.T) {
 		u := onTerminal(s)
 		uploadSome(u)
 		u.Sink()(firn.FileEvent{Action: firn.Failed, Path: "b", Err: &firn.Error{Op: "read", Subject: "b", Err: errors.New("permission denied")}})
-		time.Sleep(time.Second)
+		time.Sleep(990 * time.Millisecond) // not when a frame is due: every 150 ms
 		want := `failed: read b: permission denied
 sync  0/30 files  100 MiB/4.00 GiB  [                    ]  2%  13.7 MiB/s
   scanning: 1,200 files, 5.00 GiB
