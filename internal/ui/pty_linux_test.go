@@ -68,9 +68,9 @@ func TestLiveOnARealTerminal(t *testing.T) {
 	if err := u.Close(); err != nil {
 		t.Fatal(err)
 	}
-	fmt.Fprintln(terminal, "the end")
-	wait("the end")
-	want := "failed: a\\x1b[2J\nsync local:v: stopped before the end (0.0 s)\nthe end\n"
+	fmt.Fprintln(terminal, "all is told")
+	wait("all is told")
+	want := "failed: a\\x1b[2J\nsync local:v: stopped before the end (0.0 s)\nall is told\n"
 	if got := s.text(); got != want {
 		t.Errorf("the screen shows\n%s\nwant\n%s", got, want)
 	}
