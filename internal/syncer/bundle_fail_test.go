@@ -76,6 +76,9 @@ func TestWhatHasNoContentIsInABundle(t *testing.T) {
 // TestManyCopiesOfOneContent wait for the bundle that holds it, and are stored
 // once, though there are more of them than may wait.
 func TestManyCopiesOfOneContent(t *testing.T) {
+	if testing.Short() {
+		t.Skip("twenty thousand files")
+	}
 	b := worktest.New(t, storetest.MemoryOptions{})
 	b.Bundle(1000, 64<<20)
 	const copies = 21_000
