@@ -22,9 +22,9 @@ const (
 	windowSize = 1 << 20
 	// ahead is how many windows are fetched at once where members are wanted
 	// one after the other.
-	ahead = 4
+	ahead = 2
 	// windowsKept bounds the memory.
-	windowsKept = 16
+	windowsKept = 8
 	// largeMember is a member that is fetched for itself, in pieces.
 	largeMember = 4 * windowSize
 )
