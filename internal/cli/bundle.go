@@ -40,10 +40,10 @@ const maxBundle = 1 << 30
 
 // bundling is what the syncer is told.
 func (o *bundleOptions) bundling(env wire.Env) (b syncer.Bundling, err error) {
-	if o.None {
-		return b, nil
-	}
-	b.Below, b.Size = int64(o.Below), int64(o.Size)
+	// Without bundles, too, what a killed run left in the spool is swept.
 	b.Spool, err = wire.SpoolDir(env)
+	if !o.None {
+		b.Below, b.Size = int64(o.Below), int64(o.Size)
+	}
 	return b, err
 }
