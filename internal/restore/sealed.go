@@ -88,5 +88,10 @@ func (o *openers) open(ctx context.Context, r *restorer, it item, header []byte)
 		}
 		o.ids = &ids
 	}
-	return o.ids.Open(header, it.loc.Size)
+	opener, err := o.ids.Open(header, it.loc.Size)
+	if firn.KindOf(err) == firn.Denied {
+		// Others may open.
+		err = &firn.Error{Op: "open", Subject: it.from, Kind: firn.Invalid, Err: err}
+	}
+	return opener, err
 }

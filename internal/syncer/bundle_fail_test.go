@@ -15,6 +15,7 @@ import (
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/plan"
 	"github.com/firn-archive/firn/internal/storetest"
 	"github.com/firn-archive/firn/internal/syncer"
 	"github.com/firn-archive/firn/internal/worktest"
@@ -199,5 +200,35 @@ func TestResumedBundlesAreCounted(t *testing.T) {
 	res := b.Sync()
 	if n := res.Counts[firn.Sent].Files; n != 3 {
 		t.Errorf("%+v", res.Counts)
+	}
+}
+
+// TestOtherRecipients: what is stored stays where it is, and what changes goes
+// to those who are given now. Nothing is sent that no version would refer to.
+func TestOtherRecipients(t *testing.T) {
+	b := worktest.New(t, storetest.MemoryOptions{})
+	b.Bundle(1000, 1<<20)
+	b.Write("a", "stays")
+	b.Write("b", "changes")
+	b.Write("large", strings.Repeat("stays ", 1000))
+	b.Seal()
+	b.Sync()
+	before := len(b.Memory.Archives())
+	b.Seal() // others
+	b.Write("b", "has changed")
+	b.Counts(syncBy(b, plan.ByHash).Counts, map[firn.Action]int64{firn.Sent: 1, firn.Unchanged: 2})
+	if n := len(b.Memory.Archives()); n != before+1 {
+		t.Errorf("%d archives, want %d", n, before+1)
+	}
+	everyCurrentFileIsStored(b)
+	b.Seal()
+	o := b.Options()
+	o.Detect = plan.Always
+	if _, err := syncer.Run(t.Context(), o); firn.KindOf(err) != firn.Conflict {
+		t.Errorf("all of it for others: %v", err)
+	}
+	b.Recipients = nil
+	if _, err := syncer.Run(t.Context(), b.Options()); firn.KindOf(err) != firn.Conflict {
+		t.Errorf("in the clear: %v", err)
 	}
 }

@@ -64,7 +64,7 @@ func (s *syncer) sendLone(ctx context.Context, u upload) error {
 		if err != nil {
 			return err
 		}
-		if stored {
+		if stored || u.isStoredAs(content) {
 			return l.record(ctx, u)
 		}
 	}

@@ -642,7 +642,7 @@ func (s *syncer) sweepSpool(ctx context.Context) error {
 		wanted[filepath.Base(in.Spool)] = true
 	}
 	for _, name := range names {
-		if strings.HasPrefix(name.Name(), s.spoolPrefix()) && !wanted[name.Name()] {
+		if name.Type().IsRegular() && strings.HasPrefix(name.Name(), s.spoolPrefix()) && !wanted[name.Name()] {
 			if err := os.Remove(filepath.Join(s.Bundling.Spool, name.Name())); err != nil {
 				return spoolError(name.Name(), err)
 			}

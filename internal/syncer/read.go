@@ -48,6 +48,12 @@ type batch struct {
 	done  chan struct{} // closed when they are read
 }
 
+// isStoredAs reports whether the file has the content that is stored of it, in
+// whatever archive: for other recipients, perhaps.
+func (u *upload) isStoredAs(c firn.Content) bool {
+	return u.known != nil && u.known.Stored && u.known.Content == c
+}
+
 // A reader reads small files, in batches side by side, and hands them out in
 // the order in which they came.
 type reader struct {
@@ -158,7 +164,11 @@ func (r *reader) readBatch(ctx context.Context, o *scan.Opener, b *batch) error 
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		if f.err == nil && f.content.Size > 0 && !r.always {
+		switch {
+		case f.err != nil || f.content.Size == 0 || r.always:
+		case f.isStoredAs(f.content):
+			f.stored, f.data = true, nil
+		default:
 			ask, asked = append(ask, f.content), append(asked, f)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/plan"
 )
 
 // recipients are those that the run encrypts for; zero for nobody.
@@ -20,6 +21,10 @@ func (o Options) recipients() catalog.Recipients {
 // option that was forgotten once would show all names for ever.
 func (o Options) checkSealed(tree catalog.Tree) error {
 	none := catalog.Recipients{}
+	if o.Detect == plan.Always && tree.Files > 0 && tree.Recipients != o.recipients() {
+		return &firn.Error{Op: "sync", Subject: o.Root, Kind: firn.Conflict, Err: errors.New("what is stored stays as it is when recipients change, also if all is sent again"),
+			Hint: "to have all of it for the new ones, sync it as another tree: --tree NAME"}
+	}
 	if tree.Recipients == none || o.recipients() != none || o.Unencrypted {
 		return nil
 	}

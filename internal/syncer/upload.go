@@ -96,7 +96,12 @@ func (s *syncer) task(ctx context.Context, u upload) (*uploadTask, error) {
 	j := &journal{syncer: s, file: u.file}
 	t := &uploadTask{syncer: s, journal: j}
 	t.Source = transfer.Source{Path: u.file.Path, Open: j.open}
-	t.Journal, t.Known = j, t.known
+	t.Journal, t.Known = j, func(ctx context.Context, c firn.Content) (bool, error) {
+		if u.isStoredAs(c) {
+			return true, nil
+		}
+		return t.known(ctx, c)
+	}
 	if in, ok := s.resumable[u.file.Path]; ok {
 		s.used.add(u.file.Path)
 		t.Resume, j.intent = resumeOf(in), in
