@@ -11,9 +11,47 @@ import (
 	"github.com/firn-archive/firn"
 )
 
-// Decode reads the description of an archive. What it can't read has the
+// space is what may stand around descriptions and between their words.
+const space = " \t\n\r\f\v"
+
+// Decode reads the description of an archive, if it says itself what its
+// format is: any but Plain, which Guess reads. What it can't read has the
 // format Unknown, and nothing else is set.
 func Decode(description string) Archive {
+	s := strings.TrimLeft(description, space)
+	if s == "" {
+		return Archive{}
+	}
+	switch s[0] {
+	case 'm':
+		return decodeMT(s)
+	case '<':
+		return decodeFastGlacier(s)
+	case '{':
+		return decodeCloudBerry(s)
+	case '"':
+		return Decode(unquote(s))
+	}
+	return decodeGlacierSync(s)
+}
+
+// unquote takes off the quotes that some programs have left around XML and
+// JSON, and gives nothing for other text. Source: the tests of Amazon's "Amazon
+// S3 Glacier Re:Freezer" (filenameparser.test.js).
+func unquote(s string) string {
+	s = strings.TrimRight(s, space)
+	if len(s) < 2 || s[len(s)-1] != '"' {
+		return ""
+	}
+	s = strings.Trim(strings.ReplaceAll(s[1:len(s)-1], `\"`, `"`), space)
+	if s == "" || s[0] != '<' && s[0] != '{' {
+		return ""
+	}
+	return s
+}
+
+// decodeMT reads what mt-aws-glacier and firn write.
+func decodeMT(description string) Archive {
 	marker, payload := firstWords(description)
 	format := Format(marker)
 	if format != MT1 && format != MT2 || payload == "" || len(payload) > MaxLen {
@@ -45,7 +83,6 @@ func Decode(description string) Archive {
 // firstWords gives the first two words. What follows is ignored, as
 // mt-aws-glacier does.
 func firstWords(s string) (first, second string) {
-	const space = " \t\n\r\f\v"
 	s = strings.TrimLeft(s, space)
 	i := strings.IndexAny(s, space)
 	if i < 0 {
@@ -120,6 +157,10 @@ func ours(keys raw, name string, mtime time.Time) (Archive, bool) {
 	}
 	a.Made = mtime
 	a.Members, a.Index = count(keys.n), count(keys.ix)
+	a.Seq, a.Base = count(keys.seq), count(keys.base)
+	if id, ok := scalar(keys.cat); ok {
+		a.Catalog, _ = firn.ParseToken(id) // zero where it is none
+	}
 	if sec, ok := number(keys.sec); ok {
 		a.ModTime = time.Unix(sec, ns).UTC()
 	}

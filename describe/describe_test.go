@@ -52,7 +52,8 @@ func TestWritten(t *testing.T) {
 	long := photo(strings.Repeat("x", 2000))
 	bundle := Archive{Token: token, Kind: Bundle, Tree: "home", Made: made, Members: 7, Index: 1024}
 	sealed := Archive{Token: token, Kind: Sealed, Made: made}
-	other := Archive{Token: token, Kind: "catalog", Made: made}
+	other := Archive{Token: token, Kind: "other", Made: made}
+	snapshot := Archive{Token: token, Kind: Snapshot, Made: made, Catalog: firn.Token{7}, Seq: 12, Base: 7}
 	tests := []struct {
 		name string
 		a    Archive
@@ -64,7 +65,8 @@ func TestWritten(t *testing.T) {
 		{"unfit name", newline, `{"filename":".firn/opaque/AQAAAAD7AAAAAAAAAAAA_w","mtime":"20261121T203001Z","firn":1,"id":"AQAAAAD7AAAAAAAAAAAA_w","kind":"opaque","mode":"644","ns":123456789,"tree":"home","sec":1356429600,"path":"YQpi"}`},
 		{"unfit time", old, `{"filename":".firn/opaque/AQAAAAD7AAAAAAAAAAAA_w","mtime":"20261121T203001Z","firn":1,"id":"AQAAAAD7AAAAAAAAAAAA_w","kind":"opaque","mode":"644","ns":7,"tree":"home","sec":-62135596801,"path":"b2xk"}`},
 		{"far too long", long, `{"filename":".firn/opaque/AQAAAAD7AAAAAAAAAAAA_w","mtime":"20261121T203001Z","firn":1,"id":"AQAAAAD7AAAAAAAAAAAA_w","kind":"opaque","mode":"644","ns":123456789,"tree":"home","sec":1356429600}`},
-		{"no file", other, `{"filename":".firn/catalog/AQAAAAD7AAAAAAAAAAAA_w","mtime":"20261121T203001Z","firn":1,"id":"AQAAAAD7AAAAAAAAAAAA_w","kind":"catalog"}`},
+		{"snapshot", snapshot, `{"filename":".firn/catalog/AQAAAAD7AAAAAAAAAAAA_w.jsonl.zst","mtime":"20261121T203001Z","firn":1,"id":"AQAAAAD7AAAAAAAAAAAA_w","kind":"catalog","cat":"BwAAAAAAAAAAAAAAAAAAAA","seq":12,"base":7}`},
+		{"no file", other, `{"filename":".firn/other/AQAAAAD7AAAAAAAAAAAA_w","mtime":"20261121T203001Z","firn":1,"id":"AQAAAAD7AAAAAAAAAAAA_w","kind":"other"}`},
 		{"bundle", bundle, `{"filename":".firn/bundle/AQAAAAD7AAAAAAAAAAAA_w.tar","mtime":"20261121T203001Z","firn":1,"id":"AQAAAAD7AAAAAAAAAAAA_w","kind":"bundle","tree":"home","n":7,"ix":1024}`},
 		{"sealed", sealed, `{"filename":".firn/sealed/AQAAAAD7AAAAAAAAAAAA_w.tar.age","mtime":"20261121T203001Z","firn":1,"id":"AQAAAAD7AAAAAAAAAAAA_w","kind":"sealed"}`},
 	}
@@ -367,7 +369,7 @@ func FuzzFlatObject(f *testing.F) {
 		if ok != want {
 			t.Fatalf("%q is read: %t, want %t", text, ok, want)
 		}
-		for _, key := range []string{"filename", "mtime", "firn", "id", "kind", "mode", "ns", "tree", "sec", "path"} {
+		for _, key := range []string{"filename", "mtime", "firn", "id", "kind", "mode", "ns", "tree", "sec", "path", "Path", "UTCDateModified", "Flags"} {
 			if got := *r.field(key); ok && string(got) != string(keys[key]) {
 				t.Errorf("%q: %s is %s, want %s", text, key, got, keys[key])
 			}

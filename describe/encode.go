@@ -30,6 +30,9 @@ type fields struct {
 	Path     string `json:"path,omitempty"`
 	Members  int64  `json:"n,omitempty"`
 	Index    int64  `json:"ix,omitempty"`
+	Catalog  string `json:"cat,omitempty"`
+	Seq      int64  `json:"seq,omitempty"`
+	Base     int64  `json:"base,omitempty"`
 }
 
 // mtTime is how mt-aws-glacier writes times, in UTC.
@@ -46,7 +49,10 @@ func Encode(a Archive) (string, error) {
 	if err := check(a); err != nil {
 		return "", err
 	}
-	f := fields{Firn: Version, ID: a.Token.String(), Tree: a.Tree, Members: a.Members, Index: a.Index}
+	f := fields{Firn: Version, ID: a.Token.String(), Tree: a.Tree, Members: a.Members, Index: a.Index, Seq: a.Seq, Base: a.Base}
+	if !a.Catalog.IsZero() {
+		f.Catalog = a.Catalog.String()
+	}
 	if a.HasMode {
 		f.Mode = strconv.FormatUint(uint64(firn.PosixMode(a.Mode)), 8)
 	}
@@ -74,7 +80,7 @@ func Fits(tree, path string, modTime time.Time) bool {
 
 // extensions tell people, and programs that go by names, what to do with what
 // isn't a file.
-var extensions = map[Kind]string{Bundle: ".tar", Sealed: ".tar.age"}
+var extensions = map[Kind]string{Bundle: ".tar", Sealed: ".tar.age", Snapshot: ".jsonl.zst"}
 
 // opaque describes what can't bear its own name.
 func opaque(a Archive, f fields) (string, error) {

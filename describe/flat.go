@@ -13,7 +13,8 @@ import (
 type raw struct {
 	filename, mtime                           []byte
 	firn, id, kind, mode, ns, tree, sec, path []byte
-	n, ix                                     []byte
+	n, ix, cat, seq, base                     []byte
+	berryPath, berryTime, berryFlags          []byte // CloudBerry's
 }
 
 // field gives the place of a key's value; nil where the key is not known.
@@ -43,6 +44,18 @@ func (r *raw) field(key string) *[]byte {
 		return &r.n
 	case "ix":
 		return &r.ix
+	case "cat":
+		return &r.cat
+	case "seq":
+		return &r.seq
+	case "base":
+		return &r.base
+	case "Path":
+		return &r.berryPath
+	case "UTCDateModified":
+		return &r.berryTime
+	case "Flags":
+		return &r.berryFlags
 	}
 	return nil
 }

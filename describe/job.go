@@ -43,6 +43,6 @@ func TokenOf(description string) (firn.Token, bool) {
 	if token, ok := JobToken(description); ok {
 		return token, true
 	}
-	a := Decode(description)
+	a := decodeMT(description)
 	return a.Token, a.Format == Firn
 }
