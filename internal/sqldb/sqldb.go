@@ -43,6 +43,9 @@ type Options struct {
 var (
 	ErrForeign = errors.New("the file is a database of another program")
 	ErrNewer   = errors.New("the file was written by a newer version of this program; update it")
+	// ErrDamaged is said of what SQLite itself doesn't notice; else there is its
+	// own error, with the result codes 11 or 26.
+	ErrDamaged = errors.New("the file is damaged")
 )
 
 // maxGroup bounds how many functions share one commit, and so how long the
@@ -79,6 +82,9 @@ func open(ctx context.Context, path string, o Options) (*DB, error) {
 	}
 	if o.CacheKiB == 0 {
 		o.CacheKiB = 8 << 10
+	}
+	if err := checkLog(path); err != nil {
+		return nil, err
 	}
 	if err := create(path); err != nil {
 		return nil, err
@@ -122,6 +128,9 @@ func (db *DB) start(ctx context.Context) error {
 		return err
 	}
 	if err := db.identify(ctx, tx); err != nil {
+		return err
+	}
+	if err := db.checkSize(ctx, tx); err != nil {
 		return err
 	}
 	if err := db.tempBeside(ctx, tx); err != nil {

@@ -1,0 +1,5 @@
+package foreign
+
+// LimitMembers lets a test see what happens to tars of very many members,
+// without so many.
+func (g *GlacierSync) LimitMembers(n int) { g.maxMembers = n }
