@@ -6,6 +6,24 @@
 // for each directory a Dir with its Entries, then an End. What refers to a
 // number comes after what has it. The numbers are those of the catalog that
 // wrote the stream, and the same in all its streams.
+//
+// A line is an object with one key, which says what the row is:
+//
+//	{"dir":{"tree":1,"path":"photos/2012"}}
+//	{"entry":{"name":"a.jpg","since":3,"mode":"100644","size":9,"mtime":[1356429600,5],"uid":1000,"gid":100,"content":[17,2]}}
+//
+// Keys whose values would be zero or empty, or an owner -1, are left out. A
+// text that isn't UTF-8 is in standard base64, under its key with _b64 behind
+// it. Hashes are in hexadecimal (base64 comes out of zstd no smaller), tokens
+// in base64url, other bytes in standard base64. Times of files are seconds
+// since 1970, and nanoseconds where they are not 0; other times are RFC 3339, or
+// the two numbers where RFC 3339 has no such year. What an archive contains is
+// an array for each content: offset, size, hash, and its member number where
+// that isn't one more than the one before (0 for the first); an entry's content
+// is the number of its archive and, where it isn't 0, of the member.
+//
+// Keys may be added under one Version; whoever reads ignores those that they
+// don't know. A new kind of line makes a new Version.
 package rows
 
 import (
@@ -24,7 +42,7 @@ type Row interface{ isRow() }
 
 // A Header says what a stream is.
 type Header struct {
-	Version int
+	Version int        // 1 and up; a Writer writes its own
 	Catalog firn.Token // whose rows they are
 	Host    string     // its machine
 	// Seq counts the snapshots of a catalog and store from 1; 0: an export.
@@ -130,8 +148,9 @@ type Dir struct {
 	Path string // "" is the tree's root; bytes
 }
 
-// An Entry is one version of a file, a link, or of the directory itself. The
-// versions of one name follow each other, oldest first.
+// An Entry is one version of a file, a link, or of the directory itself. Names
+// ascend by their bytes. The versions of one name follow each other, oldest
+// first; only the last one may be current.
 type Entry struct {
 	Name      string // bytes; "" is the directory itself
 	Since     int64  // the run that made it
@@ -147,7 +166,8 @@ type Entry struct {
 	Attrs     []byte
 }
 
-// An End closes a stream, so that one which was cut short is known.
+// An End closes a stream, so that one which was cut short is known: it counts
+// the rows of its kinds.
 type End struct{ Archives, Entries int64 }
 
 func (*Header) isRow()   {}
