@@ -68,12 +68,7 @@ func (c *Catalog) Archives(ctx context.Context, store int64) iter.Seq2[Holding, 
 // that the store holds. It reads all rows, since the archives of other stores
 // stand between them: so no page takes long, however few it gives.
 func holdings(tx tx, store, last int64, rows int) (page []Holding, end int64, more bool, err error) {
-	err = tx.row("SELECT id FROM archive WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?", last, rows-1).Scan(&end)
-	more = err == nil
-	if isNoRows(err) {
-		end, err = math.MaxInt64, nil
-	}
-	if err != nil {
+	if end, more, err = endOfPage(tx, last, rows); err != nil {
 		return nil, last, false, err
 	}
 	err = tx.each(func(r *sql.Rows) error {
@@ -87,6 +82,16 @@ func holdings(tx tx, store, last int64, rows int) (page []Holding, end int64, mo
 		LEFT JOIN description d ON d.archive = a.id
 		WHERE a.id > ? AND a.id <= ? AND a.store = ? AND a.state IN (10, 11) ORDER BY a.id`, last, end, store)
 	return page, end, more, err
+}
+
+// endOfPage gives the last row of a page of archives behind the row last, and
+// whether there may be another page.
+func endOfPage(tx tx, last int64, rows int) (end int64, more bool, err error) {
+	err = tx.row("SELECT id FROM archive WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?", last, rows-1).Scan(&end)
+	if isNoRows(err) {
+		return math.MaxInt64, false, nil
+	}
+	return end, err == nil, err
 }
 
 func scanHolding(rows *sql.Rows) (h Holding, err error) {

@@ -8,6 +8,8 @@ import (
 	"database/sql"
 	_ "embed"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/firn-archive/firn"
@@ -50,7 +52,8 @@ type sizes struct {
 func defaults() sizes { return sizes{page: 4096, batch: 10_000, fresh: 100_000} }
 
 // Open opens or makes the catalog at path, whose folder must exist.
-// Errors: Conflict (the file is another program's, or of a newer firn).
+// Errors: Conflict (the file is another program's, or of a newer firn), Corrupt
+// (it is damaged, and it shows: Check finds more).
 func Open(ctx context.Context, path string, c clock.Clock) (*Catalog, error) {
 	db, err := sqldb.Open(ctx, path, sqldb.Options{
 		ApplicationID: ApplicationID,
@@ -63,11 +66,21 @@ func Open(ctx context.Context, path string, c clock.Clock) (*Catalog, error) {
 	cat := &Catalog{db: db, clock: c, trees: treeIndex(), remotes: remoteIndex(), sizes: defaults()}
 	err = cat.read(ctx, "open catalog", path, func(tx tx) error {
 		var id []byte
-		if err := tx.row("SELECT token FROM catalog WHERE id = 1").Scan(&id); err != nil {
+		if err := checkTables(tx); err != nil {
+			return err
+		}
+		err := tx.row("SELECT token FROM catalog WHERE id = 1").Scan(&id)
+		if isNoRows(err) || err == nil && len(id) != len(cat.id) {
+			return fmt.Errorf("%w: it doesn't say which catalog it is", sqldb.ErrDamaged)
+		}
+		if err != nil {
 			return err
 		}
 		copy(cat.id[:], id)
-		return errors.Join(cat.trees.measure(tx), cat.remotes.measure(tx))
+		if err := cat.trees.measure(tx); err != nil {
+			return err
+		}
+		return cat.remotes.measure(tx)
 	})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -84,9 +97,33 @@ func openError(path string, err error) error {
 	case errors.Is(err, sqldb.ErrForeign), errors.Is(err, sqldb.ErrNewer):
 		e.Kind = firn.Conflict
 	case e.Kind == firn.Corrupt:
-		e.Hint = "put it back from a backup, with the -wal file beside it; what is in the stores is not affected"
+		e.Hint = damagedHint
 	}
 	return e
+}
+
+// damagedHint says what to do about a catalog that is damaged.
+const damagedHint = "the stores are not affected: firn recover STORE puts the damaged file aside and makes the catalog anew from the store"
+
+// checkTables finds out whether all tables are there.
+func checkTables(tx tx) error {
+	there := map[string]bool{}
+	err := tx.each(func(rows *sql.Rows) error {
+		var name string
+		err := rows.Scan(&name)
+		there[name] = true
+		return err
+	}, "SELECT name FROM sqlite_schema WHERE type = 'table'")
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(schema1) {
+		name, isTable := strings.CutPrefix(line, "CREATE TABLE ")
+		if name, _, _ = strings.Cut(name, " "); isTable && !there[name] {
+			return fmt.Errorf("%w: the table %s is missing", sqldb.ErrDamaged, name)
+		}
+	}
+	return nil
 }
 
 // Close closes the catalog.
@@ -166,7 +203,7 @@ func wrap(ctx context.Context, op, subject string, err error) error {
 	case firn.Full:
 		e.Hint = "make room on the disk that holds the catalog"
 	case firn.Corrupt:
-		e.Hint = "put it back from a backup, with the -wal file beside it; what is in the stores is not affected"
+		e.Hint = damagedHint
 	}
 	return e
 }
@@ -190,6 +227,8 @@ func kindOf(err error) firn.Kind {
 		return firn.NotFound
 	case errors.Is(err, errLater), errors.Is(err, errTwice):
 		return firn.Conflict
+	case errors.Is(err, sqldb.ErrDamaged):
+		return firn.Corrupt
 	}
 	return firn.Local
 }

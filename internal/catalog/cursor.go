@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"database/sql"
+	"math"
 )
 
 // A position is that of an entry in the order of all: by directory key, name,
@@ -32,7 +33,7 @@ type cursor struct {
 
 // begin puts the cursor before all entries of a directory and below it.
 func (c *cursor) begin(tx tx, path string) (err error) {
-	c.last = position{key: keyOf(path), name: []byte{}, since: -1}
+	c.last = position{key: keyOf(path), name: []byte{}, since: math.MinInt64}
 	if path != "" {
 		_, c.end = below(c.last.key)
 	}

@@ -394,7 +394,7 @@ func TestDeletionRace(t *testing.T) {
 				if failed(f.IntendBundle(ctx, &in, run, bundled(ch))) {
 					return
 				}
-				err = f.Stored(ctx, in.ID, firn.Archive{ID: firn.ArchiveID(in.Token.String())}, run, nil)
+				err = f.Stored(ctx, in.ID, firn.Archive{ID: firn.ArchiveID(in.Token.String()), Size: in.Size}, run, nil)
 			}
 			failed(err)
 		})

@@ -38,7 +38,8 @@ type Job struct {
 }
 
 // JobIntent records a job that is about to be asked for, and gives its ID. Of
-// job it takes Store, Run, Token, Archive and of Remote what is asked for.
+// job it takes Store, Run, Token, Archive and of Remote what is asked for. Where
+// Archive is 0 it is the row of what is asked for, if there is one.
 // Errors: Invalid (no token).
 func (c *Catalog) JobIntent(ctx context.Context, job Job) (int64, error) {
 	if job.Token.IsZero() {
@@ -46,6 +47,11 @@ func (c *Catalog) JobIntent(ctx context.Context, job Job) (int64, error) {
 	}
 	job.State, job.Asked, job.Remote.ID = JobIntended, c.clock.Now(), ""
 	err := c.write(ctx, "record job", string(job.Remote.Archive), func(tx tx) (err error) {
+		if job.Archive == 0 && job.Remote.Archive != "" {
+			if job.Archive, err = archiveByRemote(tx, job.Store, job.Remote.Archive); err != nil {
+				return err
+			}
+		}
 		job.ID, err = insertJob(tx, &job)
 		return err
 	})

@@ -332,4 +332,7 @@ func checkInvariants(t *testing.T, cat *catalog.Catalog) {
 			t.Errorf("%s: %d rows, such as %v", what, len(rows), rows[0])
 		}
 	}
+	if lines, _ := faults(t, cat); len(lines) > 0 {
+		t.Errorf("Check finds %q", lines)
+	}
 }

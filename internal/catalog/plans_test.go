@@ -46,6 +46,10 @@ func short(statement, step string) bool {
 		return true // of a subquery, which has a step of its own
 	case strings.Contains(statement, "FROM store WHERE gone = 0"):
 		return true // people have a handful of stores
+	case strings.HasSuffix(statement, "FROM tree ORDER BY id"), strings.Contains(statement, "FROM sqlite_schema"):
+		return true // and of trees, and a catalog has some tables
+	case strings.HasPrefix(statement, "INSERT INTO by_staged"):
+		return true // sorts an inventory, which is what it is for
 	case strings.HasPrefix(step, "SCAN by_tree_new"), strings.HasPrefix(step, "SCAN by_remote_new"):
 		return true // the small half of an index
 	case strings.HasSuffix(statement, "FROM run ORDER BY id DESC LIMIT 1"):

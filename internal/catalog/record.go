@@ -239,6 +239,13 @@ func (r *recorder) touch(dir int64, name []byte, old, now *version) error {
 	if old.size == now.size && old.where == now.where && bytes.Equal(old.seen, now.seen) {
 		return nil
 	}
+	if old.where != now.where {
+		// A snapshot that adds to an earlier one tells by the archive that this
+		// version has moved.
+		if err := r.exec("UPDATE archive SET settled = ? WHERE id = ? AND settled < ?", r.run.ID, now.where.archive, r.run.ID); err != nil {
+			return err
+		}
+	}
 	return r.exec("UPDATE file SET size = ?, archive = ?, member = ?, seen = ? WHERE dir = ? AND name = ?",
 		now.size, now.where.archive, now.where.member, now.seen, dir, name)
 }

@@ -40,7 +40,8 @@ CREATE TABLE store_url (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX store_url_store ON store_url (store);
 
--- Directory trees.
+-- Directory trees. One that was found in a store, and of which nobody knows
+-- where it came from, has an empty host and root until a sync takes it up.
 CREATE TABLE tree (
 	id    INTEGER PRIMARY KEY,
 	store INTEGER NOT NULL REFERENCES store,
@@ -52,11 +53,16 @@ CREATE TABLE tree (
 	dirs  INTEGER NOT NULL DEFAULT 0,
 	links INTEGER NOT NULL DEFAULT 0,
 	recipients BLOB,                  -- that its last sync encrypted for, as in seal; null: nobody
+	keys  TEXT NOT NULL DEFAULT '',   -- those recipients, public keys, one a line
 	UNIQUE (store, name)
 ) STRICT;
 
 -- Runs order versions: the run with the greater id is later, and so is its
--- time, whatever the clock said.
+-- time, whatever the clock said. What is known from an archive alone, that
+-- others wrote or a lost catalog knew, is a version of a run that stands for
+-- the time when the archive was made. Its id has the seconds since 1970 in it,
+-- and is below 0, or, of what is newer than a snapshot, below that of the
+-- recovery.
 CREATE TABLE run (
 	id         INTEGER PRIMARY KEY,
 	catalog    INTEGER NOT NULL DEFAULT 1 REFERENCES catalog, -- whose run it was
@@ -309,27 +315,34 @@ CREATE INDEX job_token ON job (token) WHERE token IS NOT NULL;
 CREATE INDEX job_remote ON job (remote) WHERE remote IS NOT NULL;
 
 -- Inventories that were read, and their rows while they are worked in: first
--- appended, then indexed by h64 (as in by_remote), compared in that order, and
--- emptied. Machine.
+-- appended, then told in by_staged in the order of h64 (as in by_remote), so that
+-- they can be looked up, and emptied at last. Machine.
 CREATE TABLE inventory (
 	id       INTEGER PRIMARY KEY,
 	store    INTEGER NOT NULL REFERENCES store,
 	run      INTEGER NOT NULL,
 	job      INTEGER,
 	dated    INTEGER NOT NULL, -- by the store's clock, seconds
-	archives INTEGER NOT NULL,
+	archives INTEGER NOT NULL, -- while it is read: that were listed so far
 	bytes    INTEGER NOT NULL,
-	state    INTEGER NOT NULL  -- 1 being read, 2 read, 3 worked in
+	state    INTEGER NOT NULL  -- 1 being read, 2 read, 3 worked in, 4 given up
 ) STRICT;
+CREATE INDEX inventory_store ON inventory (store, state);
 CREATE TABLE staged (
-	inventory   INTEGER NOT NULL,
+	id          INTEGER PRIMARY KEY, -- the inventory's, times 2^32, and its place in the list
 	h64         INTEGER NOT NULL,
 	remote      TEXT NOT NULL,
 	description TEXT NOT NULL,
-	created     INTEGER NOT NULL,
+	created     INTEGER NOT NULL,    -- microseconds since 1970
 	size        INTEGER NOT NULL,
-	tree        BLOB NOT NULL
+	tree        BLOB NOT NULL        -- empty: none was told
 ) STRICT;
+CREATE TABLE by_staged (
+	inventory INTEGER NOT NULL,
+	h64       INTEGER NOT NULL,
+	staged    INTEGER NOT NULL,
+	PRIMARY KEY (inventory, h64, staged)
+) STRICT, WITHOUT ROWID;
 
 -- Hashes of files on disk, with what the file was like: of verify, and of
 -- files that were read to learn whether the store has them. Machine.
@@ -447,6 +460,7 @@ CREATE TABLE snapshot (
 	through  INTEGER NOT NULL, -- the last run in it
 	archive  INTEGER NOT NULL, -- that holds it
 	made     INTEGER NOT NULL, -- seconds
+	own      INTEGER NOT NULL DEFAULT 1, -- 0: its numbers aren't those of this database, nothing can add to it
 	UNIQUE (store, catalog, seq)
 ) STRICT;
 

@@ -25,15 +25,21 @@ type Tree struct {
 	Dirs  int64
 	Links int64 // symbolic
 
-	// Recipients that its last sync encrypted for: see SetRecipients.
+	// Recipients that its last sync encrypted for, and their public keys: see
+	// SetRecipients.
 	Recipients Recipients
+	Keys       string // one a line
 }
 
-const treeColumns = "id, store, name, host, root, files, bytes, dirs, links, recipients"
+// IsBound reports whether the tree stands for a directory of a machine. One
+// that was found in a store doesn't, until it is synced.
+func (t Tree) IsBound() bool { return t.Host != "" || t.Root != "" }
+
+const treeColumns = "id, store, name, host, root, files, bytes, dirs, links, recipients, keys"
 
 func scanTree(row interface{ Scan(...any) error }) (t Tree, err error) {
 	var recipients []byte
-	err = row.Scan(&t.ID, &t.Store, &t.Name, &t.Host, &t.Root, &t.Files, &t.Bytes, &t.Dirs, &t.Links, &recipients)
+	err = row.Scan(&t.ID, &t.Store, &t.Name, &t.Host, &t.Root, &t.Files, &t.Bytes, &t.Dirs, &t.Links, &recipients, &t.Keys)
 	copy(t.Recipients[:], recipients)
 	return t, err
 }
@@ -58,7 +64,8 @@ func checkTreeName(name string) error {
 }
 
 // Bind finds the tree of this name, or makes it and binds it to host and root,
-// which is a clean absolute path.
+// which is a clean absolute path. A tree that is bound to nothing yet, since it
+// was found in the store, is bound to them.
 // Errors: Usage (not a name), Conflict (the name is bound to another
 // directory or machine).
 func (c *Catalog) Bind(ctx context.Context, store int64, name, host, root string) (tree Tree, err error) {
@@ -66,7 +73,8 @@ func (c *Catalog) Bind(ctx context.Context, store int64, name, host, root string
 		return Tree{}, err
 	}
 	err = c.write(ctx, "bind tree", name, func(tx tx) error {
-		err := tx.exec("INSERT INTO tree (store, name, host, root) VALUES (?, ?, ?, ?) ON CONFLICT (store, name) DO NOTHING", store, name, host, []byte(root))
+		err := tx.exec(`INSERT INTO tree (store, name, host, root) VALUES (?, ?, ?, ?) ON CONFLICT (store, name) DO
+			UPDATE SET host = excluded.host, root = excluded.root WHERE host = '' AND length(root) = 0`, store, name, host, []byte(root))
 		if err != nil {
 			return err
 		}
@@ -94,11 +102,12 @@ func (c *Catalog) Rebind(ctx context.Context, tree int64, host, root string) err
 	})
 }
 
-// SetRecipients records whom a tree's syncs encrypt for from now on; zero for
-// nobody. Errors: NotFound.
-func (c *Catalog) SetRecipients(ctx context.Context, tree int64, r Recipients) error {
+// SetRecipients records whom a tree's syncs encrypt for from now on, and the
+// public keys that r stands for, one a line; zero and none for nobody.
+// Errors: NotFound.
+func (c *Catalog) SetRecipients(ctx context.Context, tree int64, r Recipients, keys []string) error {
 	return c.write(ctx, "record recipients", fmt.Sprint("of tree ", tree), func(tx tx) error {
-		return tx.row("UPDATE tree SET recipients = ? WHERE id = ? RETURNING id", r.column(), tree).Scan(&tree)
+		return tx.row("UPDATE tree SET recipients = ?, keys = ? WHERE id = ? RETURNING id", r.column(), strings.Join(keys, "\n"), tree).Scan(&tree)
 	})
 }
 

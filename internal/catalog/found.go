@@ -1,0 +1,685 @@
+package catalog
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/firn-archive/firn"
+)
+
+// A Find is an archive that a store has and this catalog didn't write: another
+// program did, or a catalog that is lost. It says what is known of what it holds.
+type Find struct {
+	// Archive is what the store says of it. A zero Created is not known.
+	Archive firn.Archive
+	Kind    ArchiveKind
+	Token   firn.Token // zero where others wrote it
+	// Format says whose description it has, Packed how its maker compressed or
+	// encrypted the content; the description is kept of foreign and loose ones.
+	Format, Packed string
+	// Header and Recipients are of encrypted archives: see Sealing.
+	Header     []byte
+	Recipients Recipients
+	// Members are what it holds. Where there are none, an archive of kind
+	// foreign is known to be there, and no more.
+	Members []FoundMember
+	// Late: its versions come after all that was recorded before the run, which
+	// is of BeginRecovery, and not before all syncs. Either way they are in the
+	// order in which they were made.
+	Late bool
+}
+
+// A FoundMember is an entry that a find holds.
+type FoundMember struct {
+	Tree string // its name
+	firn.File
+	// Content is that of a regular file; its hash is zero where nobody knows it.
+	Content firn.Content
+	// Number and Offset are as in Member.
+	Number, Offset int64
+	LinkGroup      int64
+	// At is when the version was made; zero: when the archive was. Of two
+	// versions of a path the later one is current.
+	At time.Time
+}
+
+// TakenIn counts what became of finds.
+type TakenIn struct {
+	Archives int64 // that were not known
+	Known    int64 // that were known already, or that an upload under way accounts for
+	Versions int64 // of files that were not known
+}
+
+// TakeIn records finds, all or none of them; some thousands at a time are
+// best. What is recorded already is passed over: it may be said twice. A
+// foreign archive of which nothing was known gets its members when they are
+// known later. Trees that are named are made, bound to no directory.
+// Errors: Invalid (a path or a tree's name that can't be).
+func (c *Catalog) TakeIn(ctx context.Context, run Run, finds []Find) (done TakenIn, err error) {
+	if len(finds) == 0 {
+		return TakenIn{}, nil
+	}
+	if err := checkFinds(finds); err != nil {
+		return TakenIn{}, err
+	}
+	if err := c.tidy(ctx); err != nil {
+		return TakenIn{}, err
+	}
+	err = c.write(ctx, "take in", string(finds[0].Archive.ID), func(tx tx) error {
+		t := taker{c: c, tx: tx, run: run, merger: newMerger(tx), trees: map[string]*recorder{}, runs: map[int64]bool{}}
+		if err := t.take(finds); err != nil {
+			return err
+		}
+		done = t.done
+		return nil
+	})
+	if err != nil {
+		return TakenIn{}, err
+	}
+	return done, nil
+}
+
+func checkFinds(finds []Find) error {
+	for i := range finds {
+		f := &finds[i]
+		if f.Archive.ID == "" || f.Archive.Size < 0 {
+			return &firn.Error{Op: "take in", Subject: string(f.Archive.ID), Kind: firn.Invalid, Err: fmt.Errorf("an archive of %d bytes, with the id %q", f.Archive.Size, f.Archive.ID)}
+		}
+		for j := range f.Members {
+			m := &f.Members[j]
+			if err := checkTreeName(m.Tree); err != nil {
+				return err
+			}
+			if err := checkPath(m.Path); err != nil {
+				return err
+			}
+			if m.Path == "" && m.Kind != firn.Directory {
+				return &firn.Error{Op: "take in", Subject: string(f.Archive.ID), Kind: firn.Invalid, Err: errPath}
+			}
+		}
+	}
+	return nil
+}
+
+// A taker is one TakeIn.
+type taker struct {
+	tx
+	c      *Catalog
+	run    Run
+	merger *merger
+	trees  map[string]*recorder // by name; they make directories
+	runs   map[int64]bool       // those that stand for times, known to be there
+	done   TakenIn
+}
+
+// A placed revision is one with its place.
+type placed struct {
+	revision
+	slot
+	tree  int64
+	made  time.Time
+	late  bool
+	fresh bool // nothing is in its directory
+}
+
+func (t *taker) take(finds []Find) error {
+	rows, err := t.archives(finds)
+	if err != nil {
+		return err
+	}
+	var all []placed
+	for i := range finds {
+		for j := range finds[i].Members {
+			if rows[i] == 0 {
+				break
+			}
+			p, err := t.placed(&finds[i], &finds[i].Members[j], rows[i])
+			if err != nil {
+				return err
+			}
+			all = append(all, p)
+		}
+	}
+	if err := t.placeAll(all); err != nil {
+		return err
+	}
+	t.done.Versions = t.merger.added
+	if t.done.Versions > 0 {
+		if err := disown(t.tx, t.run.Store); err != nil {
+			return err
+		}
+	}
+	return t.merger.finish()
+}
+
+// disown lets nothing add to the snapshots that were made so far: what is taken
+// in doesn't look newer than they are.
+func disown(tx tx, store int64) error {
+	return tx.exec("UPDATE snapshot SET own = 0 WHERE store = ? AND own != 0", store)
+}
+
+// placed makes the revision of a member, of a run that stands for the hour
+// when it was made.
+func (t *taker) placed(f *Find, m *FoundMember, archive int64) (p placed, err error) {
+	r, err := t.tree(m.Tree)
+	if err != nil {
+		return p, err
+	}
+	parent, base := m.Path, ""
+	if m.Kind != firn.Directory {
+		parent, base = split(m.Path)
+	}
+	dir, err := r.makeDir(parent)
+	if err != nil {
+		return p, err
+	}
+	p = placed{slot: slot{dir.id, base}, tree: r.run.Tree, made: m.At, late: f.Late, fresh: dir.group == r.group}
+	if p.made.IsZero() {
+		p.made = f.Archive.Created
+	}
+	p.revision = revision{
+		mode: modeOf(m.Kind, m.Mode), size: m.Stamp.Size, uid: int64(m.UID), gid: int64(m.GID), group: m.LinkGroup,
+	}
+	p.mtime, p.mtimeNs = instant(m.Stamp.ModTime)
+	switch {
+	case m.Kind == firn.Symlink:
+		p.target = []byte(m.Target)
+	case m.Kind == firn.Regular && m.Number >= 0 && m.Content.Size > 0:
+		p.where = place{archive, m.Number}
+	}
+	p.since, err = t.foundRun(p.tree, p.made.Truncate(time.Hour), p.late)
+	return p, err
+}
+
+// tree gives the recorder of a tree, which is made, bound to nothing, if there
+// is none of the name.
+func (t *taker) tree(name string) (*recorder, error) {
+	if r := t.trees[name]; r != nil {
+		return r, nil
+	}
+	if err := t.exec("INSERT INTO tree (store, name, host, root) VALUES (?, ?, '', x'') ON CONFLICT (store, name) DO NOTHING", t.run.Store, name); err != nil {
+		return nil, err
+	}
+	run := Run{Store: t.run.Store}
+	if err := t.row("SELECT id FROM tree WHERE store = ? AND name = ?", t.run.Store, name).Scan(&run.Tree); err != nil {
+		return nil, err
+	}
+	r := newRecorder(t.tx, run)
+	t.trees[name] = r
+	return r, nil
+}
+
+// A run that stands for a time has the seconds since 1970 in its id, above the
+// bits that tell trees apart, on top of a base: for what is older than all syncs
+// a negative one, so that the ids are below 0; for what is later than all that
+// a recovered catalog knew, one that leaves them below the recovery's own run.
+const (
+	treeBits  = 8
+	foundSpan = 1 << 33 << treeBits // up to the year 2242
+)
+
+// foundRun gives the run of a tree that stands for a time, which it makes if
+// need be.
+func (t *taker) foundRun(tree int64, when time.Time, late bool) (int64, error) {
+	when = when.Truncate(time.Second)
+	sec, nsec := instant(when)
+	id := min(sec<<treeBits, foundSpan-1<<treeBits) | tree&(1<<treeBits-1)
+	if id -= foundSpan; late {
+		id = max(t.run.ID-foundSpan, id+t.run.ID)
+	}
+	if t.runs[id] {
+		return id, nil
+	}
+	t.runs[id] = true
+	return id, t.exec(`INSERT OR IGNORE INTO run (id, store, tree, command, started, started_ns, ended, ended_ns, complete)
+		VALUES (?, ?, ?, 'found', ?, ?, ?, ?, 1)`, id, t.run.Store, tree, sec, nsec, sec, nsec)
+}
+
+// openRecovery finds a store's recovery that wasn't completed.
+const openRecovery = "SELECT id FROM run WHERE store = ? AND tree = 0 AND command = 'recover' AND complete = 0 ORDER BY id DESC LIMIT 1"
+
+// roomForRuns gives the number that the runs of others stay below.
+func roomForRuns(tx tx, store int64) (limit int64, err error) {
+	err = tx.row(openRecovery, store).Scan(&limit)
+	if isNoRows(err) {
+		return math.MaxInt64, nil
+	}
+	return limit - foundSpan, err
+}
+
+// BeginRecovery begins the run in which what is known of a store is put
+// together again, or goes on with the one that wasn't completed. Before its
+// number it leaves room for the runs of the snapshots, and behind those for runs
+// that stand for what is newer: whatever comes when, it is in the order of time,
+// and before what is synced afterwards.
+func (c *Catalog) BeginRecovery(ctx context.Context, store int64) (run Run, err error) {
+	err = c.write(ctx, "begin recovery", fmt.Sprint("of store ", store), func(tx tx) error {
+		var id int64
+		err := tx.row(openRecovery, store).Scan(&id)
+		if isNoRows(err) {
+			sec, nsec := instant(c.clock.Now())
+			id, err = tx.insert("INSERT INTO run (id, store, tree, command, started, started_ns) VALUES ((SELECT max(0, coalesce(max(id), 0)) + ? FROM run), ?, 0, 'recover', ?, ?)",
+				2*foundSpan, store, sec, nsec)
+		}
+		if err != nil {
+			return err
+		}
+		if err := tx.exec("UPDATE run SET ended = NULL, ended_ns = NULL WHERE id = ?", id); err != nil {
+			return err
+		}
+		if err := tx.exec("DELETE FROM run_count WHERE run = ?", id); err != nil {
+			return err
+		}
+		run, err = readRun(tx, id)
+		return err
+	})
+	return run, err
+}
+
+// placeAll puts revisions into the histories of their paths: at once where there is none.
+func (t *taker) placeAll(all []placed) error {
+	count := make(map[slot]int, len(all))
+	var maybe []slot
+	for i := range all {
+		p := &all[i]
+		if count[p.slot]++; count[p.slot] == 1 && !p.fresh {
+			maybe = append(maybe, p.slot)
+		}
+	}
+	has, err := taken(t.tx, maybe)
+	if err != nil {
+		return err
+	}
+	for i, s := range maybe {
+		if has[i] {
+			count[s] = 2
+		}
+	}
+	for i := range all {
+		p := &all[i]
+		if count[p.slot] == 1 {
+			err = t.merger.add(p.tree, p.slot, []revision{p.revision})
+		} else {
+			err = t.insert(p)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// insert puts one revision into a history.
+func (t *taker) insert(p *placed) error {
+	if err := t.merger.flush(); err != nil {
+		return err
+	}
+	past, err := history(t.tx, p.slot)
+	if err != nil {
+		return err
+	}
+	if err := t.demote(past, p); err != nil {
+		return err
+	}
+	if same, err := t.isDouble(past, p); err != nil || same {
+		return err
+	}
+	revisions := []revision{p.revision}
+	if i := slices.IndexFunc(past, func(r revision) bool { return r.since == p.since }); i >= 0 {
+		if revisions, err = t.apart(past[i], p); err != nil {
+			return err
+		}
+	}
+	return t.merger.merge(p.tree, p.slot, revisions)
+}
+
+// demote takes a late find for an old version if it was in the store before what
+// is the newest that was recorded: its answer was lost, and its content replaced
+// since. Both times are the store's; an inventory that is being worked in may
+// know the one that the catalog doesn't.
+func (t *taker) demote(past []revision, p *placed) error {
+	base := t.run.ID - foundSpan // late finds come after it
+	n := len(past)
+	for n > 0 && past[n-1].since >= base {
+		n--
+	}
+	if !p.late || n == 0 || past[n-1].where.archive == 0 {
+		return nil
+	}
+	var now sql.NullInt64
+	var remote firn.ArchiveID
+	err := t.row("SELECT created, coalesce(remote, '') FROM archive WHERE id = ?", past[n-1].where.archive).Scan(&now, &remote)
+	if err == nil && !now.Valid {
+		err = t.row(`SELECT s.created / 1000000 FROM inventory i CROSS JOIN by_staged b ON b.inventory = i.id AND b.h64 = ?
+			CROSS JOIN staged s ON s.id = b.staged AND s.remote = ? WHERE i.store = ? AND i.state = 2 LIMIT 1`, remote64(remote), string(remote), t.run.Store).Scan(&now)
+	}
+	if err != nil || !now.Valid || p.made.Unix() >= now.Int64 {
+		return ignoreNoRows(err)
+	}
+	p.late = false
+	p.since, err = t.foundRun(p.tree, p.made.Truncate(time.Hour), false)
+	return err
+}
+
+// isDouble reports whether a late find is what was current before it: its
+// upload was answered twice, or not at all.
+func (t *taker) isDouble(past []revision, p *placed) (bool, error) {
+	i, _ := slices.BinarySearchFunc(past, p.since, func(r revision, since int64) int { return cmp.Compare(r.since, since) })
+	if !p.late || i == 0 {
+		return false, nil
+	}
+	now := &past[i-1]
+	if now.mode != p.mode || now.size != p.size || now.mtime != p.mtime || now.mtimeNs != p.mtimeNs || string(now.target) != string(p.target) {
+		return false, nil
+	}
+	if now.where == p.where {
+		return true, nil
+	}
+	var same bool
+	err := t.row(`SELECT a.tree IS b.tree AND a.tree IS NOT NULL FROM location a, location b WHERE a.archive = ? AND a.member = ? AND b.archive = ? AND b.member = ?`,
+		now.where.archive, now.where.member, p.where.archive, p.where.member).Scan(&same)
+	return same, ignoreNoRows(err)
+}
+
+// apart gives two revisions of one hour runs of their own, in the order in which
+// they were made. One of them is recorded under the hour's run.
+func (t *taker) apart(first revision, p *placed) ([]revision, error) {
+	var sec int64
+	err := t.row("SELECT coalesce((SELECT created FROM archive WHERE id = ?), 0)", first.where.archive).Scan(&sec)
+	if err != nil {
+		return nil, err
+	}
+	if other := time.Unix(sec, 0).UTC(); other.Truncate(time.Hour).Equal(p.made.Truncate(time.Hour)) && other.After(p.made) {
+		first.since, err = t.freeRun(p, other)
+		return []revision{p.revision, first}, err
+	}
+	p.since, err = t.freeRun(p, p.made)
+	return []revision{p.revision}, err
+}
+
+// freeRun gives the run of a time, or the next one, that made no version of the
+// path yet.
+func (t *taker) freeRun(p *placed, when time.Time) (int64, error) {
+	for {
+		id, err := t.foundRun(p.tree, when, p.late)
+		if err != nil {
+			return 0, err
+		}
+		var used bool
+		err = t.row("SELECT EXISTS (SELECT 1 FROM file WHERE dir = ? AND name = ? AND since = ?) OR EXISTS (SELECT 1 FROM version WHERE dir = ? AND name = ? AND since = ?)",
+			p.dir, []byte(p.name), id, p.dir, []byte(p.name), id).Scan(&used)
+		if err != nil || !used {
+			return id, err
+		}
+		when = when.Add(time.Second)
+	}
+}
+
+// archives records the finds' archives, with what they hold, and gives their
+// rows: 0 of one that is accounted for.
+func (t *taker) archives(finds []Find) (rows []int64, err error) {
+	rows, states, err := t.known(finds)
+	if err != nil {
+		return nil, err
+	}
+	var next int64
+	if err := t.row("SELECT coalesce(max(id), 0) + 1 FROM archive").Scan(&next); err != nil {
+		return nil, err
+	}
+	in := newArchiveInsert(t.tx)
+	var held []heldIn
+	var stored firn.Count
+	for i := range finds {
+		f := &finds[i]
+		state := f.state()
+		if rows[i] != 0 && (states[i] != Foreign || state != Stored) {
+			rows[i] = 0
+			t.done.Known++
+			continue
+		}
+		if rows[i] != 0 {
+			err = t.exec("UPDATE archive SET state = 10, settled = ? WHERE id = ?", t.run.ID, rows[i])
+		} else {
+			rows[i] = next
+			next++
+			t.done.Archives++
+			err = in.add(t.run.Store, rows[i], f, state, 0, t.run.ID)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if state == Stored {
+			stored.Files++
+			stored.Bytes += f.Archive.Size
+		}
+		for _, h := range f.holds() {
+			held = append(held, heldIn{rows[i], h})
+		}
+	}
+	if err := in.flush(); err != nil {
+		return nil, err
+	}
+	t.c.remotes.fresh.Add(t.done.Archives)
+	if err := t.c.holdAll(t.tx, held); err != nil {
+		return nil, err
+	}
+	return rows, t.exec("UPDATE store SET archives = archives + ?, bytes = bytes + ? WHERE id = ?", stored.Files, stored.Bytes, t.run.Store)
+}
+
+// state is that of its archive: what nobody understands is there, and no more.
+func (f *Find) state() State {
+	if f.Kind == ForeignArchive && len(f.Members) == 0 {
+		return Foreign
+	}
+	return Stored
+}
+
+// holds gives the contents of the find, by their numbers.
+func (f *Find) holds() (all []held) {
+	for i := range f.Members {
+		m := &f.Members[i]
+		if m.Number >= 0 && m.Kind == firn.Regular && m.Content.Size > 0 {
+			all = append(all, held{m.Number, m.Offset, m.Content})
+		}
+	}
+	slices.SortFunc(all, func(a, b held) int { return cmp.Compare(a.number, b.number) })
+	return slices.CompactFunc(all, func(a, b held) bool { return a.number == b.number })
+}
+
+var knownInBoth = []*bulk{knownIn("by_remote"), knownIn("by_remote_new")}
+
+// knownIn looks archives up in one half of the index.
+func knownIn(index string) *bulk {
+	return newBulk("SELECT v.column1, a.id, a.state FROM (VALUES ", "(?, ?, ?)", ") v CROSS JOIN "+index+` b ON b.h64 = v.column2
+		CROSS JOIN archive a ON a.id = b.archive AND a.remote = v.column3 AND a.store = ?`)
+}
+
+// known finds the rows of archives that are recorded. One whose token an upload
+// under way has counts as dropped: reconciliation will see to it. So does a
+// find's archive that an earlier find has.
+func (t *taker) known(finds []Find) (rows []int64, states []State, err error) {
+	rows, states = make([]int64, len(finds)), make([]State, len(finds))
+	scan := func(r *sql.Rows) error {
+		var i int
+		var id int64
+		var state State
+		err := r.Scan(&i, &id, &state)
+		rows[i], states[i] = id, state
+		return err
+	}
+	order := make([]hashed, len(finds))
+	for i := range finds {
+		order[i] = hashed{remote64(finds[i].Archive.ID), int64(i)}
+	}
+	slices.SortFunc(order, hashed.compare)
+	for _, half := range knownInBoth {
+		b := half.batch(t.tx, t.run.Store)
+		for n, h := range order {
+			b.args = append(b.args, int(h.of), h.h64, string(finds[h.of].Archive.ID))
+			if b.full() || n == len(order)-1 {
+				if err := b.query(scan); err != nil {
+					return nil, nil, err
+				}
+			}
+		}
+	}
+	seen := make(map[firn.ArchiveID]bool, len(finds))
+	for i := range finds {
+		f := &finds[i]
+		if seen[f.Archive.ID] {
+			rows[i], states[i] = -1, Dropped
+		}
+		seen[f.Archive.ID] = true
+		if rows[i] != 0 || f.Token.IsZero() {
+			continue
+		}
+		err := t.row("SELECT id, state FROM archive WHERE token = ? AND state < 10 AND store = ?", f.Token[:], t.run.Store).Scan(&rows[i], &states[i])
+		if err := ignoreNoRows(err); err != nil {
+			return nil, nil, err
+		}
+	}
+	return rows, states, nil
+}
+
+// An archiveInsert writes the rows of archives that were found.
+type archiveInsert struct {
+	tx
+	archives, descriptions, seals *batch
+	remotes                       []hashed // written last, in the order of the index
+}
+
+// A hashed is a 64-bit hash, and what has it.
+type hashed struct{ h64, of int64 }
+
+func (h hashed) compare(o hashed) int { return cmp.Compare(h.h64, o.h64) }
+
+var (
+	insertFound = newBulk(`INSERT INTO archive (id, store, kind, state, run, settled, token, remote, size, tree, created, created_ns)
+		VALUES `, "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "")
+	insertDescriptions = newBulk("INSERT OR REPLACE INTO description (archive, text, format, packed) VALUES ", "(?, ?, ?, ?)", "")
+	insertSeals        = newBulk("INSERT OR REPLACE INTO seal (archive, header, recipients) VALUES ", "(?, ?, ?)", "")
+	insertRemotes      = newBulk("INSERT OR IGNORE INTO by_remote_new (h64, archive) VALUES ", "(?, ?)", "")
+)
+
+func newArchiveInsert(tx tx) archiveInsert {
+	return archiveInsert{tx: tx, archives: insertFound.batch(tx), descriptions: insertDescriptions.batch(tx), seals: insertSeals.batch(tx)}
+}
+
+// add adds the rows of one archive. Run is the one that intended it, settled that
+// in which it got its state.
+func (in *archiveInsert) add(store, id int64, f *Find, state State, run, settled int64) error {
+	a := &f.Archive
+	var token, tree, sec, nsec any
+	if !f.Token.IsZero() {
+		token = f.Token[:]
+	}
+	if !a.Tree.IsZero() {
+		tree = a.Tree[:]
+	}
+	if !a.Created.IsZero() {
+		sec, nsec = instant(a.Created)
+	}
+	err := in.archives.add(id, store, string(f.Kind), state, run, settled, token, string(a.ID), a.Size, tree, sec, nsec)
+	if err == nil && (f.Kind == ForeignArchive || f.Kind == LooseArchive) {
+		err = in.descriptions.add(id, a.Description, f.Format, f.Packed)
+	}
+	if err == nil && len(f.Header) > 0 {
+		err = in.seals.add(id, f.Header, f.Recipients[:])
+	}
+	in.remotes = append(in.remotes, hashed{remote64(a.ID), id})
+	return err
+}
+
+func (in *archiveInsert) flush() error {
+	slices.SortFunc(in.remotes, hashed.compare)
+	remotes := insertRemotes.batch(in.tx)
+	for _, h := range in.remotes {
+		if err := remotes.add(h.h64, h.of); err != nil {
+			return err
+		}
+	}
+	for _, b := range []*batch{in.archives, in.descriptions, in.seals, remotes} {
+		if err := b.flush(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A heldIn is a content and the archive that holds it.
+type heldIn struct {
+	archive int64
+	held
+}
+
+// holdAll is hold for many archives. It changes all. Content that nobody read
+// has no hash, and is not to be found by it.
+func (c *Catalog) holdAll(tx tx, all []heldIn) error {
+	b := insertLocations.batch(tx)
+	for i := range all {
+		h := &all[i]
+		var tree any
+		if !h.Tree.IsZero() {
+			tree = h.Tree[:]
+		}
+		if err := b.add(h.archive, h.number, h.offset, h.Size, tree); err != nil {
+			return err
+		}
+	}
+	if err := b.flush(); err != nil {
+		return err
+	}
+	all = slices.DeleteFunc(all, func(h heldIn) bool { return h.Tree.IsZero() })
+	slices.SortFunc(all, func(a, b heldIn) int { return cmp.Compare(hash64(a.Tree), hash64(b.Tree)) })
+	b = insertTrees.batch(tx)
+	for i := range all {
+		if err := b.add(hash64(all[i].Tree), all[i].archive, all[i].number); err != nil {
+			return err
+		}
+	}
+	c.trees.fresh.Add(int64(len(all)))
+	return b.flush()
+}
+
+// SavedUntil gives, of each of a store's trees by its name, when the newest
+// snapshot was stored that its owner made: the catalog that synced it last. The
+// times are the store's. What was stored later isn't in any snapshot that was
+// read. A tree of which no snapshot is known isn't in the answer.
+func (c *Catalog) SavedUntil(ctx context.Context, store int64) (times map[string]time.Time, err error) {
+	times = map[string]time.Time{}
+	err = c.read(ctx, "list snapshots", fmt.Sprint("of store ", store), func(tx tx) error {
+		return tx.each(func(rows *sql.Rows) error {
+			var name string
+			var sec int64
+			err := rows.Scan(&name, &sec)
+			times[name] = at(sec, 0)
+			return err
+		}, `SELECT name, until FROM (SELECT t.name, (SELECT max(coalesce(a.created, s.made)) FROM snapshot s CROSS JOIN archive a ON a.id = s.archive AND a.state = 10
+				WHERE s.store = t.store AND s.catalog = r.catalog) AS until
+			FROM tree t CROSS JOIN run r ON r.id = (SELECT max(id) FROM run WHERE tree = t.id AND command IN ('sync', 'mirror'))
+			WHERE t.store = ?) WHERE until IS NOT NULL`, store)
+	})
+	return times, err
+}
+
+// StagedInventory gives the inventory that a recovery has staged, if it has and
+// didn't come to its end.
+func (c *Catalog) StagedInventory(ctx context.Context, run Run) (inv Inventory, ok bool, err error) {
+	err = c.read(ctx, "find inventory", fmt.Sprint("of store ", run.Store), func(tx tx) error {
+		err := tx.row("SELECT id FROM inventory WHERE store = ? AND run = ? AND state = 2 ORDER BY id DESC LIMIT 1", run.Store, run.ID).Scan(&inv.ID)
+		if isNoRows(err) {
+			return nil
+		}
+		if err == nil {
+			inv, err = findInventory(tx, inv.ID, inventoryStaged)
+			ok = err == nil
+		}
+		return err
+	})
+	return inv, ok, err
+}

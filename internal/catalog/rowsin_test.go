@@ -1,0 +1,271 @@
+package catalog_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/clock"
+	"github.com/firn-archive/firn/internal/rows"
+)
+
+// stream writes a catalog's rows as a snapshot has them, and gives what they
+// reach through.
+func stream(tb interface {
+	Helper()
+	Fatal(...any)
+}, c *catalog.Catalog, store int64, o catalog.RowsOptions) ([]byte, int64) {
+	tb.Helper()
+	var b bytes.Buffer
+	w := rows.NewWriter(&b)
+	done, err := c.WriteRows(context.Background(), store, "nas", o, w)
+	check(tb, err)
+	check(tb, w.Close())
+	return b.Bytes(), done.Through
+}
+
+func read(b []byte) iter.Seq2[rows.Row, error] { return rows.Read(bytes.NewReader(b)) }
+
+// portrait describes a stream without the numbers of the catalog that wrote it,
+// a line for each version of each path, sorted.
+func portrait(tb interface {
+	Helper()
+	Fatal(...any)
+}, b []byte) (lines []string) {
+	tb.Helper()
+	trees, runs, archives := map[int64]string{}, map[int64]string{0: "-"}, map[int64]string{0: ""}
+	var dir rows.Dir
+	for row, err := range read(b) {
+		check(tb, err)
+		switch r := row.(type) {
+		case *rows.Tree:
+			trees[r.ID] = r.Name
+			lines = append(lines, fmt.Sprintf("tree %s %s:%s %x", r.Name, r.Host, r.Root, r.Recipients))
+		case *rows.Run:
+			runs[r.ID] = r.Started.String()
+			lines = append(lines, fmt.Sprintf("run %s %s %s %t %v", trees[r.Tree], r.Command, r.Started, r.Complete, r.Counts))
+		case *rows.Archive:
+			archives[r.ID] = string(r.Remote)
+			lines = append(lines, fmt.Sprintf("archive %s %s %d %s %d %v", r.Remote, r.Kind, r.State, runs[r.Run], r.Size, r.Contents))
+		case *rows.Dir:
+			dir = *r
+		case *rows.Entry:
+			lines = append(lines, fmt.Sprintf("%s:%s/%q %s..%s %o %d %s %q %d in %s.%d", trees[dir.Tree], dir.Path, r.Name, runs[r.Since], runs[r.Until], r.Mode, r.Size, r.ModTime, r.Target, r.LinkGroup,
+				archives[r.Archive], r.Member))
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// another gives an empty catalog of another machine, with the row of its store.
+func another(tb testing.TB) (*catalog.Catalog, int64) {
+	tb.Helper()
+	c := open(tb, filepath.Join(tb.TempDir(), "catalog.db"), clock.NewManual(epoch))
+	store, err := c.Register(tb.Context(), catalog.StoreSpec{URL: "local:/v", Kind: "local", Identity: "one", Name: "v"})
+	check(tb, err)
+	return c, store.ID
+}
+
+// TestReadRowsModel: an empty catalog that reads a base, taken while things went
+// on, and what adds to it has what the catalog has that wrote them; and reading
+// them twice changes nothing.
+func TestReadRowsModel(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		p := newPast(t, rt)
+		steps := func() {
+			for range rapid.IntRange(1, 12).Draw(rt, "steps") {
+				p.step(rt)
+			}
+		}
+		steps()
+		base, through := stream(rt, p.Catalog, p.store.ID, catalog.RowsOptions{Seq: 1, Alive: p.alive})
+		if through <= 0 {
+			return // nothing can add to it
+		}
+		p.forgot = false
+		steps()
+		if p.forgot {
+			return // versions that were forgotten stay in the base
+		}
+		added, _ := stream(rt, p.Catalog, p.store.ID, catalog.RowsOptions{Seq: 2, BaseSeq: 1, Base: through, Alive: p.alive})
+		whole, _ := stream(rt, p.Catalog, p.store.ID, catalog.RowsOptions{Seq: 2, Alive: p.alive})
+		got, store := another(t)
+		got.SetSizes(p.page, p.batch, 2)
+		for range 2 {
+			_, err := got.ReadRows(t.Context(), store, read(base), read(added))
+			check(rt, err)
+			again, _ := stream(rt, got, store, catalog.RowsOptions{})
+			if diff := gocmp.Diff(portrait(rt, whole), portrait(rt, again)); diff != "" {
+				rt.Fatalf("-written +read:\n%s", diff)
+			}
+			sameSums(rt, got, store, again)
+		}
+	})
+}
+
+// sameSums compares what a catalog counts with what is in its rows.
+func sameSums(rt *rapid.T, c *catalog.Catalog, store int64, text []byte) {
+	want := map[int64]catalog.Tree{}
+	var archives, size int64
+	var tree int64
+	for row, err := range read(text) {
+		check(rt, err)
+		switch r := row.(type) {
+		case *rows.Dir:
+			tree = r.Tree
+		case *rows.Archive:
+			if catalog.State(r.State) == catalog.Stored {
+				archives++
+				size += r.Size
+			}
+		case *rows.Entry:
+			if r.Until != 0 {
+				continue
+			}
+			t := want[tree]
+			switch r.Mode & 0o170000 {
+			case 0o040000:
+				t.Dirs++
+			case 0o120000:
+				t.Links++
+			default:
+				t.Files++
+				t.Bytes += r.Size
+			}
+			want[tree] = t
+		}
+	}
+	trees, err := c.Trees(context.Background(), store)
+	check(rt, err)
+	for _, t := range trees {
+		if w := want[t.ID]; t.Files != w.Files || t.Bytes != w.Bytes || t.Dirs != w.Dirs || t.Links != w.Links {
+			rt.Fatalf("tree %+v, want %+v", t, w)
+		}
+	}
+	stores, err := c.Stores(context.Background())
+	check(rt, err)
+	if stores[0].Archives != archives || stores[0].Bytes != size {
+		rt.Fatalf("store %+v, want %d archives of %d bytes", stores[0], archives, size)
+	}
+}
+
+// TestReadRowsOfTwoMachines puts two machines together that have a tree of the
+// same name, in either order.
+func TestReadRowsOfTwoMachines(t *testing.T) {
+	var streams [][]byte
+	for _, host := range []string{"nas", "laptop"} {
+		f := newFixture(t)
+		check(t, f.Rebind(t.Context(), f.tree.ID, host, "/home/"+host))
+		f.upload(t, f.run, regular("same/path", "from "+host))
+		f.record(t, f.run, directory("same"))
+		b, _ := stream(t, f.Catalog, f.store.ID, catalog.RowsOptions{Seq: 1})
+		streams = append(streams, b)
+	}
+	for range 2 {
+		slices.Reverse(streams)
+		c, store := another(t)
+		renamed := 0
+		for _, b := range streams {
+			res, err := c.ReadRows(t.Context(), store, read(b))
+			check(t, err)
+			renamed += len(res.Renamed)
+		}
+		trees, err := c.Trees(t.Context(), store)
+		check(t, err)
+		if len(trees) != 2 || renamed != 1 || trees[0].Name != "photos" || trees[1].Name != "photos@"+trees[1].Host {
+			t.Fatalf("%+v, %d renamed", trees, renamed)
+		}
+		for _, tree := range trees {
+			if got := f(c).texts(t, tree.ID, "same/path", "from "+tree.Host); !slices.Equal(got, []string{"from " + tree.Host + "+"}) {
+				t.Errorf("%s: %v", tree.Name, got)
+			}
+		}
+	}
+}
+
+// f lends a catalog the methods of a fixture.
+func f(c *catalog.Catalog) *fixture { return &fixture{Catalog: c} }
+
+// TestReadRowsOfOneself brings a catalog up to date that was put back from a
+// backup: what it forgot comes back, and what it did since stays.
+func TestReadRowsOfOneself(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "catalog.db")
+	a := openFixture(t, path)
+	a.upload(t, a.run, regular("x", "one"))
+	check(t, a.EndRun(t.Context(), a.run, catalog.Outcome{Complete: true}))
+	if _, err := a.Query(t.Context(), "SELECT 1"); err != nil {
+		t.Fatal(err)
+	}
+	before, _ := stream(t, a.Catalog, a.store.ID, catalog.RowsOptions{Seq: 1})
+	a.upload(t, a.begin(t), regular("x", "two"))
+	a.upload(t, a.begin(t), regular("y", "new"))
+	after, _ := stream(t, a.Catalog, a.store.ID, catalog.RowsOptions{Seq: 2})
+
+	c, store := another(t) // stands for the backup, under another id
+	_, err := c.ReadRows(t.Context(), store, read(before))
+	check(t, err)
+	res, err := c.ReadRows(t.Context(), store, read(after))
+	check(t, err)
+	if res.Archives != 2 || res.Versions != 2 || res.Trees != 0 {
+		t.Errorf("%+v", res)
+	}
+	tree, err := c.Tree(t.Context(), store, "photos")
+	check(t, err)
+	if got := f(c).texts(t, tree.ID, "x", "one", "two"); !slices.Equal(got, []string{"one", "two+"}) {
+		t.Errorf("%v", got)
+	}
+	if _, err := c.ReadRows(t.Context(), store, read(before)); err != nil {
+		t.Fatal(err)
+	}
+	if got := f(c).texts(t, tree.ID, "x", "one", "two"); !slices.Equal(got, []string{"one", "two+"}) {
+		t.Errorf("after the older one once more: %v", got)
+	}
+}
+
+// TestReadRowsCutShort reads a stream that ends early, and then whole.
+func TestReadRowsCutShort(t *testing.T) {
+	a := newFixture(t)
+	a.seed(t)
+	for i := range 20 {
+		a.upload(t, a.run, regular(fmt.Sprintf("d%d/file", i%4), fmt.Sprint("text ", i)))
+	}
+	b, _ := stream(t, a.Catalog, a.store.ID, catalog.RowsOptions{Seq: 1})
+	for cut := 0; cut < len(b); cut += 97 {
+		c, store := another(t)
+		c.SetSizes(3, 3, 3)
+		if _, err := c.ReadRows(t.Context(), store, read(b[:cut])); err == nil {
+			t.Fatalf("cut at %d of %d: no error", cut, len(b))
+		}
+		_, err := c.ReadRows(t.Context(), store, read(b))
+		check(t, err)
+		again, _ := stream(t, c, store, catalog.RowsOptions{})
+		if diff := gocmp.Diff(portrait(t, b), portrait(t, again)); diff != "" {
+			t.Fatalf("cut at %d, -written +read:\n%s", cut, diff)
+		}
+	}
+}
+
+// BenchmarkReadRows takes a million files in bundles into an empty catalog.
+func BenchmarkReadRows(b *testing.B) {
+	f := filled(b, 200_000, 100)
+	text, _ := stream(b, f.Catalog, f.store.ID, catalog.RowsOptions{Seq: 1})
+	n := strings.Count(string(text), `{"entry":`)
+	for b.Loop() {
+		c, store := another(b)
+		_, err := c.ReadRows(b.Context(), store, rows.Read(io.Reader(bytes.NewReader(text))))
+		check(b, err)
+		check(b, c.Close())
+	}
+	b.ReportMetric(float64(n*b.N)/b.Elapsed().Seconds(), "entries/s")
+}

@@ -1,0 +1,200 @@
+package catalog
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"fmt"
+	"iter"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/firn-archive/firn"
+)
+
+// Strangers gives the archives of an inventory of which the catalog knows
+// nothing, not even that they are deleted, in the order of the list. It holds no
+// lock while the consumer works, who may take them in, and sees no archive twice.
+// It ends with the first error: Conflict, NotFound as Stage.
+func (c *Catalog) Strangers(ctx context.Context, inventory int64) iter.Seq2[firn.Archive, error] {
+	return func(yield func(firn.Archive, error) bool) {
+		first, _ := rowsOf(inventory)
+		for last, more := first-1, true; more; {
+			var page []firn.Archive
+			err := c.read(ctx, "compare inventory", fmt.Sprint(inventory), func(tx tx) error {
+				inv, err := findInventory(tx, inventory, inventoryStaged)
+				if err == nil {
+					page, last, more, err = strangers(tx, inv, last, c.sizes.page)
+				}
+				return err
+			})
+			if err != nil {
+				yield(firn.Archive{}, err)
+				return
+			}
+			for i := range page {
+				if !yield(page[i], nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// strangers reads a page of an inventory, behind the row last, and gives what of
+// it the catalog doesn't know.
+func strangers(tx tx, inv Inventory, last int64, rows int) (page []firn.Archive, end int64, more bool, err error) {
+	_, end = rowsOf(inv.ID)
+	err = tx.row("SELECT id FROM staged WHERE id > ? AND id <= ? ORDER BY id LIMIT 1 OFFSET ?", last, end, rows-1).Scan(&end)
+	if ignoreNoRows(err) != nil {
+		return nil, last, false, err
+	}
+	more = err == nil
+	err = tx.each(func(r *sql.Rows) error {
+		a, err := scanStaged(r)
+		page = append(page, a)
+		return err
+	}, `SELECT s.remote, s.description, s.created, s.size, s.tree FROM staged s WHERE s.id > ? AND s.id <= ?
+		AND NOT EXISTS (SELECT 1 FROM by_remote b CROSS JOIN archive a ON a.id = b.archive WHERE b.h64 = s.h64 AND a.remote = s.remote AND a.store = ?)
+		AND NOT EXISTS (SELECT 1 FROM by_remote_new b CROSS JOIN archive a ON a.id = b.archive WHERE b.h64 = s.h64 AND a.remote = s.remote AND a.store = ?)
+		ORDER BY s.id`, last, end, inv.Store, inv.Store)
+	return page, end, more, err
+}
+
+// scanStaged takes an archive as Stage wrote it. Its strings are scanned as
+// such, since database/sql takes ten times as long over types that it must ask.
+func scanStaged(rows *sql.Rows) (a firn.Archive, err error) {
+	var remote string
+	var tree sql.RawBytes
+	var created int64
+	err = rows.Scan(&remote, &a.Description, &created, &a.Size, &tree)
+	copy(a.Tree[:], tree)
+	a.ID, a.Created = firn.ArchiveID(remote), time.UnixMicro(created).UTC()
+	return a, err
+}
+
+// missingMargin is how much older than an inventory an archive must be for its
+// absence to mean anything: an inventory is made over hours, and what was stored
+// shows in one within a day or so. Source: Amazon Glacier developer guide, "Vault
+// inventory", with time to spare.
+const missingMargin = 48 * time.Hour
+
+// Missing gives the archives that the catalog has as stored and that an
+// inventory doesn't list, though they are older than it by two days or more; by
+// the end of the run that stored them where the store didn't say when it made
+// them. It holds no lock while the consumer works, who may mark them as lost.
+// It ends with the first error: Conflict, NotFound as Stage.
+func (c *Catalog) Missing(ctx context.Context, inventory int64) iter.Seq2[Holding, error] {
+	return func(yield func(Holding, error) bool) {
+		for last, more := int64(0), true; more; {
+			var page []Holding
+			err := c.read(ctx, "compare inventory", fmt.Sprint(inventory), func(tx tx) error {
+				inv, err := findInventory(tx, inventory, inventoryStaged)
+				if err == nil {
+					page, last, more, err = missing(tx, inv, last, c.sizes.page)
+				}
+				return err
+			})
+			if err != nil {
+				yield(Holding{}, err)
+				return
+			}
+			for _, h := range page {
+				if !yield(h, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// missing reads a page of archives, as holdings does, and gives those that an
+// inventory lacks.
+func missing(tx tx, inv Inventory, last int64, rows int) (page []Holding, end int64, more bool, err error) {
+	err = tx.row("SELECT id FROM archive WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?", last, rows-1).Scan(&end)
+	more = err == nil
+	if isNoRows(err) {
+		end, err = math.MaxInt64, nil
+	}
+	if err != nil {
+		return nil, last, false, err
+	}
+	ids, archives, err := olderThan(tx, inv, last, end)
+	if err != nil {
+		return nil, last, false, err
+	}
+	listed := make([]bool, len(ids))
+	err = inStaged.lookUp(tx, ids, inv.ID, func(r *sql.Rows) error {
+		var place int
+		err := r.Scan(&place)
+		listed[place] = true
+		return err
+	})
+	if err != nil {
+		return nil, last, false, err
+	}
+	for i, archive := range archives {
+		if listed[i] {
+			continue
+		}
+		one, _, _, err := holdings(tx, inv.Store, archive-1, 1)
+		if err != nil {
+			return nil, last, false, err
+		}
+		page = append(page, one...)
+	}
+	return page, end, more, nil
+}
+
+// olderThan gives the rows, in some range, of archives that an inventory should
+// list, and their ids, with the place of their row.
+func olderThan(tx tx, inv Inventory, after, to int64) (ids []hashedID, archives []int64, err error) {
+	err = tx.each(func(r *sql.Rows) error {
+		id := hashedID{place: len(ids)}
+		var archive int64
+		err := r.Scan(&archive, &id.remote)
+		id.h64 = remote64(firn.ArchiveID(id.remote))
+		ids, archives = append(ids, id), append(archives, archive)
+		return err
+	}, `SELECT a.id, a.remote FROM archive a LEFT JOIN run r ON r.id = a.settled
+		WHERE a.id > ? AND a.id <= ? AND a.store = ? AND a.state = 10 AND coalesce(nullif(a.created, -62135596800), r.ended) < ? ORDER BY a.id`,
+		after, to, inv.Store, inv.Dated.Add(-missingMargin).Unix())
+	return ids, archives, err
+}
+
+// Parts of lookups of ids: a row of one, and what finds its archive in half of
+// the index.
+const (
+	anID    = "(?, ?, ?)"
+	isKnown = " b ON b.h64 = v.column2 CROSS JOIN archive a ON a.id = b.archive AND a.remote = v.column3 WHERE a.store = ?"
+)
+
+// inStaged looks ids up in an inventory, and gives those found by their place in
+// what is asked for.
+var inStaged = newBulk("SELECT v.column1 FROM (VALUES ", anID, `) v CROSS JOIN by_staged k ON k.h64 = v.column2
+	CROSS JOIN staged s ON s.id = k.staged AND s.remote = v.column3 WHERE k.inventory = ?`)
+
+// A hashedID is an archive's id with its key in indexes.
+type hashedID struct {
+	place  int // in what is asked for
+	h64    int64
+	remote string
+}
+
+// lookUp runs a query of ids for as many as there are, in the order of the
+// index, so that no page of that is read twice. Of is its last parameter.
+func (b *bulk) lookUp(tx tx, ids []hashedID, of int64, each func(*sql.Rows) error) error {
+	slices.SortFunc(ids, func(a, b hashedID) int { return cmp.Compare(a.h64, b.h64) })
+	q := b.batch(tx, of)
+	for i, id := range ids {
+		q.args = append(q.args, id.place, id.h64, id.remote)
+		if !q.full() && i < len(ids)-1 {
+			continue
+		}
+		if err := q.query(each); err != nil {
+			return err
+		}
+	}
+	return nil
+}
