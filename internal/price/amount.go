@@ -68,6 +68,18 @@ func (s Sum) String() string {
 	return s.Amount.String()
 }
 
+// Plus is what both cost together, which is known where both are. It ends at
+// the largest amount.
+func (s Sum) Plus(o Sum) Sum {
+	if !s.Known || !o.Known {
+		return Sum{}
+	}
+	if o.Amount > 0 && s.Amount > math.MaxInt64-o.Amount {
+		return Sum{math.MaxInt64, true}
+	}
+	return Sum{s.Amount + o.Amount, true}
+}
+
 // A Price is what some units of something cost.
 type Price struct {
 	Amount     Amount

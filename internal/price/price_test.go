@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/firn-archive/firn"
 )
 
 func TestAmountsAsText(t *testing.T) {
@@ -90,6 +92,31 @@ func TestVaultBills(t *testing.T) {
 		"expedited requests":             {v.Cost(RequestExpedited, 100), "1.00"},
 		"bulk":                           {v.Cost(RetrieveBulk, 1<<30), "unknown"},
 		"bulk requests":                  {v.Cost(RequestBulk, 1000), "unknown"},
+	} {
+		if got := c.got.String(); got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+// TestRetrievals: requests and bytes of a tier together, and unknown as soon as
+// one that is needed is.
+func TestRetrievals(t *testing.T) {
+	v := Vault("us-east-1")
+	for name, c := range map[string]struct {
+		got  Sum
+		want string
+	}{
+		"a thousand GiB":                  {v.Retrieval(firn.Standard, 1000, 1000<<30), "10.03"},
+		"one byte":                        {v.Retrieval(firn.Standard, 1, 1), "0.000030001"},
+		"expedited":                       {v.Retrieval(firn.Expedited, 10, 10<<30), "0.40"},
+		"bulk":                            {v.Retrieval(firn.Bulk, 1, 1), "unknown"},
+		"nothing":                         {v.Retrieval(firn.Bulk, 0, 0), "0.00"},
+		"a tier that isn't there":         {v.Retrieval("soon", 0, 0), "unknown"},
+		"of a tariff that knows nothing":  {(Tariff{}).Retrieval(firn.Standard, 1, 1), "unknown"},
+		"of a folder":                     {Local().Retrieval(firn.Bulk, 1, 1<<40), "0.00"},
+		"more than there is money":        {Sum{math.MaxInt64 - 1, true}.Plus(v.Retrieval(firn.Standard, 1, 0)), "9223372036.854775807"},
+		"the way out, of what is brought": {v.Retrieval(firn.Standard, 0, 1<<30).Plus(v.Cost(TransferOut, 1<<30)), "0.10"},
 	} {
 		if got := c.got.String(); got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)

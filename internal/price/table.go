@@ -1,6 +1,10 @@
 package price
 
-import "time"
+import (
+	"time"
+
+	"github.com/firn-archive/firn"
+)
 
 // An Item is something that a store charges for.
 type Item string
@@ -158,4 +162,23 @@ func (t Tariff) Priced(c Choice, content int64) Choice {
 	c.Overhead = c.Bytes - content + c.Archives*t.Overhead
 	c.Upload, c.Month = t.Cost(Upload, c.Requests), t.Stored(c.Archives, c.Bytes)
 	return c
+}
+
+// Retrieval is the price of asking for archives in so many requests, that bring
+// so many bytes together; what crosses the internet after is TransferOut, which
+// is charged beside it. Of a part whose price is unknown there must be nothing
+// for the sum to be known.
+func (t Tariff) Retrieval(tier firn.Tier, requests, bytes int64) Sum {
+	items, ok := map[firn.Tier][2]Item{
+		firn.Expedited: {RequestExpedited, RetrieveExpedited},
+		firn.Standard:  {RequestStandard, RetrieveStandard},
+		firn.Bulk:      {RequestBulk, RetrieveBulk},
+	}[tier]
+	sum := Sum{Known: t.Free || ok}
+	for i, n := range [2]int64{requests, bytes} {
+		if n > 0 {
+			sum = sum.Plus(t.Cost(items[i], n))
+		}
+	}
+	return sum
 }

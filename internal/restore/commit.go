@@ -72,6 +72,12 @@ func (r *restorer) commit(ctx context.Context, batch []finished) error {
 		}
 		return localError("restore to", r.To, err)
 	}
+	if err := r.learn(ctx, ready...); err != nil {
+		for _, one := range ready {
+			r.drop(one)
+		}
+		return err
+	}
 	var g errgroup.Group
 	g.SetLimit(namesAtOnce)
 	for _, one := range ready {

@@ -21,6 +21,7 @@ const (
 	isAbsent fileState = iota
 	isEqual            // the same content
 	isOther            // something else
+	isAlike            // of the same size; nobody knows the content's hash
 )
 
 // compare looks at what is at a file's place, and reads it where only that can
@@ -40,6 +41,8 @@ func (t *target) compare(ctx context.Context, it item) (fileState, error) {
 		return isAbsent, err
 	case !info.Mode().IsRegular() || info.Size() != it.content.Size:
 		return isOther, nil
+	case it.isUnread():
+		return isAlike, nil
 	}
 	f, err := d.Open(p)
 	if err != nil {
@@ -88,6 +91,16 @@ func (r *restorer) file(ctx context.Context, it item, done chan<- finished) erro
 	if r.waiting == nil {
 		r.Events(firn.PlanEvent{Files: 1, Bytes: it.content.Size})
 	}
+	if it.isUnread() {
+		wanted, err := r.ascertain(ctx, &it)
+		if err != nil {
+			return r.outcome(ctx, it, err)
+		}
+		if !wanted {
+			r.Events(firn.PlanEvent{Files: -1, Bytes: -it.content.Size})
+			return nil
+		}
+	}
 	f, err := r.download(ctx, it)
 	if err != nil {
 		return r.outcome(ctx, it, err)
@@ -126,6 +139,12 @@ func (r *restorer) needs(ctx context.Context, it item) (bool, error) {
 		return false, context.Cause(ctx)
 	case err != nil:
 		return false, localError("restore", it.from, err)
+	case it.learned && state != isAbsent:
+		if err := r.learn(ctx, finished{item: it}); err != nil {
+			return false, err
+		}
+	}
+	switch {
 	case state == isEqual:
 		if err := r.target.tidy(it); err != nil {
 			return false, localError("restore", it.from, err)
@@ -137,6 +156,10 @@ func (r *restorer) needs(ctx context.Context, it item) (bool, error) {
 		return false, nil
 	case it.content.Size > 0 && it.loc.State != catalog.Stored:
 		r.fail(it, errors.New("the store does not hold its content"))
+		return false, nil
+	}
+	if err := it.checkPlace(); err != nil {
+		r.fail(it, err)
 		return false, nil
 	}
 	return true, nil
@@ -162,24 +185,33 @@ func (r *restorer) outcome(ctx context.Context, it item, err error) error {
 	return err
 }
 
-// download gives a temporary file with the content, verified. A job whose
-// output has expired meanwhile is asked for anew.
-func (r *restorer) download(ctx context.Context, it item) (*os.File, error) {
+// download gives a temporary file with the content, verified.
+func (r *restorer) download(ctx context.Context, it item) (f *os.File, err error) {
 	if it.content.Size == 0 {
 		f, err := r.target.create(it.folder, it.file.Path)
 		return f, localError("restore", it.from, err)
 	}
+	err = r.fromJob(ctx, it, func(job firn.JobID) error {
+		f, err = r.fetch(ctx, it, job)
+		return err
+	})
+	return f, err
+}
+
+// fromJob does something with the output of the job that brings an item's
+// archive. A job whose output has expired meanwhile is asked for anew.
+func (r *restorer) fromJob(ctx context.Context, it item, do func(firn.JobID) error) error {
 	for expired := false; ; expired = true {
 		job, err := r.job(ctx, it)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		f, err := r.fetch(ctx, it, job.Remote.ID)
+		err = do(job.Remote.ID)
 		if expired || firn.KindOf(err) != firn.NotFound {
-			return f, err
+			return err
 		}
 		if err := r.expired(ctx, it, job); err != nil {
-			return nil, err
+			return err
 		}
 	}
 }
@@ -190,11 +222,11 @@ func (r *restorer) fetch(ctx context.Context, it item, job firn.JobID) (*os.File
 	if err != nil {
 		return nil, localError("restore", it.from, err)
 	}
-	if it.inBundle() {
+	if it.isMember() {
 		err = r.fetchMember(ctx, it, job, f)
 	} else {
 		_, err = r.Downloader.Download(ctx, transfer.Download{
-			Path: it.file.Path, Job: job, Size: it.loc.Size, Tree: it.loc.Tree, Dest: f,
+			Path: it.file.Path, Job: job, Size: it.content.Size, Tree: it.content.Tree, Dest: f,
 		})
 	}
 	if err != nil {

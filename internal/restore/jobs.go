@@ -5,32 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/describe"
 	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/retrieval"
 )
-
-// earliest is the shortest time in which each tier has been delivered. Source:
-// Amazon Glacier developer guide, "Archive retrieval options".
-var earliest = map[firn.Tier]time.Duration{
-	firn.Expedited: time.Minute,
-	firn.Standard:  3 * time.Hour,
-	firn.Bulk:      5 * time.Hour,
-}
-
-// answerTime is how long a job that was asked for may be missing from the
-// store's list before it counts as gone: a request is refused five minutes
-// after it was signed (AWS Signature Version 4: "the request must reach AWS
-// within five minutes of the time stamp"), and lists may lag a little.
-const answerTime = 10 * time.Minute
-
-// recordsAtOnce is how many jobs are recorded side by side, in one commit of
-// the catalog.
-const recordsAtOnce = 32
 
 // recentJobs is how many jobs of an instant store are remembered, for files of
 // one content: they mostly lie near each other.
@@ -77,25 +57,9 @@ func (b *jobBook) done(archive int64) bool {
 
 // close records of the jobs that are no longer needed that they are gone.
 func (b *jobBook) close(ctx context.Context, r *restorer) error {
-	return r.forget(ctx, "fetched", func(j *catalog.Job) bool {
+	return retrieval.Forget(ctx, r.Catalog, r.Row.ID, "fetched", func(j *catalog.Job) bool {
 		return j.State == catalog.JobReady && isWhole(&j.Remote) && b.done(j.Archive)
 	})
-}
-
-// forget records that jobs are gone.
-func (r *restorer) forget(ctx context.Context, why string, which func(*catalog.Job) bool) error {
-	open, err := r.Catalog.OpenJobs(ctx, r.Row.ID)
-	if err != nil {
-		return err
-	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(recordsAtOnce)
-	for i := range open {
-		if j := &open[i]; which(j) {
-			g.Go(func() error { return r.Catalog.JobGone(ctx, j.ID, why) })
-		}
-	}
-	return g.Wait()
 }
 
 // isWhole reports whether a job brings a whole archive.
@@ -103,54 +67,16 @@ func isWhole(j *firn.Job) bool {
 	return j.Kind == firn.RetrievalJob && (j.Range == firn.Range{} || j.Range == firn.Range{End: j.ArchiveSize})
 }
 
-// listJobs reads the store's list of jobs, whoever started them, and brings
-// the catalog up to it: an archive is never asked for twice, and nothing
-// waits for a job that is gone.
+// listJobs reads the store's list of jobs, whoever started them.
 func (r *restorer) listJobs(ctx context.Context) error {
-	began := r.Clock.Now()
-	open, err := r.Catalog.OpenJobs(ctx, r.Row.ID)
-	if err != nil {
-		return err
-	}
-	byID, byToken := make(map[firn.JobID]*catalog.Job, len(open)), map[firn.Token]*catalog.Job{}
-	for i := range open {
-		if j := &open[i]; j.Remote.ID != "" {
-			byID[j.Remote.ID] = j
-		} else {
-			byToken[j.Token] = j
-		}
-	}
 	r.book.others = map[firn.ArchiveID]firn.Job{}
-	listed := map[int64]bool{} // rows
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(recordsAtOnce)
-	for job, err := range r.Store.Jobs(gctx) {
-		if err != nil {
-			return errors.Join(err, g.Wait())
+	from := retrieval.Options{Catalog: r.Catalog, Row: r.Row.ID, Store: r.Store, Clock: r.Clock}
+	_, err := retrieval.Update(ctx, from, func(j retrieval.Listed) {
+		if j.Row == 0 {
+			r.book.other(j.Job)
 		}
-		token, _ := describe.TokenOf(job.Description)
-		row := byID[job.ID]
-		if row == nil && !token.IsZero() {
-			row = byToken[token]
-		}
-		if row == nil {
-			r.book.other(job)
-			continue
-		}
-		listed[row.ID] = true
-		if row.Remote.ID != job.ID || row.Remote.State != job.State {
-			g.Go(func() error {
-				_, err := r.Catalog.JobSeen(gctx, r.Row.ID, token, job)
-				return err
-			})
-		}
-	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	return r.forget(ctx, "the store does not list it any more", func(j *catalog.Job) bool {
-		return j.Remote.Kind == firn.RetrievalJob && !listed[j.ID] && began.Sub(j.Asked) > answerTime
 	})
+	return err
 }
 
 // other keeps a job that the catalog doesn't wait for, the best of each archive.
@@ -287,11 +213,11 @@ func (r *restorer) startRecorded(ctx context.Context, it item) error {
 
 // expect remembers when the first of the running jobs may be done.
 func (r *restorer) expect(job *catalog.Job) {
-	since := job.Remote.Created
-	if since.IsZero() {
-		since = job.Asked
+	running := job.Remote
+	if running.Created.IsZero() {
+		running.Created = job.Asked
 	}
-	at := since.Add(earliest[job.Remote.Tier])
+	at := retrieval.Expected(running)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.ready.IsZero() || at.Before(r.ready) {

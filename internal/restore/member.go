@@ -11,7 +11,6 @@ import (
 	"sync"
 
 	"github.com/firn-archive/firn"
-	"github.com/firn-archive/firn/internal/catalog"
 	"github.com/firn-archive/firn/internal/transfer"
 	"github.com/firn-archive/firn/treehash"
 )
@@ -29,12 +28,13 @@ const (
 	largeMember = 4 * windowSize
 )
 
-// inBundle reports whether an item's content is a member of a bundle.
-func (it *item) inBundle() bool { return it.loc.Kind == catalog.BundleArchive }
-
-// fetchMember fetches a member of a bundle out of a job's output. Members lie
+// fetchMember fetches a member of a bundle, or of another program's tar, out of
+// a job's output. Members lie
 // in the order in which they are wanted, so that one request brings many.
 func (r *restorer) fetchMember(ctx context.Context, it item, job firn.JobID, to *os.File) error {
+	if done, err := r.copyFromTar(it, to); done || err != nil {
+		return err
+	}
 	from, err := r.output(ctx, it, job)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -129,13 +130,13 @@ func given(ids *seal.Identities) func(context.Context) (seal.Identities, error) 
 func TestOneMemberOfABundle(t *testing.T) {
 	b := worktest.New(t, storetest.MemoryOptions{})
 	bundled(b)
-	var got int64
-	b.Store = &metered{Store: b.Store, bytes: &got}
+	store := &metered{Store: b.Store}
+	b.Store = store
 	to := t.TempDir()
 	o := options(b, to)
 	o.Paths = []string{"d3/003"}
 	b.Counts(run(b, o).Counts, map[firn.Action]int64{firn.Restored: 1})
-	if got > 2<<20 {
+	if got := store.bytes.Load(); got > 2<<20 {
 		t.Errorf("%d bytes were fetched", got)
 	}
 }
@@ -143,7 +144,7 @@ func TestOneMemberOfABundle(t *testing.T) {
 // A metered store counts the bytes of outputs.
 type metered struct {
 	firn.Store
-	bytes *int64
+	bytes atomic.Int64
 }
 
 // TestDamagedMembersAreNotRestored: what comes is another member's bytes, each
@@ -174,7 +175,7 @@ type damaged struct {
 
 // Output counts what is asked for.
 func (m *metered) Output(ctx context.Context, id firn.JobID, at firn.Range) (firn.Output, error) {
-	*m.bytes += at.End - at.Start
+	m.bytes.Add(at.End - at.Start)
 	return m.Store.Output(ctx, id, at)
 }
 

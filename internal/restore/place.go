@@ -8,7 +8,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"strings"
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/atomicfile"
@@ -104,20 +103,6 @@ func (t *target) in(f *folder, need fs.FileMode) (*dir, error) {
 	return t.dirs.take(f.path)
 }
 
-// checkPath refuses what no sync records, but a damaged or hostile catalog
-// might hold.
-func checkPath(p string) error {
-	if p == "" || strings.HasPrefix(p, "/") || strings.ContainsRune(p, 0) {
-		return fmt.Errorf("%q is not a relative path", p)
-	}
-	for part := range strings.SplitSeq(p, "/") {
-		if part == "" || part == "." || part == ".." {
-			return fmt.Errorf("%q is not a plain path", p)
-		}
-	}
-	return nil
-}
-
 // tempName is the name, in its folder, that the file at a path has until it is
 // whole. It depends on the path alone, so that a leftover of a killed run is
 // found and written over, and it is short, so that it fits where the name fits.
@@ -136,16 +121,21 @@ func (t *target) create(in *folder, p string) (*os.File, error) {
 		return nil, err
 	}
 	defer t.dirs.give(d)
+	return createTemp(d.Root, tempName(p))
+}
+
+// createTemp opens a temporary file, empty, in place of a leftover.
+func createTemp(d *os.Root, name string) (*os.File, error) {
 	const flags = os.O_RDWR | os.O_CREATE | os.O_EXCL
-	f, err := d.OpenFile(tempName(p), flags, 0o600)
+	f, err := d.OpenFile(name, flags, 0o600)
 	if !errors.Is(err, fs.ErrExist) {
 		return f, err
 	}
 	// A leftover may be anything, a link too.
-	if err := d.Remove(tempName(p)); err != nil {
+	if err := d.Remove(name); err != nil {
 		return nil, err
 	}
-	return d.OpenFile(tempName(p), flags, 0o600)
+	return d.OpenFile(name, flags, 0o600)
 }
 
 // dressNew gives the finished temporary file its metadata. Whoever makes a file
@@ -273,7 +263,8 @@ func redress(d *os.Root, name string, file firn.File) error {
 	}
 	const bits = fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
 	sameMode := file.Kind == firn.Symlink || info.Mode()&bits == file.Mode&bits
-	if sameMode && info.ModTime().Equal(file.Stamp.ModTime) && (!setsOwner(file) || isOwner(info, file)) {
+	sameTime := file.Stamp.ModTime.IsZero() || info.ModTime().Equal(file.Stamp.ModTime)
+	if sameMode && sameTime && (!setsOwner(file) || isOwner(info, file)) {
 		return nil
 	}
 	return dress(d, name, file)
@@ -283,24 +274,29 @@ func redress(d *os.Root, name string, file firn.File) error {
 func setsOwner(file firn.File) bool { return os.Geteuid() == 0 && file.UID >= 0 && file.GID >= 0 }
 
 // dress sets owner, mode and times of what has the name: the owner first, since
-// changing it clears setuid bits; the times last.
+// changing it clears setuid bits; the times last. A time that nobody recorded
+// stays that of its making.
 func dress(d *os.Root, name string, file firn.File) error {
 	if setsOwner(file) {
 		if err := d.Lchown(name, file.UID, file.GID); err != nil {
 			return err
 		}
 	}
-	if file.Kind == firn.Symlink {
-		return linkTimes(d, name, file.Stamp.ModTime)
+	if file.Kind != firn.Symlink {
+		if err := d.Chmod(name, file.Mode); err != nil {
+			return err
+		}
 	}
-	if err := d.Chmod(name, file.Mode); err != nil {
-		return err
+	mtime := file.Stamp.ModTime
+	switch y := mtime.Year(); {
+	case mtime.IsZero():
+		return nil
+	case file.Kind == firn.Symlink, y < 1679, y > 2261:
+		// Chtimes follows links. And it counts nanoseconds in 64 bits, as most
+		// programs do.
+		return linkTimes(d, name, mtime)
 	}
-	if y := file.Stamp.ModTime.Year(); y < 1679 || y > 2261 {
-		// Chtimes counts nanoseconds in 64 bits, and so do most programs.
-		return linkTimes(d, name, file.Stamp.ModTime)
-	}
-	return d.Chtimes(name, file.Stamp.ModTime, file.Stamp.ModTime)
+	return d.Chtimes(name, mtime, mtime)
 }
 
 // symlink makes a symbolic link in the folder, if the name is free or is that

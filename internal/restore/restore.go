@@ -16,13 +16,10 @@ import (
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/catalog"
 	"github.com/firn-archive/firn/internal/clock"
+	"github.com/firn-archive/firn/internal/retrieval"
 	"github.com/firn-archive/firn/internal/seal"
 	"github.com/firn-archive/firn/internal/transfer"
 )
-
-// DefaultPoll is how often the store is asked for its jobs, once the tier's
-// earliest time has passed.
-const DefaultPoll = 15 * time.Minute
 
 // Options say what to restore, and where to.
 type Options struct {
@@ -57,7 +54,7 @@ type Options struct {
 	// Wait stays until everything is there. Without it what can't be had yet
 	// is asked for, and the result is pending.
 	Wait bool
-	// Poll is how often to ask; 0: DefaultPoll, after the tier's earliest time.
+	// Poll is how often to ask; 0: retrieval.DefaultPoll, after the tier's earliest time.
 	Poll time.Duration
 	// Concurrency is how many files are worked on at a time.
 	Concurrency int
@@ -85,7 +82,7 @@ func (r Result) Pending() bool { return r.Counts[firn.Pending].Files > 0 }
 func Run(ctx context.Context, o Options) (res Result, err error) {
 	o.Paths = outermost(o.Paths)
 	r := &restorer{Options: o, counts: map[firn.Action]firn.Count{}, seed: maphash.MakeSeed(), book: newJobBook(), windows: newWindows(o.Downloader), openers: openers{held: map[int64]*seal.Opener{}},
-		links: linkBook{files: map[linkKey]*linked{}}, slow: !o.Store.Traits().InstantJobs}
+		links: linkBook{files: map[linkKey]*linked{}}, tars: newTars(o.Concurrency), slow: !o.Store.Traits().InstantJobs}
 	if err := r.checkPaths(ctx); err != nil {
 		return Result{}, err
 	}
@@ -97,6 +94,7 @@ func Run(ctx context.Context, o Options) (res Result, err error) {
 		return Result{}, err
 	}
 	defer func() { err = errors.Join(err, r.target.close()) }()
+	defer r.tars.close()
 	if o.Lock != nil {
 		release, err := o.Lock(r.target.real)
 		if err != nil {
@@ -117,6 +115,7 @@ type restorer struct {
 	// windows are pieces of the bundles at hand
 	windows *windows
 	openers openers
+	tars    *tars
 	links   linkBook
 	root    *firn.File // the target's own entry, where there is one
 	book    *jobBook
@@ -144,6 +143,7 @@ type item struct {
 	content firn.Content
 	loc     catalog.Location
 	group   int64   // of hard links; 0: it has one name
+	learned bool    // its hash was found out just now
 	folder  *folder // that it is in
 }
 
@@ -297,7 +297,7 @@ func (r *restorer) sleep(ctx context.Context, files int) error {
 	now := r.Clock.Now()
 	wait := r.Poll
 	if wait == 0 {
-		wait = max(DefaultPoll, r.ready.Sub(now))
+		wait = max(retrieval.DefaultPoll, r.ready.Sub(now))
 	}
 	r.Events(firn.WaitEvent{What: waitingFor(files), Until: now.Add(wait)})
 	r.ready = time.Time{}

@@ -154,7 +154,9 @@ func (w *walker) entry(ctx context.Context, e catalog.Entry) error {
 		return nil // start saw to it
 	}
 	it := item{file: e.File, from: e.Path, tree: w.tree.Name, content: e.Content, loc: e.Location, group: e.LinkGroup}
-	it.file.Path = path.Join(w.below, e.Path)
+	if w.below != "" {
+		it.file.Path = w.below + "/" + e.Path
+	}
 	if err := checkPath(e.Path); err != nil {
 		w.r.fail(it, err)
 		return nil

@@ -1,0 +1,287 @@
+// Package retrieval brings bytes out of a store over days: it asks for archives,
+// or ranges of them, waits as long as the store takes, and hands out what is
+// ready. An archive need not be known to the catalog. What was asked for stands
+// there, so that nothing is asked for twice, by whatever process, and a process
+// that was killed at any moment is followed by one that goes on.
+package retrieval
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/clock"
+	"github.com/firn-archive/firn/internal/transfer"
+	"github.com/firn-archive/firn/treehash"
+)
+
+// Options are what an Asker works with.
+type Options struct {
+	Catalog    *catalog.Catalog
+	Row        int64      // of the store in the catalog
+	Store      firn.Store // that the row stands for
+	Downloader *transfer.Downloader
+	Clock      clock.Clock // clock.System
+	Events     firn.Sink   // firn.Discard
+	Tier       firn.Tier   // of what is asked for; firn.Bulk
+	Run        catalog.Run // that asks
+	// Poll is how often to ask what is ready; 0: DefaultPoll, after the tier's
+	// earliest time.
+	Poll time.Duration
+	// Concurrency is how many wants are worked on at a time; 0: 4.
+	Concurrency int
+}
+
+// A Want is an archive, or a range of one, that is to be brought.
+type Want struct {
+	Remote firn.ArchiveID
+	Range  *firn.Range   // of the archive, MiB-aligned; nil: all of it
+	Size   int64         // of the archive, in bytes; 0: not known
+	Tree   treehash.Hash // of the archive; zero: not known
+	// Label is what it is, for people. The store isn't told.
+	Label string
+}
+
+// each is what is done with a want when it is ready.
+type each = func(ctx context.Context, w Want, r *Ready) error
+
+// A Failure is a want that can't be had.
+type Failure struct {
+	Want Want
+	Err  error
+}
+
+// A Result says what is left. Beside an error it is not complete.
+type Result struct {
+	// Pending are wants that the store is getting ready.
+	Pending []Want
+	// Ready is when the first of them may be there, as far as that is known.
+	Ready time.Time
+	// Failed are wants that were given up, and won't be asked for again.
+	Failed []Failure
+}
+
+// startTries bounds how often a want is asked for in one run, where its jobs fail
+// or expire: each costs money.
+const startTries = 3
+
+// An Asker asks one store. Of its methods one may run at a time.
+type Asker struct {
+	o    Options
+	slow bool // the store takes time for its jobs
+	book *book
+
+	mu    sync.Mutex          // of what follows
+	res   Result              // of the round
+	tries map[key]int         // how often a want was asked for
+	gone  map[firn.JobID]bool // jobs that the store may list, though their output is gone
+}
+
+// A key tells wants apart.
+type key struct {
+	remote firn.ArchiveID
+	at     firn.Range // zero: all
+}
+
+func (w *Want) key() key {
+	if w.Range == nil {
+		return key{remote: w.Remote}
+	}
+	return key{w.Remote, *w.Range}
+}
+
+// New gives an Asker.
+func New(o Options) *Asker {
+	o.Tier = cmp.Or(o.Tier, firn.Bulk)
+	o.Concurrency = cmp.Or(o.Concurrency, transfer.DefaultConcurrency)
+	if o.Clock == nil {
+		o.Clock = clock.System{}
+	}
+	if o.Events == nil {
+		o.Events = firn.Discard
+	}
+	return &Asker{o: o, slow: !o.Store.Traits().InstantJobs, tries: map[key]int{}, gone: map[firn.JobID]bool{}}
+}
+
+// Run goes over the wants until none is pending, or, unless it is to wait, once.
+// It calls each, from several goroutines at once, with every want that is ready.
+// An error of each that is of kind NotReady or Lost leaves the want pending, one
+// of kind NotFound, Corrupt, Invalid, Local, Capacity or Policy is its Failure,
+// and any other ends the run. Where a download found that the job's output is
+// gone, the archive is asked for again, a few times.
+//
+// After an error of Run what was asked for is asked for still: a later Run finds
+// it.
+func (a *Asker) Run(ctx context.Context, wants []Want, each func(ctx context.Context, w Want, r *Ready) error, wait bool) (Result, error) {
+	var failed []Failure
+	for {
+		res, err := a.Round(ctx, wants, each)
+		failed = append(failed, res.Failed...)
+		if err != nil || len(res.Pending) == 0 || !wait {
+			res.Failed = failed
+			return res, err
+		}
+		if err := a.Sleep(ctx, waitingFor(len(res.Pending)), res.Ready); err != nil {
+			res.Failed = failed
+			return res, err
+		}
+		wants = res.Pending
+	}
+}
+
+func waitingFor(archives int) string {
+	if archives == 1 {
+		return "1 archive that the store is getting ready"
+	}
+	return fmt.Sprintf("%d archives that the store is getting ready", archives)
+}
+
+// Round looks once at what the store has ready, calls each with that, and asks
+// for what nobody has asked for yet. See Run.
+func (a *Asker) Round(ctx context.Context, wants []Want, each func(ctx context.Context, w Want, r *Ready) error) (Result, error) {
+	a.res = Result{}
+	if len(wants) == 0 {
+		return a.res, nil
+	}
+	a.book = newBook()
+	if a.slow {
+		if err := a.list(ctx); err != nil {
+			return Result{Pending: wants}, err
+		}
+	}
+	// Whole archives first: a job that brings one serves all ranges of it.
+	for _, whole := range []bool{true, false} {
+		g, gctx := errgroup.WithContext(ctx)
+		g.SetLimit(a.o.Concurrency)
+		for i := range wants {
+			if w := wants[i]; (w.Range == nil) == whole && gctx.Err() == nil {
+				g.Go(func() error { return a.settle(gctx, w, a.bring(gctx, w, each)) })
+			}
+		}
+		if err := g.Wait(); err != nil {
+			return a.res, err
+		}
+		if ctx.Err() != nil {
+			return a.res, context.Cause(ctx)
+		}
+	}
+	return a.res, nil
+}
+
+// list learns of the store's jobs.
+func (a *Asker) list(ctx context.Context) error {
+	silent, err := Update(ctx, a.o, func(j Listed) {
+		if !a.gone[j.ID] {
+			a.book.listed(j)
+		}
+	})
+	for i := range silent {
+		e := &entry{Job: silent[i].Remote, row: silent[i].ID, asked: silent[i].Asked}
+		e.State = firn.JobRunning
+		a.book.add(e)
+	}
+	return err
+}
+
+// settle notes what became of a want; an error ends the round.
+func (a *Asker) settle(ctx context.Context, w Want, err error) error {
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch firn.KindOf(err) {
+	case firn.NotReady, firn.Lost:
+		a.res.Pending = append(a.res.Pending, w)
+		return nil
+	case firn.NotFound, firn.Corrupt, firn.Invalid, firn.Local, firn.Capacity, firn.Policy:
+		a.res.Failed = append(a.res.Failed, Failure{w, err})
+		return nil
+	}
+	return err
+}
+
+// bring calls each with a want, if it is ready, and sees to it that it will be.
+func (a *Asker) bring(ctx context.Context, w Want, each each) error {
+	if err := w.check(); err != nil {
+		return err
+	}
+	for {
+		e, err := a.job(ctx, w)
+		if err != nil {
+			return err
+		}
+		if e.State != firn.JobReady {
+			a.expect(e)
+			return &firn.Error{Op: "retrieve", Subject: w.Label, Kind: firn.NotReady, Err: errors.New("the store is getting it ready")}
+		}
+		r := &Ready{Job: e.Job, want: w, from: a.o.Downloader}
+		if err = r.check(); err == nil {
+			err = each(ctx, w, r)
+		}
+		switch {
+		case err == nil:
+			return a.done(ctx, e, "fetched")
+		case !r.gone.Load() || ctx.Err() != nil:
+			return err
+		}
+		a.drop(e)
+		if err := a.done(ctx, e, "its output expired"); err != nil {
+			return err
+		}
+	}
+}
+
+// check normalises a want, and finds what no store would take.
+func (w *Want) check() error {
+	if w.Remote == "" || w.Size < 0 {
+		return &firn.Error{Op: "retrieve", Subject: w.Label, Kind: firn.Invalid, Err: fmt.Errorf("an archive of %d bytes, with the id %q", w.Size, w.Remote)}
+	}
+	if w.Range == nil {
+		return nil
+	}
+	if at := *w.Range; at.Start < 0 || at.Len() <= 0 || at.Start%treehash.LeafSize != 0 || w.Size > 0 && !treehash.LeafAligned(w.Size, at.Start, at.End) {
+		return &firn.Error{Op: "retrieve", Subject: w.Label, Kind: firn.Invalid, Err: fmt.Errorf("bytes %d to %d of %d are no range of whole MiB", at.Start, at.End, w.Size)}
+	}
+	return nil
+}
+
+// done records that the catalog need not wait for a job any more.
+func (a *Asker) done(ctx context.Context, e *entry, why string) error {
+	if e.row == 0 {
+		return nil
+	}
+	return a.o.Catalog.JobGone(context.WithoutCancel(ctx), e.row, why)
+}
+
+// drop forgets a job whose output is gone.
+func (a *Asker) drop(e *entry) {
+	a.mu.Lock()
+	a.gone[e.ID] = true
+	a.mu.Unlock()
+	a.book.drop(e)
+}
+
+// expect remembers when the first of the running jobs may be done.
+func (a *Asker) expect(e *entry) {
+	job := e.Job
+	if job.Created.IsZero() {
+		job.Created = e.asked
+	}
+	at := Expected(job)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.res.Ready.IsZero() || at.Before(a.res.Ready) {
+		a.res.Ready = at
+	}
+}
