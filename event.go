@@ -52,6 +52,24 @@ type (
 		Text string
 		Warn bool
 	}
+	// SnapshotEvent: what the catalog knows of a store was put into the store.
+	SnapshotEvent struct {
+		Store   string
+		Seq     int64 // counts them up
+		Base    int64 // the one that it adds to; 0: it is full
+		Archive ArchiveID
+		Size    int64 // bytes as stored
+	}
+	// CompareEvent: so much of a tree is known from the store alone, and has to be
+	// compared with what is on the disk.
+	CompareEvent struct {
+		Tree string
+		// Read is to be read once; Hashless is sent again, since nobody recorded a
+		// hash to compare it with.
+		Read, Hashless Count
+		// Trusting: it is what doesn't agree in size and time.
+		Trusting bool
+	}
 	// SummaryEvent closes a run.
 	SummaryEvent struct {
 		Command string // "sync", "restore", "verify"
@@ -97,4 +115,6 @@ func (TransferEvent) event() {}
 func (PlanEvent) event()     {}
 func (WaitEvent) event()     {}
 func (NoticeEvent) event()   {}
+func (SnapshotEvent) event() {}
+func (CompareEvent) event()  {}
 func (SummaryEvent) event()  {}

@@ -3,6 +3,7 @@ package atomicfile_test
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/firn-archive/firn/internal/atomicfile"
@@ -35,5 +36,43 @@ func TestFailureLeavesNothing(t *testing.T) {
 	}
 	if names, _ := os.ReadDir(dir); len(names) != 1 {
 		t.Errorf("left over: %v", names)
+	}
+}
+
+// TestFileComesWhole: until Commit nothing is at its path, and after Abort
+// nothing anywhere.
+func TestFileComesWhole(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	for _, abort := range []bool{true, false} {
+		f, err := atomicfile.Create(path, 0o640)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range []string{"some ", "text"} {
+			if _, err := f.WriteString(text); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := os.Lstat(path); err == nil {
+			t.Error("it is there before it is whole")
+		}
+		end := f.Commit
+		if abort {
+			end = f.Abort
+		}
+		if err := end(); err != nil {
+			t.Fatal(err)
+		}
+		names, _ := os.ReadDir(filepath.Dir(path))
+		if abort && len(names) != 0 {
+			t.Errorf("left over: %v", names)
+		}
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != "some text" {
+		t.Errorf("read %q, %v", got, err)
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o640 && runtime.GOOS != "windows" {
+		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
 }

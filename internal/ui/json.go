@@ -72,6 +72,23 @@ type (
 		Text    string `json:"text"`
 		Warning bool   `json:"warning"`
 	}
+	jsonSnapshot struct {
+		Time    string         `json:"time"`
+		Store   string         `json:"store"`
+		Seq     int64          `json:"seq"`
+		Base    int64          `json:"base,omitempty"`
+		Archive firn.ArchiveID `json:"archive"`
+		Size    int64          `json:"size"`
+	}
+	jsonCompare struct {
+		Time          string `json:"time"`
+		Tree          string `json:"tree"`
+		DryRun        bool   `json:"dry_run,omitempty"`
+		Files         int64  `json:"files"`
+		Bytes         int64  `json:"bytes"`
+		HashlessFiles int64  `json:"hashless_files,omitempty"`
+		HashlessBytes int64  `json:"hashless_bytes,omitempty"`
+	}
 	jsonSummary struct {
 		Time      string                    `json:"time"`
 		Command   string                    `json:"command"`
@@ -125,6 +142,14 @@ func (v *jsonView) event(e firn.Event, now time.Time) {
 	case firn.NoticeEvent:
 		if !o.Quiet || e.Warn {
 			v.u.object("notice", jsonNotice{Time(now), e.Text, e.Warn})
+		}
+	case firn.SnapshotEvent:
+		if !o.Quiet {
+			v.u.object("snapshot", jsonSnapshot{Time(now), e.Store, e.Seq, e.Base, e.Archive, e.Size})
+		}
+	case firn.CompareEvent:
+		if !o.Quiet {
+			v.u.object("compare", jsonCompare{Time(now), e.Tree, o.DryRun, e.Read.Files, e.Read.Bytes, e.Hashless.Files, e.Hashless.Bytes})
 		}
 	case firn.SummaryEvent:
 		v.u.object("summary", summaryObject(e, now))

@@ -132,7 +132,7 @@ func TestJSONIsDocumented(t *testing.T) {
 	doc := string(text)
 	for kind, object := range map[string]any{
 		"file": jsonFile{}, "progress": jsonProgress{}, "wait": jsonWait{},
-		"notice": jsonNotice{}, "summary": jsonSummary{}, "error": jsonFailure{},
+		"notice": jsonNotice{}, "compare": jsonCompare{}, "summary": jsonSummary{}, "error": jsonFailure{},
 	} {
 		_, section, found := strings.Cut(doc, "\n## `"+kind+"`")
 		if !found {

@@ -24,6 +24,10 @@ func (u *UI) log(e firn.Event, now time.Time) {
 			text = "warning: " + text
 		}
 		u.logLine(now, text)
+	case firn.SnapshotEvent:
+		u.logLine(now, snapshotText(e))
+	case firn.CompareEvent:
+		u.logLine(now, compareText(e, u.opts.DryRun))
 	case firn.WaitEvent:
 		u.logLine(now, waitText(e, now))
 	case firn.ScanEvent:

@@ -33,6 +33,16 @@ func (v *textView) event(e firn.Event, now time.Time) {
 	case firn.NoticeEvent:
 		v.notice(e)
 		return // talk alone is no run that goes on
+	case firn.SnapshotEvent:
+		if v.u.opts.Verbose {
+			v.say(snapshotText(e))
+		}
+		return
+	case firn.CompareEvent:
+		if !v.u.opts.Quiet {
+			v.say(compareText(e, v.u.opts.DryRun))
+		}
+		return
 	case firn.SummaryEvent:
 		v.pause()
 		v.summary(e, now)

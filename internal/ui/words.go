@@ -121,6 +121,36 @@ func waitText(e firn.WaitEvent, now time.Time) string {
 	return fmt.Sprintf("waiting for %s until %s (%s)", Text(e.What), Time(e.Until), Duration(left))
 }
 
+// snapshotText tells of a snapshot: "saved the catalog in local:/mnt/vault:
+// snapshot 3, which adds to 1 (12.0 KiB)".
+func snapshotText(e firn.SnapshotEvent) string {
+	text := fmt.Sprintf("saved the catalog in %s: snapshot %d", Text(e.Store), e.Seq)
+	if e.Base != 0 {
+		text += fmt.Sprintf(", which adds to %d", e.Base)
+	}
+	return text + " (" + Bytes(e.Size) + ")"
+}
+
+// compareText tells how much is to be compared: "4.2 TiB in 12,345 files are to be
+// read once, to compare them with what the store has; ...".
+func compareText(e firn.CompareEvent, dry bool) string {
+	read, send := "are to be read once", "are sent again"
+	if dry {
+		read, send = "would be read once", "would be sent again"
+	}
+	var parts []string
+	if n := e.Read; n.Files > 0 {
+		parts = append(parts, fmt.Sprintf("%s in %s %s, to compare them with what the store has", Bytes(n.Bytes), Files(n.Files), read))
+	}
+	if n := e.Hashless; n.Files > 0 {
+		parts = append(parts, fmt.Sprintf("%s in %s %s, since nobody recorded the hash of what the store has", Bytes(n.Bytes), Files(n.Files), send))
+	}
+	if !e.Trusting {
+		parts = append(parts, "--trust-times takes size and time for it")
+	}
+	return strings.Join(parts, "; ")
+}
+
 // progressText is how far a run is, in one line for pipes and logs.
 func progressText(command string, r reading) string {
 	parts := []string{}

@@ -23,7 +23,7 @@ const lockPoll = time.Second
 // waited for, and that is told once; a wait of 0 is none. Errors: Conflict, with
 // who holds it.
 func LockTree(ctx context.Context, env Env, store catalog.Store, tree string, wait time.Duration) (*lockfile.Lock, error) {
-	name := fmt.Sprintf("store-%d-tree-%x", store.ID, tree)
+	name := treeLock(store.ID, tree)
 	deadline := env.Clock.Now().Add(wait)
 	for told := false; ; told = true {
 		l, err := lock(env, name, "sync", "lock tree", tree)
@@ -39,6 +39,9 @@ func LockTree(ctx context.Context, env Env, store catalog.Store, tree string, wa
 		}
 	}
 }
+
+// treeLock names the lock of a tree.
+func treeLock(store int64, tree string) string { return fmt.Sprintf("store-%d-tree-%x", store, tree) }
 
 // LockTarget takes the lock of a folder that files are restored to, so that no
 // other restore of this user works in it. dir is its real path. Errors:
@@ -69,4 +72,16 @@ func lock(env Env, name, command, op, subject string) (*lockfile.Lock, error) {
 		return nil, &firn.Error{Op: op, Subject: subject, Kind: firn.Local, Err: err}
 	}
 	return l, nil
+}
+
+// LockSnapshots takes the lock of a store's snapshots, so that two processes on
+// this machine don't make one at the same time. Errors: Conflict.
+func LockSnapshots(env Env, store catalog.Store) (*lockfile.Lock, error) {
+	return lock(env, fmt.Sprintf("store-%d-snapshot", store.ID), "snapshot", "lock snapshots", store.URL)
+}
+
+// LockStore takes the lock of a store for a command that works on all of it.
+// Errors: Conflict.
+func LockStore(env Env, store catalog.Store, command string) (*lockfile.Lock, error) {
+	return lock(env, fmt.Sprintf("store-%d", store.ID), command, command, store.URL)
 }

@@ -1,10 +1,14 @@
 package wire
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
+	"github.com/firn-archive/firn/internal/catalog"
 	"github.com/firn-archive/firn/internal/config"
 	"github.com/firn-archive/firn/internal/lockfile"
 )
@@ -25,13 +29,43 @@ func LockRun(env Env, run int64, command string) (*RunLock, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := fmt.Sprintf("run-%d", run)
+	name := runLock(run)
 	l, err := lock(env, name, command, "lock run", fmt.Sprint(run))
 	if err != nil {
 		return nil, err
 	}
 	return &RunLock{l, filepath.Join(dir, "locks", name)}, nil
 }
+
+// RunAlive reports whether a run without an end goes on, in this process or in
+// another one of this machine. A sync has its tree's lock, whose name is tree,
+// and what works on the whole store one of its own. What can't be told goes on.
+func RunAlive(env Env, run catalog.Run, tree string) bool {
+	name := runLock(run.ID)
+	if run.Tree != 0 {
+		name = treeLock(run.Store, tree)
+	}
+	dir, err := config.DataDir(env.Getenv)
+	if err != nil {
+		return true
+	}
+	if _, err := os.Stat(filepath.Join(dir, "locks", name)); errors.Is(err, fs.ErrNotExist) {
+		return run.Tree == 0 && env.Clock.Now().Sub(run.Started) < lockless
+	}
+	l, err := lock(env, name, "snapshot", "lock run", name)
+	if err != nil {
+		return true
+	}
+	l.Unlock()
+	return false
+}
+
+// lockless is how long a run is taken to go on that has no lock: longer than any
+// command without one takes.
+const lockless = 24 * time.Hour
+
+// runLock names the lock of a run.
+func runLock(run int64) string { return fmt.Sprintf("run-%d", run) }
 
 // Unlock gives the lock back, and removes its file: while it is still held where
 // the system does that, so that nobody waits at a file without a name.

@@ -3,12 +3,14 @@
 package wire
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/firn-archive/firn"
@@ -29,34 +31,39 @@ type Env struct {
 }
 
 // OpenCatalog opens this user's catalog, and makes it at the first time.
+// Errors: those of catalog.Open; Corrupt too where there must have been one,
+// and is none.
 func OpenCatalog(ctx context.Context, env Env) (*catalog.Catalog, error) {
-	dir, err := config.DataDir(env.Getenv)
+	path, err := catalogPath(env)
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, &firn.Error{Op: "make the data folder", Subject: dir, Kind: firn.Local, Err: err, Hint: "set FIRN_HOME to a folder that you can write to"}
-	}
-	path := filepath.Join(dir, "catalog.db")
-	if err := checkNotLost(dir, path); err != nil {
+	if err := checkNotLost(path); err != nil {
 		return nil, err
 	}
 	return catalog.Open(ctx, path, env.Clock)
 }
 
-// checkNotLost refuses to begin a new catalog where an old one must have been:
-// everything would be sent again. Locks of trees outlive it.
-func checkNotLost(dir, path string) error {
-	if info, err := os.Stat(path); err == nil && info.Size() > 0 {
-		return nil
+// NewCatalog is OpenCatalog for a recovery: where there is no catalog it makes
+// one, also where there must have been one before.
+func NewCatalog(ctx context.Context, env Env) (*catalog.Catalog, error) {
+	path, err := catalogPath(env)
+	if err != nil {
+		return nil, err
 	}
-	locks := filepath.Join(dir, "locks")
-	names, err := os.ReadDir(locks)
-	if err != nil || len(names) == 0 {
-		return nil // the first time
+	return catalog.Open(ctx, path, env.Clock)
+}
+
+// catalogPath is where the catalog lies. It makes the folder.
+func catalogPath(env Env) (string, error) {
+	dir, err := config.DataDir(env.Getenv)
+	if err != nil {
+		return "", err
 	}
-	return &firn.Error{Op: "open catalog", Subject: path, Kind: firn.Corrupt, Err: errors.New("it is missing or empty, though trees were synced from here"),
-		Hint: "put it back from a backup; to begin anew, and send everything again, remove " + locks}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", &firn.Error{Op: "make the data folder", Subject: dir, Kind: firn.Local, Err: err, Hint: "set FIRN_HOME to a folder that you can write to"}
+	}
+	return filepath.Join(dir, "catalog.db"), nil
 }
 
 // SpoolDir is the folder where bundles are until they are stored. It need not
@@ -280,4 +287,32 @@ func (s *Store) explain(err error) error {
 // Vaults lists the vaults of the account in a region; empty: the environment's.
 func Vaults(ctx context.Context, region string) iter.Seq2[firn.StoreInfo, error] {
 	return glacier.Vaults(ctx, glacier.Config{Region: region})
+}
+
+// regions are those in which the service keeps vaults. Source: AWS General
+// Reference, "Amazon S3 Glacier endpoints and quotas". Those of China and of the
+// US government have accounts of their own.
+var regions = []string{
+	"us-east-1", "us-east-2", "us-west-1", "us-west-2", "ca-central-1", "sa-east-1",
+	"eu-central-1", "eu-west-1", "eu-west-2", "eu-west-3", "eu-north-1", "eu-south-1",
+	"ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-southeast-1", "ap-southeast-2", "ap-south-1", "ap-east-1",
+	"af-south-1", "me-south-1",
+}
+
+// Regions gives the regions to look for vaults in: all of them, or, where the
+// environment names another server than the service's, that one's alone. The
+// regions of accounts in China and of the US government are those of the
+// environment's.
+func Regions(env Env) []string {
+	own := cmp.Or(env.Getenv("AWS_REGION"), env.Getenv("AWS_DEFAULT_REGION"))
+	if env.Getenv("AWS_ENDPOINT_URL") != "" || env.Getenv("AWS_ENDPOINT_URL_GLACIER") != "" {
+		return []string{cmp.Or(own, regions[0])}
+	}
+	switch {
+	case strings.HasPrefix(own, "cn-"):
+		return []string{"cn-north-1", "cn-northwest-1"}
+	case strings.HasPrefix(own, "us-gov-"):
+		return []string{"us-gov-west-1", "us-gov-east-1"}
+	}
+	return regions
 }

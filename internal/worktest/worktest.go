@@ -17,6 +17,7 @@ import (
 	"github.com/firn-archive/firn/internal/clock"
 	"github.com/firn-archive/firn/internal/guard"
 	"github.com/firn-archive/firn/internal/seal"
+	"github.com/firn-archive/firn/internal/snapshot"
 	"github.com/firn-archive/firn/internal/storetest"
 	"github.com/firn-archive/firn/internal/syncer"
 	"github.com/firn-archive/firn/internal/transfer"
@@ -38,6 +39,8 @@ type Bench struct {
 	Bundling syncer.Bundling
 	// Recipients that syncs encrypt for; nil: they don't.
 	Recipients *seal.Recipients
+	// Maker makes snapshots while a sync goes on; nil: nobody does. See Snapshots.
+	Maker *snapshot.Maker
 
 	mu     sync.Mutex
 	events []firn.Event
@@ -76,6 +79,22 @@ func (b *Bench) Events(e firn.Event) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.events = append(b.events, e)
+}
+
+// Notices gives what the works said, since the last call or that of Files, and
+// forgets all events; warnings begin with "warning: ".
+func (b *Bench) Notices() (said []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, e := range b.events {
+		if n, ok := e.(firn.NoticeEvent); ok && n.Warn {
+			said = append(said, "warning: "+n.Text)
+		} else if ok {
+			said = append(said, n.Text)
+		}
+	}
+	b.events = nil
+	return said
 }
 
 // Files gives the paths of which an event told this action, since the last
@@ -129,15 +148,40 @@ func (b *Bench) Seal() *seal.Identities {
 	return &ids
 }
 
-// Options are those of a sync of the bench.
-func (b *Bench) Options() syncer.Options {
+func (b *Bench) uploader() *transfer.Uploader {
 	b.T.Helper()
 	up, err := transfer.NewUploader(b.Store, b.Store.Traits(), transfer.UploadOptions{PartSize: 16 << 20, Clock: b.Clock, TokenOf: describe.TokenOf})
 	b.must(err)
+	return up
+}
+
+// Options are those of a sync of the bench.
+func (b *Bench) Options() syncer.Options {
+	b.T.Helper()
 	return syncer.Options{
-		Catalog: b.Catalog, Row: b.Row, Store: b.Store, Uploader: up, Clock: b.Clock, Events: b.Events,
-		Root: b.Root, Tree: "tree", Host: "here", Concurrency: 4, Bundling: b.Bundling, Recipients: b.Recipients,
+		Catalog: b.Catalog, Row: b.Row, Store: b.Store, Uploader: b.uploader(), Clock: b.Clock, Events: b.Events,
+		Root: b.Root, Tree: "tree", Host: "here", Concurrency: 4, Bundling: b.Bundling, Recipients: b.Recipients, Snapshots: b.Maker,
 	}
+}
+
+// SnapshotOptions are those of a maker of snapshots, for a command that is alone
+// on the machine.
+func (b *Bench) SnapshotOptions() snapshot.Options {
+	b.T.Helper()
+	info, err := b.Memory.Describe(b.T.Context())
+	b.must(err)
+	return snapshot.Options{
+		Catalog: b.Catalog, Row: b.Row, Info: info, Store: b.Store, Uploader: b.uploader(), Clock: b.Clock, Events: b.Events,
+		Spool: filepath.Join(b.Root, "..", "snapshots"), Host: "here",
+	}
+}
+
+// Snapshots makes the next syncs make snapshots, as a command does that begins
+// now.
+func (b *Bench) Snapshots() *snapshot.Maker {
+	b.T.Helper()
+	b.Maker = snapshot.NewMaker(b.SnapshotOptions())
+	return b.Maker
 }
 
 // Sync runs a sync, which must not end early.
@@ -146,6 +190,11 @@ func (b *Bench) Sync() syncer.Result {
 	res, err := syncer.Run(b.T.Context(), b.Options())
 	b.must(err)
 	return res
+}
+
+// SyncWith runs a sync with options of its own.
+func (b *Bench) SyncWith(o syncer.Options) (syncer.Result, error) {
+	return syncer.Run(b.T.Context(), o)
 }
 
 // Tree is the catalog's row of the tree.
