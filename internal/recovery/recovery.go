@@ -1,0 +1,209 @@
+// Package recovery puts together what is known of a store when the machine that
+// knew it is gone: from the snapshots of every catalog that lie in the store,
+// and, for what is newer than those or where there are none, from the
+// descriptions of single files and the indexes at the end of bundles.
+//
+// It asks for jobs that take hours. What it has learned is in the catalog, what
+// it has asked for in the store: it can be killed at any time, and goes on.
+package recovery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/clock"
+	"github.com/firn-archive/firn/internal/retrieval"
+	"github.com/firn-archive/firn/internal/seal"
+)
+
+// Options say what to recover, and with what.
+type Options struct {
+	Catalog *catalog.Catalog
+	Row     catalog.Store // the store's row in the catalog
+	Store   firn.Store
+	// Asker gets archives out of the store; its run is Run.
+	Asker  *retrieval.Asker
+	Run    catalog.Run // of catalog.BeginRecovery
+	Clock  clock.Clock
+	Events firn.Sink
+
+	// Identities gives what opens archives that are encrypted; it is called at
+	// the first one. Nil: there are none.
+	Identities func(context.Context) (seal.Identities, error)
+	// Agree is asked before archives are retrieved, with what that is; an error
+	// ends the recovery. It is told of everything once in a run, in so many
+	// steps as it takes to find out.
+	Agree func(context.Context, Need) error
+	// Spool is a folder for snapshots while they are read. It need not exist.
+	Spool string
+	// Wait stays until everything is there. Without it what can't be had yet is
+	// asked for, and the result is pending.
+	Wait bool
+}
+
+// A Need is what is to be retrieved.
+type Need struct {
+	What     string // for people: "the indexes of 12 bundles"
+	Requests int64
+	Bytes    int64 // as far as Known
+	Known    bool  // of all of them the size is known
+}
+
+// A Result says what was found.
+type Result struct {
+	Catalogs []Catalog // whose snapshots were read in this run
+	Renamed  map[string]string
+	Archives int64 // that this catalog didn't know
+	Versions int64 // of files, that it didn't know
+	Files    int64 // archives that hold one file each, newer than any snapshot
+	Bundles  int64 // that were asked for their index
+	Loose    int64 // archives that belong to no tree
+	Foreign  int64 // archives of other programs: left alone
+	Lost     int64 // archives that snapshots name, and the store doesn't have
+	Failed   int64 // what couldn't be read; each was told
+	Pending  int64 // jobs that are waited for; when they are done there may be more
+	// Inventory is the date of the store's list that was gone by, by its clock:
+	// what was stored shortly before or after it may not be in it. Zero: none was
+	// read yet.
+	Inventory time.Time
+	// Ready is when what is pending may be there, as far as that is known.
+	Ready time.Time
+}
+
+// A Catalog is one whose snapshot was read.
+type Catalog struct {
+	Token    firn.Token
+	Host     string
+	Seq      int64
+	Made     time.Time
+	Trees    int
+	Archives int64
+	Versions int64
+	Profiles []Profile
+}
+
+// A Profile is one of the user's, as a snapshot has it.
+type Profile struct{ Name, Text string }
+
+// Run recovers. Errors of single archives are counted and told; an error of Run
+// means that it ended early. Doing it again goes on.
+func Run(ctx context.Context, o Options) (Result, error) {
+	r := &recoverer{Options: o, out: Result{Renamed: map[string]string{}}}
+	err := r.run(ctx)
+	if errors.Is(err, errPending) {
+		err = nil
+	}
+	outcome := catalog.Outcome{Complete: err == nil && r.out.Pending == 0 && r.out.Failed == 0, Counts: map[firn.Action]firn.Count{
+		firn.Recorded: {Files: r.out.Versions},
+	}}
+	return r.out, errors.Join(err, o.Catalog.EndRun(context.WithoutCancel(ctx), o.Run, outcome))
+}
+
+// A recoverer is one Run.
+type recoverer struct {
+	Options
+	out Result
+	ids *seal.Identities // nil: not asked for yet
+}
+
+// errPending says that the run ends here, since the store takes its time.
+var errPending = errors.New("jobs are pending")
+
+func (r *recoverer) run(ctx context.Context) error {
+	// The inventory ripens while the snapshots do.
+	if _, _, err := r.Asker.Inventory(ctx, time.Time{}); err != nil && firn.KindOf(err) != firn.NotReady {
+		return err
+	}
+	if err := r.taggedSnapshots(ctx); err != nil {
+		return err
+	}
+	inv, err := r.inventory(ctx)
+	if err != nil {
+		return err
+	}
+	r.out.Inventory = inv.Dated
+	if err := r.listedSnapshots(ctx, inv); err != nil {
+		return err
+	}
+	if err := r.strangers(ctx, inv); err != nil {
+		return err
+	}
+	if err := r.missing(ctx, inv); err != nil {
+		return err
+	}
+	return r.Catalog.EndInventory(ctx, inv.ID)
+}
+
+// identities asks for what opens encrypted archives, once.
+func (r *recoverer) identities(ctx context.Context) (seal.Identities, error) {
+	if r.ids == nil {
+		if r.Identities == nil {
+			return seal.Identities{}, &firn.Error{Op: "recover", Subject: r.Row.URL, Kind: firn.Denied, Err: errors.New("what the store holds is encrypted, and no identity is given"),
+				Hint: "give the file with the identity: --identity FILE"}
+		}
+		ids, err := r.Identities(ctx)
+		if err != nil {
+			return ids, err
+		}
+		r.ids = &ids
+	}
+	return *r.ids, nil
+}
+
+// failed tells of something that can't be read, which stops nothing else. Errors
+// of the run are given back.
+func (r *recoverer) failed(ctx context.Context, what string, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	switch firn.KindOf(err) {
+	case firn.Corrupt, firn.Invalid, firn.Denied, firn.NotFound, firn.Conflict:
+	default:
+		return err
+	}
+	r.out.Failed++
+	r.Events(firn.NoticeEvent{Warn: true, Text: fmt.Sprintf("%s: %v", what, err)})
+	return nil
+}
+
+// ask gets archives, or pieces of them, and hands out what is there. It gives
+// what can't be had, and errPending where something is on its way.
+func (r *recoverer) ask(ctx context.Context, what string, wants []retrieval.Want, each func(context.Context, retrieval.Want, *retrieval.Ready) error) ([]retrieval.Failure, error) {
+	if len(wants) == 0 {
+		return nil, nil
+	}
+	need := Need{What: what, Known: true}
+	for _, w := range wants {
+		need.Requests++
+		need.Known = need.Known && w.Size > 0
+		if w.Range != nil {
+			need.Bytes += w.Range.Len()
+		} else {
+			need.Bytes += w.Size
+		}
+	}
+	if err := r.Agree(ctx, need); err != nil {
+		return nil, err
+	}
+	res, err := r.Asker.Run(ctx, wants, each, r.Wait)
+	if err != nil {
+		return nil, err
+	}
+	return res.Failed, r.waitFor(int64(len(res.Pending)), res.Ready)
+}
+
+// waitFor ends the run where something is waited for.
+func (r *recoverer) waitFor(n int64, ready time.Time) error {
+	if n == 0 {
+		return nil
+	}
+	r.out.Pending += n
+	if ready.After(r.out.Ready) {
+		r.out.Ready = ready
+	}
+	return errPending
+}

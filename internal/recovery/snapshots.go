@@ -1,0 +1,233 @@
+package recovery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/describe"
+	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/retrieval"
+	"github.com/firn-archive/firn/internal/rows"
+	"github.com/firn-archive/firn/internal/seal"
+	"github.com/firn-archive/firn/internal/snapshot"
+)
+
+// taggedSnapshots reads the newest snapshots that the store's tags name. Tags
+// that may not be read, or that name what isn't there, are no error: there is
+// the inventory.
+func (r *recoverer) taggedSnapshots(ctx context.Context) error {
+	tags, err := r.Store.Tags(ctx)
+	switch firn.KindOf(err) {
+	case firn.Denied, firn.Invalid:
+		r.Events(firn.NoticeEvent{Text: "the store's tags can't be read, which would name the newest snapshots; the inventory lists them too"})
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	known, err := r.Catalog.Snapshots(ctx, r.Row.ID)
+	if err != nil {
+		return err
+	}
+	return r.readChains(ctx, snapshot.Chains(snapshot.Candidates(tags)), known, nil)
+}
+
+// listedSnapshots reads, of each catalog of which no tag named a snapshot that
+// could be read, or only an older one, the newest that the inventory lists.
+func (r *recoverer) listedSnapshots(ctx context.Context, inv catalog.Inventory) error {
+	known, err := r.Catalog.Snapshots(ctx, r.Row.ID)
+	if err != nil {
+		return err
+	}
+	var candidates []snapshot.Candidate
+	archives := map[firn.ArchiveID]firn.Archive{}
+	for a, err := range r.Catalog.Strangers(ctx, inv.ID) {
+		if err != nil {
+			return err
+		}
+		d := describe.Decode(a.Description)
+		if c, ok := snapshot.FromInventory(a, d); ok {
+			candidates = append(candidates, c)
+			archives[a.ID] = a
+		}
+	}
+	// Those that are known may be what others add to.
+	for _, s := range known {
+		if s.State == catalog.Stored && !s.Own {
+			candidates = append(candidates, snapshot.Candidate{Catalog: s.Catalog, Seq: s.Seq, Base: s.Base, Archive: s.Remote, Size: s.Size, Created: s.Created})
+		}
+	}
+	return r.readChains(ctx, snapshot.Chains(candidates), known, archives)
+}
+
+// readChains reads the newest readable chain of each catalog, unless what is
+// known is as new.
+func (r *recoverer) readChains(ctx context.Context, chains [][]snapshot.Candidate, known []catalog.Snapshot, listed map[firn.ArchiveID]firn.Archive) error {
+	var pending error
+	for len(chains) > 0 {
+		token := chains[0][0].Catalog
+		n := slices.IndexFunc(chains, func(c []snapshot.Candidate) bool { return c[0].Catalog != token })
+		if n < 0 {
+			n = len(chains)
+		}
+		of := slices.DeleteFunc(slices.Clone(chains[:n]), func(c []snapshot.Candidate) bool { return isKnown(known, c[len(c)-1]) })
+		err := r.readNewest(ctx, of, listed)
+		if errors.Is(err, errPending) {
+			pending = err // the other catalogs' jobs can ripen meanwhile
+		} else if err != nil {
+			return err
+		}
+		chains = chains[n:]
+	}
+	return pending
+}
+
+// isKnown reports whether a catalog's rows are known as far as a snapshot has
+// them, or further.
+func isKnown(known []catalog.Snapshot, c snapshot.Candidate) bool {
+	return slices.ContainsFunc(known, func(s catalog.Snapshot) bool {
+		return s.Catalog == c.Catalog && s.State == catalog.Stored && s.Seq >= c.Seq
+	})
+}
+
+// readNewest reads the first of a catalog's chains that can be read.
+func (r *recoverer) readNewest(ctx context.Context, chains [][]snapshot.Candidate, listed map[firn.ArchiveID]firn.Archive) error {
+	for _, chain := range chains {
+		err := r.readChain(ctx, chain, listed)
+		if err == nil || errors.Is(err, errPending) {
+			return err
+		}
+		last := chain[len(chain)-1]
+		if err := r.failed(ctx, fmt.Sprintf("snapshot %d of catalog %s", last.Seq, last.Catalog), err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A fetched snapshot lies in a file until it is read.
+type fetched struct {
+	snapshot.Candidate
+	archive firn.Archive
+	path    string
+}
+
+// readChain fetches the snapshots of a chain, and takes in their rows.
+func (r *recoverer) readChain(ctx context.Context, chain []snapshot.Candidate, listed map[firn.ArchiveID]firn.Archive) error {
+	if err := os.MkdirAll(r.Spool, 0o700); err != nil {
+		return spoolError(r.Spool, err)
+	}
+	links := make([]fetched, len(chain))
+	wants := make([]retrieval.Want, len(chain))
+	for i, c := range chain {
+		links[i] = fetched{Candidate: c, archive: firn.Archive{ID: c.Archive, Size: c.Size, Created: c.Created}, path: filepath.Join(r.Spool, "recover-"+firn.NewToken().String())}
+		if a, ok := listed[c.Archive]; ok {
+			links[i].archive = a
+		}
+		wants[i] = retrieval.Want{Remote: c.Archive, Size: c.Size, Tree: links[i].archive.Tree, Label: fmt.Sprintf("snapshot %d of the catalog", c.Seq)}
+		defer os.Remove(links[i].path)
+	}
+	failed, err := r.ask(ctx, wants[len(wants)-1].Label, wants, func(ctx context.Context, w retrieval.Want, ready *retrieval.Ready) error {
+		i := slices.IndexFunc(links, func(f fetched) bool { return f.Archive == w.Remote })
+		return links[i].fetch(ctx, ready)
+	})
+	switch {
+	case len(failed) > 0:
+		return failed[0].Err
+	case err != nil:
+		return err
+	}
+	return r.takeChain(ctx, links)
+}
+
+func spoolError(path string, err error) error {
+	return &firn.Error{Op: "read snapshot", Subject: path, Kind: firn.Local, Err: err, Hint: "snapshots need space in the state folder while they are read"}
+}
+
+// fetch downloads a snapshot, verified.
+func (f *fetched) fetch(ctx context.Context, ready *retrieval.Ready) error {
+	file, err := os.OpenFile(f.path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return spoolError(f.path, err)
+	}
+	err = ready.Download(ctx, file)
+	f.archive.Size, f.archive.Tree = ready.Size(), ready.Tree()
+	return errors.Join(err, file.Close())
+}
+
+// takeChain takes in the rows of a chain, and records its snapshots as read.
+func (r *recoverer) takeChain(ctx context.Context, links []fetched) error {
+	streams := make([]iter.Seq2[rows.Row, error], len(links))
+	headers := make([]rows.Header, len(links))
+	var got Catalog
+	for i := range links {
+		file, err := os.Open(links[i].path)
+		if err != nil {
+			return spoolError(links[i].path, err)
+		}
+		defer file.Close()
+		streams[i] = r.observed(ctx, file, &links[i], &headers[i], &got)
+	}
+	read, err := r.Catalog.ReadRows(ctx, r.Row.ID, streams[0], streams[1:]...)
+	if err != nil {
+		return err
+	}
+	for i := range links {
+		find := catalog.Find{Archive: links[i].archive, Token: tokenOf(links[i].archive)}
+		if err := r.Catalog.TakeSnapshot(ctx, r.Run, headers[i], find); err != nil {
+			return err
+		}
+	}
+	h := headers[len(headers)-1]
+	got.Token, got.Host, got.Seq, got.Made, got.Archives, got.Versions = h.Catalog, h.Host, h.Seq, h.Made, read.Archives, read.Versions
+	for _, p := range h.Profiles {
+		got.Profiles = append(got.Profiles, Profile(p))
+	}
+	r.out.Catalogs = append(r.out.Catalogs, got)
+	r.out.Archives += read.Archives
+	r.out.Versions += read.Versions
+	for from, to := range read.Renamed {
+		r.out.Renamed[from] = to
+	}
+	return nil
+}
+
+// tokenOf is the token in an archive's description; zero where that isn't known.
+func tokenOf(a firn.Archive) firn.Token {
+	token, _ := describe.TokenOf(a.Description)
+	return token
+}
+
+// errOther says that a snapshot is not the one that its tag or description says.
+var errOther = errors.New("it is another snapshot than its name says")
+
+// observed reads a snapshot and keeps its header, which must be what the
+// snapshot was taken for.
+func (r *recoverer) observed(ctx context.Context, file io.Reader, f *fetched, h *rows.Header, got *Catalog) iter.Seq2[rows.Row, error] {
+	identities := func() (seal.Identities, error) { return r.identities(ctx) }
+	return func(yield func(rows.Row, error) bool) {
+		got.Trees = 0
+		for row, err := range snapshot.Open(file, f.archive.Size, identities) {
+			switch row := row.(type) {
+			case *rows.Header:
+				*h = *row
+				if h.Catalog != f.Catalog || h.Seq != f.Seq || h.Base != f.Base {
+					yield(nil, &firn.Error{Op: "read snapshot", Subject: string(f.Archive), Kind: firn.Corrupt, Err: errOther})
+					return
+				}
+			case *rows.Tree:
+				got.Trees++
+			}
+			if !yield(row, err) {
+				return
+			}
+		}
+	}
+}
