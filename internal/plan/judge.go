@@ -17,7 +17,8 @@ const racy = 2 * time.Second
 // A regular file is Changed where its size says so, or where the store has lost
 // it. What else may show another content is Detect's to say; wherever the file
 // may still have the content that is known, it is to be hashed. Times and inodes
-// that one side doesn't have are not compared.
+// that one side doesn't have are not compared. What is known from the store
+// alone is hashed once, unless size or time are to be believed.
 func (o *Options) Judge(f *firn.File, k *Entry) (Action, string) {
 	timed := true // another mtime alone is recorded
 	switch {
@@ -56,6 +57,8 @@ func (o *Options) content(s *firn.Stamp, k *Entry) (Action, string) {
 		return Changed, "lost from the store"
 	case !k.Stored:
 		return Changed, "not stored"
+	case k.Read.IsZero() && o.Detect != Always:
+		return o.unread(s, k)
 	}
 	modified := !s.ModTime.Equal(k.File.Stamp.ModTime)
 	switch o.Detect {
@@ -80,6 +83,33 @@ func (o *Options) content(s *firn.Stamp, k *Entry) (Action, string) {
 		return Hash, "hash"
 	}
 	return Unchanged, ""
+}
+
+// unread is about a file of the right size that was never compared with what
+// the store has of it.
+func (o *Options) unread(s *firn.Stamp, k *Entry) (Action, string) {
+	switch {
+	case o.TrustTimes && agrees(s.ModTime, k.File.Stamp.ModTime):
+		return Trust, "size and time agree"
+	case o.Detect == BySize:
+		return Unchanged, ""
+	case k.Content.Tree.IsZero():
+		return Changed, "nobody recorded its hash"
+	}
+	return Hash, "not compared yet"
+}
+
+// agrees reports whether a file's time is the one that was recorded, as exactly
+// as that is: most formats of other programs have whole seconds. One that nobody
+// recorded agrees with none.
+func agrees(now, recorded time.Time) bool {
+	if recorded.IsZero() {
+		return false
+	}
+	if recorded.Nanosecond() == 0 {
+		return now.Unix() == recorded.Unix()
+	}
+	return now.Equal(recorded)
 }
 
 // touch says what shows that something happened to a file, beside its mtime.

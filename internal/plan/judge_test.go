@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/treehash"
 )
 
 var (
@@ -25,7 +26,7 @@ func entry(f firn.File) Entry {
 	f.Stamp.Device = 0
 	e := Entry{File: f, Stored: true, Read: read}
 	if f.Kind == firn.Regular {
-		e.Content.Size = f.Stamp.Size
+		e.Content = firn.Content{Size: f.Stamp.Size, Tree: treehash.Sum([]byte("ten bytes."))}
 	}
 	return e
 }
@@ -65,7 +66,7 @@ func TestJudge(t *testing.T) {
 		{name: "read more than 2 s later", old: file("a"), know: func(e *Entry) { e.Read = day.Add(2*time.Second + 1) }, want: Unchanged},
 		{name: "from a clock ahead", old: file("a"), know: func(e *Entry) { e.Read = day.Add(-2 * time.Second) }, want: Hash, why: "written while it was last read"},
 		{name: "from the future", old: file("a"), know: func(e *Entry) { e.Read = day.AddDate(-20, 0, 0) }, want: Unchanged},
-		{name: "never read here", old: file("a"), know: func(e *Entry) { e.Read = time.Time{} }, want: Unchanged},
+		{name: "never read here", old: file("a"), know: func(e *Entry) { e.Read = time.Time{} }, want: Hash, why: "not compared yet"},
 
 		{name: "empty", old: empty, want: Unchanged},
 		{name: "empty, racy", old: empty, know: func(e *Entry) { e.Read = day }, want: Unchanged},

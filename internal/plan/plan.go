@@ -32,9 +32,16 @@ type Entry struct {
 	Stored bool
 	// Lost: the store had its content, and has it no more.
 	Lost bool
-	// Read is the local time at which the content was last read to be hashed;
-	// zero where that is not known.
+	// Read is the local time at which the content was last read to be hashed, or
+	// taken for stored unread; zero where that never happened on this machine:
+	// what is known of the file comes from the store alone.
 	Read time.Time
+}
+
+// IsUnread reports whether the entry is of a file with content that was never
+// compared with one on this machine's disks.
+func (e *Entry) IsUnread() bool {
+	return e.File.Kind == firn.Regular && e.Content.Size > 0 && e.Stored && e.Read.IsZero()
 }
 
 // An Action is what is to be done about an entry.
@@ -48,11 +55,12 @@ const (
 	Hash                    // it may have other content: hash it first, and send it if so
 	Again                   // nothing shows that it changed: send it all the same
 	Record                  // there is nothing to send: record its metadata
+	Trust                   // it is taken for stored as it is, unread: record that
 	Removed                 // it is gone: mark it so
 	Unseen                  // nobody knows this time: leave it as it is
 )
 
-var actionNames = [...]string{"unchanged", "new", "changed", "hash", "again", "record", "removed", "unseen"}
+var actionNames = [...]string{"unchanged", "new", "changed", "hash", "again", "record", "trust", "removed", "unseen"}
 
 // String names the action, for logs.
 func (a Action) String() string {
@@ -102,6 +110,9 @@ type Options struct {
 	// read then or later is not hashed once more because of Detect alone. Zero:
 	// it hasn't.
 	Since time.Time
+	// TrustTimes takes a file that was never read here for stored where size and
+	// time agree with what is known from the store.
+	TrustTimes bool
 	// Empty: a tree without files is meant to be so.
 	Empty bool
 	// Unmounted: what is missing below a former mount point is gone.

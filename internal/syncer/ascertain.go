@@ -2,6 +2,7 @@ package syncer
 
 import (
 	"context"
+	"errors"
 	"io"
 	"sync"
 
@@ -17,7 +18,7 @@ import (
 // a mass of changes. Those that have the content they had are recorded so, and
 // not hashed again by this run.
 func (s *syncer) ascertain(ctx context.Context, g *guard) error {
-	if s.Detect == plan.ByTime || s.Detect == plan.ByTimeAndHash {
+	if g.unsure > g.unread && (s.Detect == plan.ByTime || s.Detect == plan.ByTimeAndHash) {
 		s.Events(firn.NoticeEvent{Text: "very many files were touched since the last sync: hashing them before anything is sent, to see whether they have changed"})
 	}
 	since := s.now()
@@ -40,9 +41,8 @@ func (s *syncer) ascertain(ctx context.Context, g *guard) error {
 		})
 	}
 	err := group.Wait()
-	if err == nil {
-		err = c.flush(ctx)
-	}
+	// What was hashed before an interrupt isn't hashed again after it.
+	err = errors.Join(err, c.flush(context.WithoutCancel(ctx)))
 	s.since = since
 	return err
 }
@@ -53,7 +53,11 @@ type checker struct {
 	mu      sync.Mutex
 	guard   *guard
 	changes []catalog.Change
+	bytes   int64 // of their content
 }
+
+// recordBytes is how many bytes are hashed at most until that is recorded.
+const recordBytes = 1 << 30
 
 // isSettled reports whether more hashing would teach nothing.
 func (c *checker) isSettled() bool {
@@ -92,7 +96,10 @@ func (c *checker) check(ctx context.Context, d plan.Decision, buf []byte) error 
 	if c.isSettled() {
 		return nil
 	}
+	size := d.File.Stamp.Size
+	c.Events(firn.PlanEvent{Files: 1, Bytes: size})
 	change, err := c.hash(ctx, *d.File, buf)
+	c.Events(firn.PlanEvent{Files: -1, Bytes: -size})
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -110,7 +117,8 @@ func (c *checker) check(ctx context.Context, d plan.Decision, buf []byte) error 
 	}
 	c.guard.same++
 	c.changes = append(c.changes, change)
-	if len(c.changes) < recordBatch {
+	c.bytes += change.Content.Size
+	if len(c.changes) < recordBatch && c.bytes < recordBytes {
 		return nil
 	}
 	return c.flush(ctx)
@@ -122,7 +130,7 @@ func (c *checker) flush(ctx context.Context) error {
 		return nil
 	}
 	_, err := c.Catalog.Record(ctx, c.this, c.changes)
-	c.changes = c.changes[:0]
+	c.changes, c.bytes = c.changes[:0], 0
 	return err
 }
 

@@ -73,7 +73,8 @@ func (s *syncer) bundleAll(ctx context.Context, small <-chan upload, work chan<-
 		return nil
 	})
 	if err != nil {
-		return err
+		// What was read before an interrupt, and is stored, isn't read again after it.
+		return errors.Join(err, b.flush(context.WithoutCancel(ctx)))
 	}
 	if err := b.seal(ctx); err != nil {
 		return err

@@ -31,6 +31,7 @@ type upload struct {
 type recorder struct {
 	*syncer
 	changes []catalog.Change
+	kept    []catalog.Change // of files that were not read
 	removed []string
 	mount   bool // the directory at hand is on another volume than its parent
 }
@@ -129,6 +130,8 @@ func (r *recorder) take(ctx context.Context, d plan.Decision, uploads chan<- upl
 			return r.give(ctx, upload{file: *d.File, mount: d.File.Kind == firn.Directory && r.mount, why: d.Why}, uploads)
 		}
 		return r.record(ctx, d)
+	case plan.Trust:
+		return r.trust(ctx, d)
 	case plan.Removed:
 		return r.remove(ctx, d.Known)
 	case plan.Again:
@@ -212,6 +215,9 @@ func (r *recorder) record(ctx context.Context, d plan.Decision) error {
 		c.LinkGroup = linkGroup(d.File)
 		r.fileEvent(firn.Recorded, c.File, firn.FileEvent{})
 	}
+	if c.Content.Tree.IsZero() && c.Kind == firn.Regular {
+		return r.keep(ctx, c) // nobody knows the hash of what is stored
+	}
 	r.changes = append(r.changes, c)
 	if len(r.changes) < recordBatch {
 		return nil
@@ -243,7 +249,12 @@ func (r *recorder) flush(ctx context.Context) error {
 			return err
 		}
 	}
-	r.changes, r.removed = r.changes[:0], r.removed[:0]
+	if len(r.kept) > 0 {
+		if _, err := r.Catalog.RecordTrusted(ctx, r.this, r.kept); err != nil {
+			return err
+		}
+	}
+	r.changes, r.kept, r.removed = r.changes[:0], r.kept[:0], r.removed[:0]
 	return nil
 }
 

@@ -20,7 +20,7 @@ func dryRun(ctx context.Context, o Options) (Result, error) {
 		var err error
 		tree, err = o.Catalog.Tree(ctx, o.Row.ID, o.Tree)
 		switch {
-		case err == nil && (tree.Host != o.Host || tree.Root != o.Root) && !o.Moved:
+		case err == nil && tree.IsBound() && (tree.Host != o.Host || tree.Root != o.Root) && !o.Moved:
 			// Bind changes nothing here: it says what a sync would say.
 			_, err := o.Catalog.Bind(ctx, o.Row.ID, o.Tree, o.Host, o.Root)
 			return Result{}, err
@@ -34,6 +34,9 @@ func dryRun(ctx context.Context, o Options) (Result, error) {
 		return Result{}, err
 	}
 	s := newSyncer(o, tree, catalog.Run{})
+	if err := s.readJournal(ctx); err != nil {
+		return Result{}, err
+	}
 	g := s.newGuard()
 	ahead, err := s.newOutlook()
 	if err != nil {
@@ -51,6 +54,7 @@ func dryRun(ctx context.Context, o Options) (Result, error) {
 			d.wouldDo(dir.Entries[i])
 		}
 	}
+	d.unread.tell(&s.Options)
 	s.foretell(g)
 	return Result{Counts: s.tally.counts(), Excluded: s.tally.excluded(), Outlook: ahead.end(), dry: true}, nil
 }
@@ -58,7 +62,8 @@ func dryRun(ctx context.Context, o Options) (Result, error) {
 // A foreseer tells what a sync would do, and what that comes to.
 type foreseer struct {
 	*syncer
-	ahead *outlook
+	ahead  *outlook
+	unread unread
 }
 
 // foretell warns of a mass of changes, at which a sync would stop.
@@ -83,10 +88,17 @@ func (s *foreseer) wouldDo(d plan.Decision) {
 		s.fileEvent(firn.Skipped, *f, firn.FileEvent{Reason: why})
 		return
 	}
+	if s.isUnread(&d) {
+		s.unread.add(&d)
+	}
 	switch d.Action {
-	case plan.Unchanged:
+	case plan.Unchanged, plan.Trust:
 		s.tally.add(firn.Unchanged, d.File.Stamp.Size)
 	case plan.New, plan.Changed, plan.Again:
+		if err := s.scribe.check(d.File); err != nil {
+			s.fileEvent(firn.Failed, *d.File, firn.FileEvent{Err: err})
+			return
+		}
 		s.wouldSend(d.File, d.Why)
 	case plan.Hash:
 		if s.wouldSend(d.File, "if its content differs: "+d.Why) {

@@ -35,7 +35,7 @@ func (s *syncer) planned(ctx context.Context) iter.Seq2[*plan.Dir, error] {
 
 // compared compares the disk with the catalog, as both are now.
 func (s *syncer) compared(ctx context.Context) iter.Seq2[*plan.Dir, error] {
-	return s.merge(ctx, known(s.Catalog.Current(ctx, s.tree.ID)), s.since)
+	return s.announced(ctx, s.merge(ctx, known(s.Catalog.Current(ctx, s.tree.ID)), s.since))
 }
 
 // guarded is planned where a mass of changes may come. All of an unchanged tree
@@ -120,6 +120,7 @@ type guard struct {
 	same    int64 // surely no change, or not to be acted upon
 	changed int64 // other content
 	unsure  int64 // other content perhaps: to be hashed
+	unread  int64 // of the unsure: since they were never compared
 	gone    int64
 	sample  []string // paths of some that are changed or gone
 
@@ -190,11 +191,16 @@ func (g *guard) count(d *plan.Decision) {
 	case d.Action == plan.Removed, d.File != nil && d.File.Kind != firn.Regular:
 		g.gone++
 		g.show(k.File.Path)
+	case d.Action == plan.Changed && k.IsUnread() && k.Content.Size == d.File.Stamp.Size:
+		g.same++ // nobody knows its hash, so nothing says that it changed
 	case d.Action == plan.Changed, d.Action == plan.Record && d.File.Stamp.Size != k.Content.Size:
 		g.changed++
 		g.show(k.File.Path)
 	case d.Action == plan.Hash:
 		g.unsure++
+		if k.IsUnread() {
+			g.unread++
+		}
 	default:
 		g.same++
 	}

@@ -20,6 +20,9 @@ type LetGo struct {
 	// Kept: nothing was deleted, since the run could not store all there is: what
 	// it didn't come to may be what an old archive holds.
 	Kept bool
+	// Unsaved: nothing was deleted, since the catalog could not be put into the
+	// store before.
+	Unsaved bool
 }
 
 // retireBatch is how many versions are forgotten in one commit.
@@ -188,6 +191,11 @@ func (s *syncer) deleteRetired(ctx context.Context) error {
 		due = never
 	}
 	if !s.letGo.Kept {
+		if err := s.saveBefore(ctx, due); err != nil {
+			return err
+		}
+	}
+	if !s.letGo.Kept && !s.letGo.Unsaved {
 		if err := s.deleteDue(ctx, due); err != nil {
 			return err
 		}
@@ -211,7 +219,7 @@ func (s *syncer) deleteDue(ctx context.Context, due time.Time) error {
 	archives := make(chan catalog.Deletion)
 	group.Go(func() error {
 		defer close(archives)
-		for d, err := range s.Catalog.Deletions(ctx, s.Row.ID, due) {
+		for d, err := range s.scribe.looksUp(s.Catalog.Deletions(ctx, s.Row.ID, due)) {
 			if err != nil {
 				return err
 			}
@@ -256,6 +264,8 @@ func (s *syncer) deleteOne(ctx context.Context, d catalog.Deletion) (bool, error
 	if err := s.Store.DeleteArchive(ctx, d.Remote); err != nil {
 		return false, err
 	}
-	err = s.Catalog.MarkDeleted(context.WithoutCancel(ctx), s.this, d.Archive)
-	return err == nil, err
+	if err := s.Catalog.MarkDeleted(context.WithoutCancel(ctx), s.this, d.Archive); err != nil {
+		return false, err
+	}
+	return true, s.scribe.deleted(s.now(), d.Remote)
 }

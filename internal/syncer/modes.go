@@ -38,7 +38,7 @@ func (m Modes) command() string {
 // declines says why a decision is not carried out; empty where it is.
 func (m Modes) declines(d *plan.Decision) string {
 	switch {
-	case m == Modes{}, d.Action == plan.Unchanged, d.Action == plan.Unseen:
+	case m == Modes{}, d.Action == plan.Unchanged, d.Action == plan.Unseen, d.Action == plan.Trust:
 		return ""
 	case d.Action == plan.Removed && !m.DeleteRemoved:
 		return "gone, and --delete-removed is not given"

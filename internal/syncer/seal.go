@@ -3,6 +3,7 @@ package syncer
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/catalog"
@@ -36,12 +37,13 @@ func (o Options) checkSealed(tree catalog.Tree) error {
 // now, and says that what is stored stays as it is.
 func (o Options) resealed(ctx context.Context, tree catalog.Tree) error {
 	now := o.recipients()
-	if now == tree.Recipients {
+	none := catalog.Recipients{}
+	if now == tree.Recipients && (now == none || tree.Keys != "") {
 		return nil
 	}
 	var text string
-	switch none := (catalog.Recipients{}); {
-	case tree.Files == 0:
+	switch {
+	case tree.Files == 0, now == tree.Recipients:
 	case tree.Recipients == none:
 		text = "what is new or changed is encrypted from now on; what is stored already stays as it is, in the clear"
 	case now == none:
@@ -52,5 +54,10 @@ func (o Options) resealed(ctx context.Context, tree catalog.Tree) error {
 	if text != "" {
 		o.Events(firn.NoticeEvent{Text: text, Warn: true})
 	}
-	return o.Catalog.SetRecipients(ctx, tree.ID, now)
+	// Snapshots stay encrypted for those before: they name what they can open.
+	keys := strings.Fields(tree.Keys)
+	if o.Recipients != nil {
+		keys = o.Recipients.Strings()
+	}
+	return o.Catalog.SetRecipients(ctx, tree.ID, now, keys)
 }

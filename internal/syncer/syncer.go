@@ -21,6 +21,7 @@ import (
 	"github.com/firn-archive/firn/internal/reconcile"
 	"github.com/firn-archive/firn/internal/scan"
 	"github.com/firn-archive/firn/internal/seal"
+	"github.com/firn-archive/firn/internal/snapshot"
 	"github.com/firn-archive/firn/internal/transfer"
 )
 
@@ -49,12 +50,23 @@ type Options struct {
 	Recipients *seal.Recipients
 	// Unencrypted allows a tree in the clear that was encrypted till now.
 	Unencrypted bool
+	// Snapshots puts the catalog into the store, while a long run goes on and
+	// before anything is deleted; at its end the caller does. nil: nobody does.
+	Snapshots *snapshot.Maker
 	// Concurrency is how many files are worked on at a time.
 	Concurrency int
 	// DryRun decides everything and changes nothing, here or in the store.
 	DryRun bool
 	// Detect says what shows that a file has other content.
 	Detect plan.Detect
+	// TrustTimes takes a file that was never read here for stored where size and
+	// time agree with what is known of it from the store.
+	TrustTimes bool
+	// Journal is a journal of mt-aws-glacier to keep, an absolute path: each file
+	// has an archive of its own then, also where the store has its content. It is
+	// made where it is not there. It can't be kept of what is encrypted. Empty:
+	// none.
+	Journal string
 	// Modes are what is done, where it is not all.
 	Modes Modes
 	// Budget bounds what is sent; nil: nothing does.
@@ -73,6 +85,7 @@ type Options struct {
 
 // A Result counts what was done.
 type Result struct {
+	Run      catalog.Run // zero of a dry run, and where none was begun
 	Counts   map[firn.Action]firn.Count
 	Excluded map[string]int64 // how many of the excluded, for each reason
 	Doubles  int              // archives of which the store may hold two copies for now
@@ -82,8 +95,9 @@ type Result struct {
 	dry bool // it is what would be done
 }
 
-// Failed reports whether anything was passed over after an error.
-func (r Result) Failed() bool { return r.Counts[firn.Failed].Files > 0 }
+// Failed reports whether anything was passed over after an error, or not deleted
+// since the catalog could not be saved before.
+func (r Result) Failed() bool { return r.Counts[firn.Failed].Files > 0 || r.LetGo.Unsaved }
 
 // Pending reports whether another run has something to do: an inventory is
 // waited for, or a limit was reached.
@@ -100,6 +114,14 @@ const passes = 3
 func Run(ctx context.Context, o Options) (Result, error) {
 	if o.DryRun {
 		return dryRun(ctx, o)
+	}
+	scribe, err := o.openScribe()
+	if err != nil {
+		return Result{}, err
+	}
+	defer scribe.close()
+	if scribe != nil {
+		o.Bundling.Below = 0
 	}
 	tree, err := o.bind(ctx)
 	if err != nil {
@@ -121,7 +143,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	}
 	run.Recipients = o.recipients()
 	s := newSyncer(o, tree, run)
-	s.unfinished = unfinished
+	s.unfinished, s.scribe = unfinished, scribe
 	err = o.explain(s.withRoot(ctx))
 	outcome := catalog.Outcome{Complete: err == nil && s.isComplete(), Counts: s.tally.counts()}
 	// The run's end is recorded also when ctx has ended, since then above all.
@@ -129,7 +151,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 		err = errors.Join(err, endErr)
 	}
 	doubles, doublesErr := s.doubles(context.WithoutCancel(ctx))
-	return Result{Counts: outcome.Counts, Excluded: s.tally.excluded(), Doubles: doubles, LetGo: s.letGo}, errors.Join(err, doublesErr)
+	return Result{Run: run, Counts: outcome.Counts, Excluded: s.tally.excluded(), Doubles: doubles, LetGo: s.letGo}, errors.Join(err, doublesErr)
 }
 
 // doubles counts the archives that were sent again after a lost answer.
@@ -154,6 +176,10 @@ type syncer struct {
 	// changes; zero where they weren't.
 	since time.Time
 	letGo LetGo
+	// scribe keeps a journal of mt-aws-glacier; nil: nobody does.
+	scribe *scribe
+	// announcedUnread: it was said how much was never read here.
+	announcedUnread bool
 	// unfinished: a run before this one didn't let go all that it was to.
 	unfinished bool
 
@@ -163,9 +189,10 @@ type syncer struct {
 
 	twins  twins
 	flying flight
-	always bool       // also what the store has is sent
-	again  *retryList // files whose upload ended in doubt in this run
-	used   pathSet    // paths of resumable intents that this run went on with
+	always bool          // also what the store has is sent
+	midway chan struct{} // a snapshot is to be made; nil: none is wanted
+	again  *retryList    // files whose upload ended in doubt in this run
+	used   pathSet       // paths of resumable intents that this run went on with
 }
 
 func newSyncer(o Options, tree catalog.Tree, run catalog.Run) *syncer {
@@ -182,7 +209,7 @@ func (s *syncer) withRoot(ctx context.Context) (err error) {
 		return err
 	}
 	defer s.root.Close()
-	if err := s.run(ctx); err != nil {
+	if err := s.withSnapshots(ctx, s.run); err != nil {
 		return err
 	}
 	return s.mirror(ctx)
@@ -190,7 +217,7 @@ func (s *syncer) withRoot(ctx context.Context) (err error) {
 
 // isComplete reports whether nothing is left to do so far.
 func (s *syncer) isComplete() bool {
-	return !s.tally.has(firn.Failed) && !s.tally.has(firn.Pending) && !s.tally.has(firn.Left)
+	return !s.letGo.Unsaved && !s.tally.has(firn.Failed) && !s.tally.has(firn.Pending) && !s.tally.has(firn.Left)
 }
 
 func (s *syncer) run(ctx context.Context) error {
@@ -255,6 +282,10 @@ func (s *syncer) reconcile(ctx context.Context) error {
 			if err := s.dropIntent(ctx, in, "it was for other recipients"); err != nil {
 				return err
 			}
+		case s.scribe != nil && in.Kind == catalog.BundleArchive:
+			if err := s.dropIntent(ctx, in, "a journal wants an archive for each file"); err != nil {
+				return err
+			}
 		case in.File.Path == "":
 			s.packs = append(s.packs, in)
 		default:
@@ -266,14 +297,14 @@ func (s *syncer) reconcile(ctx context.Context) error {
 			s.pending[in.File.Path] = in
 		}
 	}
-	return nil
+	return s.bringUpToDate(ctx)
 }
 
 // merge compares the disk with what is recorded. What was hashed since a time
 // is not hashed once more for Detect alone.
 func (o Options) merge(ctx context.Context, recorded iter.Seq2[*plan.Known, error], since time.Time) iter.Seq2[*plan.Dir, error] {
 	seen := scan.Walk(ctx, o.Root, o.Filter.Scan())
-	return plan.Merge(seen, recorded, plan.Options{Detect: o.Detect, Since: since, Empty: o.ExpectChanges, LeftOut: o.Filter.Covers})
+	return plan.Merge(seen, recorded, plan.Options{Detect: o.Detect, Since: since, TrustTimes: o.TrustTimes, Empty: o.ExpectChanges, LeftOut: o.Filter.Covers})
 }
 
 // known gives the catalog's directories as the plan takes them.

@@ -70,6 +70,12 @@ func contentSize(f *firn.File) int64 {
 func (s *syncer) fileEvent(a firn.Action, f firn.File, e firn.FileEvent) {
 	size := contentSize(&f)
 	s.tally.add(a, size)
+	switch a {
+	case firn.Sent:
+		s.noteStored(size)
+	case firn.Recorded:
+		s.noteStored(0)
+	}
 	e.Action, e.Tree, e.Path, e.Size = a, s.Tree, f.Path, size
 	s.Events(e)
 }

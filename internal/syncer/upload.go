@@ -38,7 +38,8 @@ func (s *syncer) upload(ctx context.Context, u upload) error {
 	file := u.file
 	file.Stamp = stampOf(file.Stamp, res.Stamp)
 	change := catalog.Change{File: file, Content: res.Content, Read: read, LinkGroup: linkGroup(&file)}
-	if _, err := s.Catalog.Record(ctx, s.this, []catalog.Change{change}); err != nil {
+	// Also after an interrupt: it may have taken hours to read.
+	if _, err := s.Catalog.Record(context.WithoutCancel(ctx), s.this, []catalog.Change{change}); err != nil {
 		return err
 	}
 	s.duplicateEvent(u, res.Content)
@@ -97,8 +98,8 @@ func (s *syncer) task(ctx context.Context, u upload) (*uploadTask, error) {
 	t := &uploadTask{syncer: s, journal: j}
 	t.Source = transfer.Source{Path: u.file.Path, Open: j.open}
 	t.Journal, t.Known = j, func(ctx context.Context, c firn.Content) (bool, error) {
-		if u.isStoredAs(c) {
-			return true, nil
+		if u.isStoredAs(c) || s.scribe != nil { // each line stands for an archive of its own
+			return u.isStoredAs(c), nil
 		}
 		return t.known(ctx, c)
 	}
@@ -114,8 +115,12 @@ func (s *syncer) task(ctx context.Context, u upload) (*uploadTask, error) {
 			return t, err
 		}
 	}
+	t.HashFirst = t.Resume == nil && u.hash
+	if t.HashFirst || s.scribe != nil {
+		return t, nil
+	}
 	stored, err := s.Catalog.SizeStored(ctx, s.Row.ID, u.file.Stamp.Size)
-	t.HashFirst = t.Resume == nil && (u.hash || stored)
+	t.HashFirst = t.Resume == nil && stored
 	return t, err
 }
 
@@ -196,6 +201,9 @@ func (j *journal) open() (transfer.File, error) {
 // its own, with a token of its own.
 func (j *journal) Begin(ctx context.Context, b transfer.Begun) (transfer.Name, error) {
 	j.read = j.now()
+	if err := j.scribe.check(&j.file); err != nil {
+		return transfer.Name{}, err
+	}
 	if err := j.count(b.Stamp.Size, j.Uploader.Requests(b.Stamp.Size)); err != nil {
 		return transfer.Name{}, err
 	}
@@ -271,7 +279,10 @@ func (j *journal) Stored(ctx context.Context, r transfer.Result) error {
 	}
 	archive := firn.Archive{ID: r.Archive, Description: j.intent.Description, Size: r.Content.Size, Tree: r.Content.Tree}
 	change := &catalog.Change{File: file, Content: r.Content, Read: read, LinkGroup: linkGroup(&file)}
-	return j.Catalog.Stored(ctx, j.intent.ID, archive, j.this, change)
+	if err := j.Catalog.Stored(ctx, j.intent.ID, archive, j.this, change); err != nil {
+		return err
+	}
+	return j.scribe.stored(j.now(), file.Path, file.Stamp.ModTime, archive)
 }
 
 // InDoubt leaves the intent as it is: reconciliation asks the store for its
