@@ -22,7 +22,8 @@ type bench struct {
 	path  string
 	store catalog.Store
 	tree  catalog.Tree
-	made  int // versions, all different
+	made  int  // versions, all different
+	saved bool // there is a snapshot
 }
 
 // fill makes a catalog: a run for each version of the files.

@@ -18,6 +18,7 @@ import (
 type task struct {
 	what, unit string
 	heavy      bool // it takes seconds: three rounds will do
+	once       bool // only the first time is it this
 	prepare    func(ctx context.Context, round int) (do func() (int, error), err error)
 }
 
@@ -26,17 +27,19 @@ func (b *bench) measure(ctx context.Context, out io.Writer) error {
 	fmt.Fprintf(out, "%d versions of %d files, %d in a folder:\n\n", b.made, b.files, b.perFolder)
 	fmt.Fprintf(out, "| what | median | a second |\n|---|---|---|\n")
 	for _, t := range []task{
-		{"a bundle of new files, in new folders", "files", false, b.newFolders},
-		{"a bundle of new files, in folders that have others", "files", false, b.oldFolders},
-		{"a bundle of changed files", "files", false, b.changed},
-		{"entries recorded whose content is stored", "entries", false, b.recorded},
-		{"500 contents looked up that aren't there", "contents", false, b.lookUp(true)},
-		{"500 contents looked up that are", "contents", false, b.lookUp(false)},
-		{"one folder listed", "entries", false, b.list(catalog.ListQuery{})},
-		{"one folder listed, as it once was", "entries", false, b.list(catalog.ListQuery{At: 1})},
-		{"a folder of folders listed", "entries", false, b.shallow},
-		{"all current files read, as a sync does", "files", true, b.current},
-		{"one archive looked for in all versions, to delete it", "versions", true, b.delete},
+		{what: "a full snapshot made, and stored in a folder", unit: "versions", once: true, prepare: b.snapshot},
+		{what: "a snapshot made that adds one file to it", unit: "files", heavy: true, prepare: b.snapshot},
+		{what: "a bundle of new files, in new folders", unit: "files", prepare: b.newFolders},
+		{what: "a bundle of new files, in folders that have others", unit: "files", prepare: b.oldFolders},
+		{what: "a bundle of changed files", unit: "files", prepare: b.changed},
+		{what: "entries recorded whose content is stored", unit: "entries", prepare: b.recorded},
+		{what: "500 contents looked up that aren't there", unit: "contents", prepare: b.lookUp(true)},
+		{what: "500 contents looked up that are", unit: "contents", prepare: b.lookUp(false)},
+		{what: "one folder listed", unit: "entries", prepare: b.list(catalog.ListQuery{})},
+		{what: "one folder listed, as it once was", unit: "entries", prepare: b.list(catalog.ListQuery{At: 1})},
+		{what: "a folder of folders listed", unit: "entries", prepare: b.shallow},
+		{what: "all current files read, as a sync does", unit: "files", heavy: true, prepare: b.current},
+		{what: "one archive looked for in all versions, to delete it", unit: "versions", heavy: true, prepare: b.delete},
 	} {
 		if err := b.time(ctx, t, out); err != nil {
 			return fmt.Errorf("%s: %w", t.what, err)
@@ -50,7 +53,10 @@ func (b *bench) time(ctx context.Context, t task, out io.Writer) error {
 	var took []time.Duration
 	did := 0
 	rounds := b.rounds
-	if t.heavy {
+	switch {
+	case t.once:
+		rounds = 1
+	case t.heavy:
 		rounds = min(rounds, 3)
 	}
 	for round := range rounds {

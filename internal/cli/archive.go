@@ -30,8 +30,8 @@ func newArchiveListCmd(a *app, run func(context.Context, *archiveListOptions) er
 		Use:   "list STORE",
 		Short: "list the archives in a store",
 		Long: `List the archives that STORE holds, from the catalog, in the order in which they
-were recorded: those that firn archive upload made, and those in which firn sync
-keeps files, alone or many together. It asks no store. Which archive a file of a
+were recorded: those that firn archive upload made, those in which firn sync keeps
+files, alone or many together, and snapshots of the catalog. It asks no store. Which archive a file of a
 tree is in is told by firn ls --json.`,
 		Example: `  firn archive list glacier:photos
   firn archive list local:/mnt/usb/vault --json`,
@@ -56,6 +56,7 @@ type archiveRecord struct {
 	Recorded string              `json:"recorded"`          // by this machine's
 	Tree     string              `json:"tree,omitempty"`
 	Contents int64               `json:"contents,omitempty"` // files of the tree in it
+	Snapshot int64               `json:"snapshot,omitempty"` // number of the snapshot that it is
 	*ui.Path                     // of what is of no tree: its name, where it has one
 	// Description is that of what is of no tree.
 	Description string `json:"description,omitempty"`
@@ -79,11 +80,23 @@ func runArchiveList(ctx context.Context, o *archiveListOptions) error {
 		ui.Column[archiveRecord]{Head: "holds", Cell: func(r archiveRecord) string { return r.holds() }},
 	)
 	defer list.Close()
+	snapshots, err := s.catalog.Snapshots(ctx, row.ID)
+	if err != nil {
+		return err
+	}
+	seqs := map[int64]int64{} // by their archives
+	for _, one := range snapshots {
+		seqs[one.Archive] = one.Seq
+	}
 	for h, err := range s.catalog.Archives(ctx, row.ID) {
 		if err != nil {
 			return err
 		}
-		list.Add(newArchiveRecord(s.loc.String(), h))
+		r := newArchiveRecord(s.loc.String(), h)
+		if r.Snapshot = seqs[h.ID]; r.Snapshot != 0 {
+			r.Tree = "" // its run was that of a tree, and it is of all of them
+		}
+		list.Add(r)
 	}
 	return nil
 }
@@ -114,6 +127,8 @@ func (r archiveRecord) holds() string {
 	switch {
 	case r.Path != nil:
 		return r.Path.Path
+	case r.Snapshot != 0:
+		return fmt.Sprintf("snapshot %d of the catalog", r.Snapshot)
 	case r.Description != "":
 		return r.Description
 	case r.Tree != "":

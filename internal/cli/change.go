@@ -17,6 +17,7 @@ import (
 // how much of it.
 type changeOptions struct {
 	Detect        detection
+	TrustTimes    bool
 	Modes         syncer.Modes
 	Pay           bool
 	MaxFiles      fileLimit
@@ -29,6 +30,7 @@ type changeOptions struct {
 
 func (o *changeOptions) addFlags(f *pflag.FlagSet) {
 	f.Var(&o.Detect, "detect", "take files for changed by `WHAT`: mtime, hash, mtime-and-hash, mtime-or-hash, size or always")
+	f.BoolVar(&o.TrustTimes, "trust-times", false, "take a file that firn adopt or firn recover found in the store for stored, unread, where size and time agree")
 	f.BoolVar(&o.Modes.New, "new", false, "do only this, and what of the next two is given: send what is new")
 	f.BoolVar(&o.Modes.ReplaceModified, "replace-modified", false, "send what was modified, and delete the version before from the store")
 	f.BoolVar(&o.Modes.DeleteRemoved, "delete-removed", false, "delete from the store what is gone from disk, with all its versions")
@@ -44,6 +46,13 @@ func (o *changeOptions) check() error {
 	if o.Pay && !o.Modes.ReplaceModified && !o.Modes.DeleteRemoved {
 		return wrongUsage("sync", "--pay says how to delete, but nothing is deleted without --replace-modified or --delete-removed")
 	}
+	switch way := plan.Detect(o.Detect); {
+	case !o.TrustTimes:
+	case way == plan.Always:
+		return wrongUsage("sync", "--trust-times takes files for stored, and --detect always sends all of them; give one of the two")
+	case way == plan.ByHash || way == plan.ByTimeOrHash:
+		return wrongUsage("sync", "--trust-times takes files for stored without reading them, and --detect %v reads all of them; give one of the two", way)
+	}
 	return nil
 }
 
@@ -55,6 +64,7 @@ func (o *changeOptions) limits(prices price.Tariff) syncer.Limits {
 // fill puts the options into those of a sync, which has its prices already.
 func (o *changeOptions) fill(s *syncer.Options) {
 	s.Detect, s.Modes, s.PayEarly, s.ExpectChanges = plan.Detect(o.Detect), o.Modes, o.Pay, o.ExpectChanges
+	s.TrustTimes = o.TrustTimes
 	if o.budget == nil {
 		o.budget = syncer.NewBudget(o.limits(s.Prices))
 	}
@@ -68,6 +78,8 @@ func tellLetGo(u *ui.UI, l syncer.LetGo) {
 	}
 	switch {
 	case l.Waiting.Files == 0:
+	case l.Unsaved:
+		u.Notice(archives(l.Waiting.Files, l.Waiting.Bytes) + " in the store are not needed any more, and stay until a sync can save the catalog there: it is what a lost machine is recovered from")
 	case l.Kept:
 		u.Notice(archives(l.Waiting.Files, l.Waiting.Bytes) + " in the store are not needed any more, and stay until a sync can store all files: one that was only moved may be in them")
 	default:

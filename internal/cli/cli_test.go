@@ -232,5 +232,7 @@ func records() map[string]any {
 	return map[string]any{
 		"entry": lsRecord{}, "file_version": historyRecord{}, "store": storeRecord{}, "tree": treeRecord{}, "pending": pendingRecord{},
 		"archive": archiveRecord{}, "vault": vaultRecord{}, "serve": serveRecord{}, "version": versionRecord{},
+		"catalog_fault": catalogFaultRecord{}, "catalog_check": catalogCheckRecord{}, "catalog_export": exportRecord{}, "journal_export": journalRecord{},
+		"catalog_import": importRecord{}, "recovery_sheet": sheetRecord{}, "price": priceRecord{},
 	}
 }

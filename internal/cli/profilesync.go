@@ -78,6 +78,9 @@ func named(file *config.File, args []string) (found []*config.Profile, err error
 // only that.
 func (o *syncOptions) syncProfiles(ctx context.Context, file *config.File, profiles []*config.Profile, flags *pflag.FlagSet) error {
 	o.Filter.Rules, o.Filter.Regexps.list = slices.Clip(o.Filter.Rules), slices.Clip(o.Filter.Regexps.list)
+	if o.Journal != "" && len(profiles) > 1 {
+		return wrongUsage("sync", "--journal has the names of one directory, and %d profiles are given; sync them one by one, each with a journal of its own", len(profiles))
+	}
 	said := *o // by the command line
 	base := o.app.newSettings(file, flags)
 	reload := o.app.startReload(ctx)
@@ -167,10 +170,10 @@ func (r *profileRun) sync(ctx context.Context, trees []config.Tree) error {
 		err := r.syncTree(ctx, j, t)
 		errs = append(errs, err)
 		if ctx.Err() != nil || !ofTree(err) {
-			break // what fails is the store or the catalog, for all
+			return errors.Join(errs...) // what fails is the store or the catalog, for all
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, j.save(ctx))...)
 }
 
 // watch notes what the summaries of the trees count.

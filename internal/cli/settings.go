@@ -23,7 +23,7 @@ var (
 	// notOfSync are those of other commands that a profile may have.
 	notOfSync = []string{"limit-download", "tier"}
 	// files have values that are names of files.
-	files = []string{"exclude-from", "identity", "passphrase-file"}
+	files = []string{"exclude-from", "identity", "journal", "passphrase-file"}
 	// summed are those of a tree, its profile and the command line together, in
 	// such an order that the nearer one wins: of rules the first that matches
 	// decides, of patterns the last.
@@ -168,8 +168,12 @@ func (a *app) useProfile(flags *pflag.FlagSet, store string, dirs ...string) err
 		return err
 	}
 	s := a.newSettings(file, flags)
+	isTree := func(t config.Tree) bool { return len(dirs) == 1 && t.Path == dirs[0] }
+	if !slices.ContainsFunc(p.Trees, isTree) {
+		s.given["journal"] = true // that of the profile's directory is no other's
+	}
 	for _, t := range p.Trees {
-		if len(dirs) == 1 && t.Path == dirs[0] {
+		if isTree(t) {
 			if err := s.add(t.Options); err != nil {
 				return err
 			}

@@ -51,6 +51,8 @@ type (
 		Address  string `json:"address"`
 		Archives int64  `json:"archives"`
 		Bytes    int64  `json:"bytes"`
+		// Snapshot is the newest one of the catalog that the store has.
+		Snapshot *snapshotRecord `json:"snapshot,omitempty"`
 	}
 	treeRecord struct {
 		Store    string `json:"store"`
@@ -111,11 +113,20 @@ func (o *statusOptions) stores(ctx context.Context, s *session) ([]catalog.Store
 
 // statusOf shows one store, and reports whether anything is pending there.
 func statusOf(ctx context.Context, s *session, store catalog.Store) (bool, error) {
-	s.ui.Record("store", storeRecord{store.URL, store.Address, store.Archives, store.Bytes})
+	newest, found, err := newestSnapshot(ctx, s, store.ID)
+	if err != nil {
+		return false, err
+	}
+	record := storeRecord{store.URL, store.Address, store.Archives, store.Bytes, nil}
+	if found {
+		record.Snapshot = &snapshotRecord{newest.Seq, timeText(newest.Made), newest.Remote, newest.Size}
+	}
+	s.ui.Record("store", record)
 	s.ui.Print(fmt.Sprintf("%s: %s in %s archives", store.URL, ui.Bytes(store.Bytes), ui.Count(store.Archives)))
 	if err := showTrees(ctx, s, store); err != nil {
 		return false, err
 	}
+	showSnapshot(s, newest, found)
 	return showPending(ctx, s, store)
 }
 
@@ -133,7 +144,7 @@ func showTrees(ctx context.Context, s *session, store catalog.Store) error {
 		ui.Column[treeRecord]{Head: "files", Right: true, Cell: func(r treeRecord) string { return ui.Count(r.Files) }, Plain: func(r treeRecord) string { return exact(r.Files) }},
 		ui.Column[treeRecord]{Head: "size", Right: true, Cell: func(r treeRecord) string { return ui.Bytes(r.Bytes) }, Plain: func(r treeRecord) string { return exact(r.Bytes) }},
 		ui.Column[treeRecord]{Head: "last complete sync", Cell: func(r treeRecord) string { return orNever(r.LastSync) }},
-		ui.Column[treeRecord]{Head: "directory", Cell: func(r treeRecord) string { return r.Host + ":" + r.Root }},
+		ui.Column[treeRecord]{Head: "directory", Cell: directoryText},
 	)
 	defer list.Close()
 	for _, t := range trees {
@@ -143,6 +154,15 @@ func showTrees(ctx context.Context, s *session, store catalog.Store) error {
 		})
 	}
 	return nil
+}
+
+// directoryText says where a tree's directory is. One that was found in the
+// store has none yet.
+func directoryText(r treeRecord) string {
+	if r.Host == "" && r.Root == "" {
+		return "(found in the store)"
+	}
+	return r.Host + ":" + r.Root
 }
 
 func lastComplete(runs []catalog.Run, tree int64) string {
@@ -204,6 +224,10 @@ func showPending(ctx context.Context, s *session, store catalog.Store) (bool, er
 }
 
 func intentRecord(store catalog.Store, in catalog.Intent) pendingRecord {
+	name := what(in.File.Path)
+	if in.Kind == catalog.CatalogArchive {
+		name = "a snapshot of the catalog"
+	}
 	r := pendingRecord{Store: store.URL, What: "upload", Path: ui.NewPath(in.File.Path), Size: in.Size, Since: timeText(in.Since)}
 	for _, p := range in.Parts {
 		r.Sent += p.Size
@@ -213,14 +237,14 @@ func intentRecord(store catalog.Store, in catalog.Intent) pendingRecord {
 	}
 	switch {
 	case r.Size == 0:
-		r.text = fmt.Sprintf("the upload of %s is open: %s of it are there", what(in.File.Path), ui.Bytes(r.Sent))
+		r.text = fmt.Sprintf("the upload of %s is open: %s of it are there", name, ui.Bytes(r.Sent))
 	case in.State == catalog.Doubt:
 		r.What = "in_doubt"
-		r.text = fmt.Sprintf("whether %s (%s) arrived is in doubt since %s", what(in.File.Path), ui.Bytes(in.Size), r.Since)
+		r.text = fmt.Sprintf("whether %s (%s) arrived is in doubt since %s", name, ui.Bytes(in.Size), r.Since)
 	case in.Upload != "":
-		r.text = fmt.Sprintf("the upload of %s is open: %s of %s are there", what(in.File.Path), ui.Bytes(r.Sent), ui.Bytes(in.Size))
+		r.text = fmt.Sprintf("the upload of %s is open: %s of %s are there", name, ui.Bytes(r.Sent), ui.Bytes(in.Size))
 	default:
-		r.text = fmt.Sprintf("the upload of %s (%s) was interrupted", what(in.File.Path), ui.Bytes(in.Size))
+		r.text = fmt.Sprintf("the upload of %s (%s) was interrupted", name, ui.Bytes(in.Size))
 	}
 	return r
 }

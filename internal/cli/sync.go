@@ -17,6 +17,7 @@ import (
 	"github.com/firn-archive/firn/internal/config"
 	"github.com/firn-archive/firn/internal/filter"
 	"github.com/firn-archive/firn/internal/seal"
+	"github.com/firn-archive/firn/internal/snapshot"
 	"github.com/firn-archive/firn/internal/syncer"
 	"github.com/firn-archive/firn/internal/transfer"
 	"github.com/firn-archive/firn/internal/wire"
@@ -34,6 +35,7 @@ type syncOptions struct {
 	Filter      filterOptions
 	Bundle      bundleOptions
 	Seal        sealOptions
+	Journal     string // file; empty: none is kept
 	Store       storeOptions
 	PartSize    partSize
 	Concurrency count
@@ -95,6 +97,7 @@ was. Files that can't be read are named and passed over, and the status is 3.`,
 	o.Filter.addFlags(f, a)
 	o.Bundle.addFlags(f)
 	o.Seal.addRecipients(f, a)
+	f.StringVar(&o.Journal, "journal", "", "keep the journal of mt-aws-glacier in `FILE`, too, and give each file an archive of its own")
 	o.Store.addFlags(f, true, false)
 	cmd.RunE = a.runner(func(ctx context.Context, args []string) error {
 		file, profiles, err := o.profiles(args)
@@ -134,10 +137,10 @@ func runSync(ctx context.Context, o *syncOptions) error {
 		err := o.syncOne(ctx, j, o.app.filterOf(left, dir), dir)
 		errs = append(errs, err)
 		if ctx.Err() != nil || !ofTree(err) {
-			break // what fails is the store or the catalog, for all
+			return errors.Join(errs...) // what fails is the store or the catalog, for all
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, j.save(ctx))...)
 }
 
 // A syncJob is what is open while directories are synced to one store.
@@ -146,6 +149,8 @@ type syncJob struct {
 	row        catalog.Store
 	uploader   *transfer.Uploader
 	recipients *seal.Recipients
+	snapshots  *snapshot.Maker // nil of a dry run
+	run        catalog.Run     // the last one
 }
 
 // open opens the store, and makes it where it may.
@@ -182,7 +187,17 @@ func (o *syncOptions) open(ctx context.Context) (j *syncJob, err error) {
 		PartSize: int64(o.PartSize), Concurrency: int(o.Concurrency), Limit: o.Store.LimitUpload.Slowest(),
 		Clock: s.env.Clock, Events: s.env.Events, TokenOf: describe.TokenOf,
 	})
-	return &syncJob{s, row, uploader, recipients}, err
+	if err != nil {
+		return nil, err
+	}
+	j = &syncJob{s: s, row: row, uploader: uploader, recipients: recipients}
+	if o.DryRun {
+		return j, nil
+	}
+	if j.snapshots, err = o.app.newSnapshots(ctx, s, row, uploader); err != nil {
+		return nil, err
+	}
+	return j, j.begin(ctx)
 }
 
 // ofTree reports whether an error is one of a tree, or none: then the others are
@@ -202,6 +217,9 @@ func ofTree(err error) bool {
 func (o *syncOptions) check() error {
 	if o.Tree != "" && len(o.Dirs) > 1 {
 		return wrongUsage("sync", "--tree names one directory, and %d are given", len(o.Dirs))
+	}
+	if err := o.checkJournal(); err != nil {
+		return err
 	}
 	if err := errors.Join(o.Change.check(), o.Bundle.check()); err != nil {
 		return err
@@ -223,6 +241,21 @@ func (o *syncOptions) check() error {
 		}
 		names[o.treeName(dir)] = dir
 	}
+	return nil
+}
+
+// checkJournal finds what a journal can't be kept of. No file shares an archive
+// while one is.
+func (o *syncOptions) checkJournal() error {
+	switch {
+	case o.Journal == "":
+		return nil
+	case len(o.Seal.Recipients) > 0:
+		return wrongUsage("sync", "--journal can't be kept of what is encrypted: mtglacier could not read it, and its names would be there for all to see")
+	case len(o.Dirs) > 1:
+		return wrongUsage("sync", "--journal has the names of one directory, and %d are given; sync them one by one, each with a journal of its own", len(o.Dirs))
+	}
+	o.Bundle.None = true
 	return nil
 }
 
@@ -348,9 +381,16 @@ func (o *syncOptions) syncLocked(ctx context.Context, j *syncJob, left *filter.F
 		Root: dir, Tree: name, Host: host, Filter: left,
 		Concurrency: int(o.Concurrency), DryRun: o.DryRun, Moved: o.TreeMoved,
 		Bundling: bundling, Recipients: j.recipients, Unencrypted: o.Seal.Unencrypted, Prices: s.store.Prices(),
+		Snapshots: j.snapshots,
+	}
+	if o.Journal != "" {
+		opts.Journal = o.app.env.Path(o.Journal)
 	}
 	o.Change.fill(&opts)
 	res, err := syncer.Run(ctx, opts)
+	if res.Run.ID != 0 {
+		j.run = res.Run
+	}
 	if res.Counts != nil {
 		s.env.Events(firn.SummaryEvent{
 			Command: "sync", Store: s.loc.String(), Tree: name, DryRun: o.DryRun, Stopped: err != nil,

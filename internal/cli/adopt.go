@@ -1,0 +1,274 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/adopt"
+	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/retrieval"
+	"github.com/firn-archive/firn/internal/ui"
+	"github.com/firn-archive/firn/internal/wire"
+)
+
+type adoptOptions struct {
+	app       *app
+	Store     string
+	Journals  []string
+	Databases []string
+	Inventory string
+	Strip     string
+	Tree      string
+
+	Common storeOptions
+	Wait   bool
+	Poll   time.Duration
+	DryRun bool
+}
+
+// noInventory, given in place of a file, has records believed alone.
+const noInventory = "none"
+
+func newAdoptCmd(a *app, run func(context.Context, *adoptOptions) error) *cobra.Command {
+	o := &adoptOptions{app: a}
+	cmd := &cobra.Command{
+		Use:   "adopt STORE",
+		Short: "take in what other programs left in a vault",
+		Long: `Take in the archives that other programs left in STORE, so that firn ls, find,
+restore and sync work with them. They stay as they are: only the catalog changes.
+
+What an archive holds is told by the records that the programs kept, if there are
+any: the journal of mt-aws-glacier, the databases of glacier-cli, its fork by
+vbourachot, and glaciersync. Else it is told by its description, as it was written
+by mt-aws-glacier, FastGlacier, CloudBerry, or any program that writes a name. What
+is in the vault, and how large, is told by its inventory: the store's own, or one
+that was saved to a file.
+
+Names become paths below a tree: of c:\data\f it is c/data/f, unless
+--strip-prefix 'c:\data' takes that off. What its maker compressed or encrypted
+goes to a tree of its own, NAME.packed, as PATH.fastglacier or PATH.cloudberry.
+
+An inventory takes a vault hours. Without --wait the first call asks for it and ends
+with status 75; the same command, called again later, goes on. It can be killed
+at any time, and called again as often as you like (docs/adopt.md).`,
+		Example: `  firn adopt glacier:photos
+  firn adopt glacier:photos --journal ~/.glacier/photos.journal
+  firn adopt glacier:photos --inventory saved.json --strip-prefix 'c:\data' --tree data
+  firn adopt glacier:photos --db ~/.cache/glacier-cli/db --dry-run`,
+		Args:              takes("STORE"),
+		ValidArgsFunction: a.completeOneStore,
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringArrayVar(&o.Journals, "journal", nil, "take names from `FILE`, a journal of mt-aws-glacier; may be given several times")
+	f.StringArrayVar(&o.Databases, "db", nil, "take names from `FILE`, a database of glacier-cli, its fork, or glaciersync; may be given several times")
+	f.StringVar(&o.Inventory, "inventory", "", "read the inventory in `FILE`, JSON or CSV, in place of the store's own; "+noInventory+" believes the records alone")
+	f.StringVar(&o.Strip, "strip-prefix", "", "take the folder `PREFIX` off the paths below it")
+	f.StringVar(&o.Tree, "tree", "", "put the files into the tree `NAME` (default: the vault's name)")
+	f.BoolVarP(&o.Wait, "wait", "w", false, "wait until the inventory is there")
+	f.DurationVar(&o.Poll, "poll", 0, "ask every so often whether it is (default: 15m, once three hours have passed)")
+	f.BoolVarP(&o.DryRun, "dry-run", "n", false, "show what would be taken in; the store is asked for its inventory all the same")
+	o.Common.addFlags(f, false, true)
+	cmd.RunE = a.runner(func(ctx context.Context, args []string) error {
+		o.Store = args[0]
+		if err := a.useProfile(f, o.Store); err != nil {
+			return err
+		}
+		return run(ctx, o)
+	})
+	return cmd
+}
+
+func runAdopt(ctx context.Context, o *adoptOptions) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	s, err := o.app.openStore(ctx, o.Store, o.Common.wire())
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	row, err := s.store.Check(ctx, s.catalog)
+	if err != nil {
+		return err
+	}
+	if err := o.chooseTree(ctx, s, row); err != nil {
+		return err
+	}
+	lock, err := wire.LockStore(s.env, row, "adopt")
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	res, err := o.adopt(ctx, s, row)
+	if err != nil {
+		return err
+	}
+	return o.report(s, row, res)
+}
+
+// check finds what is wrong with the options before anything is opened.
+func (o *adoptOptions) check() error {
+	if o.Inventory == noInventory && len(o.Journals)+len(o.Databases) == 0 {
+		return wrongUsage("adopt", "without an inventory it needs a record: give --journal or --db")
+	}
+	if o.Tree == "" {
+		return nil
+	}
+	return adopt.CheckTree(o.Tree)
+}
+
+// chooseTree finds a name for the tree. Without --tree it never is one that a
+// directory of some machine has: what is taken in would count as that directory's,
+// which hasn't got it.
+func (o *adoptOptions) chooseTree(ctx context.Context, s *session, row catalog.Store) error {
+	if o.Tree != "" {
+		return nil
+	}
+	o.Tree = s.store.Info.Name
+	if adopt.CheckTree(o.Tree) != nil {
+		o.Tree = "adopted"
+	}
+	tree, err := s.catalog.Tree(ctx, row.ID, o.Tree)
+	if firn.KindOf(err) == firn.NotFound || err == nil && !tree.IsBound() {
+		return nil
+	}
+	runs, err := s.catalog.LastRuns(ctx, row.ID)
+	if err != nil || slices.ContainsFunc(runs, func(r catalog.Run) bool { return r.Command == adoptCommand && r.Complete }) {
+		return err
+	}
+	return &firn.Error{Op: "adopt", Subject: o.Store, Kind: firn.Usage, Err: fmt.Errorf("its tree %s is the directory %s of %s", tree.Name, tree.Root, tree.Host),
+		Hint: "name another one with --tree NAME; with --tree " + tree.Name + " it is taken for what was in that directory"}
+}
+
+// adoptCommand is what the command is called in the catalog.
+const adoptCommand = "adopt"
+
+func (o *adoptOptions) adopt(ctx context.Context, s *session, row catalog.Store) (adopt.Result, error) {
+	run := catalog.Run{Store: row.ID}
+	if !o.DryRun {
+		var err error
+		if run, err = s.catalog.BeginRun(ctx, row.ID, 0, adoptCommand); err != nil {
+			return adopt.Result{}, err
+		}
+		lock, err := wire.LockRun(s.env, run.ID, adoptCommand)
+		if err != nil {
+			return adopt.Result{}, err
+		}
+		defer lock.Unlock()
+	}
+	options := adopt.Options{
+		Catalog: s.catalog, Row: row, Store: s.store, Info: s.store.Info, Run: run, Clock: s.env.Clock, Events: s.env.Events,
+		Asker: retrieval.New(retrieval.Options{Catalog: s.catalog, Row: row.ID, Store: s.store, Clock: s.env.Clock, Events: s.env.Events, Run: run, Poll: o.Poll}),
+		Tree:  o.Tree, Strip: o.Strip, WithoutInventory: o.Inventory == noInventory, Wait: o.Wait, DryRun: o.DryRun,
+	}
+	for _, path := range o.Journals {
+		options.Journals = append(options.Journals, o.app.env.Path(path))
+	}
+	for _, path := range o.Databases {
+		options.Databases = append(options.Databases, o.app.env.Path(path))
+	}
+	if o.Inventory != "" && !options.WithoutInventory {
+		options.Inventory = o.app.env.Path(o.Inventory)
+	}
+	return adopt.Run(ctx, options)
+}
+
+// The records of adopt --json.
+type (
+	adoptedRecord struct {
+		Source   string `json:"source"`
+		Archives int64  `json:"archives"`
+		Bytes    int64  `json:"bytes"`
+		Names    int64  `json:"names"`
+		Packed   int64  `json:"packed"`
+	}
+	adoptionRecord struct {
+		Store     string `json:"store"`
+		Tree      string `json:"tree"`
+		DryRun    bool   `json:"dry_run"`
+		Inventory string `json:"inventory,omitempty"` // RFC 3339
+		Listed    int64  `json:"listed"`
+		Names     int64  `json:"names"`
+		Older     int64  `json:"older"`
+		Known     int64  `json:"known"`
+		Unknown   int64  `json:"unknown"`
+		Own       int64  `json:"own"`
+		Missing   int64  `json:"missing"`
+		Deleted   int64  `json:"deleted"`
+		Unsized   int64  `json:"unsized"`
+		Failed    int64  `json:"failed"`
+		Pending   bool   `json:"pending"`
+		Ready     string `json:"ready,omitempty"` // RFC 3339
+	}
+)
+
+// report tells what was taken in by whose words, and what to do next.
+func (o *adoptOptions) report(s *session, row catalog.Store, res adopt.Result) error {
+	if res.Pending {
+		o.record(s, row, res)
+		s.ui.Print(inventoryText(res.Ready, s.env.Clock.Now()))
+		return ErrNotYet
+	}
+	list := ui.NewList(s.ui, "adopted",
+		ui.Column[adoptedRecord]{Head: "by", Cell: func(r adoptedRecord) string { return r.Source }},
+		ui.Column[adoptedRecord]{Head: "archives", Right: true, Cell: func(r adoptedRecord) string { return ui.Count(r.Archives) }, Plain: func(r adoptedRecord) string { return exact(r.Archives) }},
+		ui.Column[adoptedRecord]{Head: "size", Right: true, Cell: func(r adoptedRecord) string { return ui.Bytes(r.Bytes) }, Plain: func(r adoptedRecord) string { return exact(r.Bytes) }},
+		ui.Column[adoptedRecord]{Head: "names", Right: true, Cell: func(r adoptedRecord) string { return ui.Count(r.Names) }, Plain: func(r adoptedRecord) string { return exact(r.Names) }},
+		ui.Column[adoptedRecord]{Head: "packed", Right: true, Cell: func(r adoptedRecord) string { return ui.Count(r.Packed) }, Plain: func(r adoptedRecord) string { return exact(r.Packed) }},
+	)
+	for _, one := range res.Sources {
+		list.Add(adoptedRecord{one.Name, one.Archives.Files, one.Archives.Bytes, one.Names, one.Packed})
+	}
+	list.Close()
+	o.record(s, row, res)
+	s.ui.Print(o.text(res))
+	if !o.DryRun && res.Files.Files > 0 {
+		s.ui.Notice(fmt.Sprintf("compare a directory with it: firn sync DIR %s --tree %s; with --trust-times files whose size and time agree aren't read", o.Store, o.Tree))
+	}
+	if !res.Complete() {
+		return ErrPartial
+	}
+	return nil
+}
+
+func (o *adoptOptions) record(s *session, row catalog.Store, res adopt.Result) {
+	s.ui.Record("adoption", adoptionRecord{
+		Store: row.URL, Tree: o.Tree, DryRun: o.DryRun, Inventory: timeText(res.Dated), Listed: res.Listed.Files, Names: res.Files.Files, Older: res.Older,
+		Known: res.Known, Unknown: res.Bare.Files, Own: res.Own.Files, Missing: res.Missing, Deleted: res.Deleted, Unsized: res.Unsized, Failed: res.Bad,
+		Pending: res.Pending, Ready: timeText(res.Ready),
+	})
+}
+
+// inventoryText says when to come back.
+func inventoryText(ready, now time.Time) string {
+	const again = "; run the same command again"
+	if !ready.After(now) {
+		return "the store is getting its inventory ready" + again + " later"
+	}
+	return fmt.Sprintf("the store is getting its inventory ready, not before %s%s then", ready.Local().Format(time.DateTime), again)
+}
+
+// text says in a line what the adoption came to.
+func (o *adoptOptions) text(res adopt.Result) string {
+	text := "took in "
+	if o.DryRun {
+		text = "would take in "
+	}
+	text += counted(res.Files.Files, "name")
+	if res.Older > 0 {
+		text += fmt.Sprintf(", %s of older versions", ui.Count(res.Older))
+	}
+	if res.Known > 0 {
+		text += "; " + counted(res.Known, "archive") + " known before"
+	}
+	if res.Bad > 0 {
+		text += "; done in part: " + ui.Count(res.Bad) + " entries can't be read"
+	}
+	return text
+}

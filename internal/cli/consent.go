@@ -1,0 +1,133 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/price"
+)
+
+// askAbove is what a command may cost without a question.
+const askAbove = 5 * price.Dollar
+
+// consentOptions are those by which a user agrees to what a command costs.
+type consentOptions struct {
+	app     *app
+	Yes     bool
+	MaxCost costLimit
+}
+
+func (o *consentOptions) addFlags(f *pflag.FlagSet, a *app) {
+	o.app = a
+	f.Var(&o.MaxCost, "max-cost", "agree to a price of at most `USD`, such as 7.50, and do nothing where it is more")
+	f.BoolVar(&o.Yes, "yes", false, "agree to any price, also one that is not known")
+}
+
+// A costItem is a part of what a command costs.
+type costItem struct {
+	What string // "12 requests"
+	Cost price.Sum
+}
+
+// A priceRecord is what a command is going to cost.
+type priceRecord struct {
+	What         string           `json:"what"`
+	Cost         string           `json:"cost,omitempty"` // absent where any of it is unknown
+	Items        []costItemRecord `json:"items"`
+	Region       string           `json:"region,omitempty"`
+	PricesRegion string           `json:"prices_region,omitempty"`
+}
+
+type costItemRecord struct {
+	What string `json:"what"`
+	Cost string `json:"cost,omitempty"`
+}
+
+// agree tells what the work is going to cost, and asks for a yes where that is
+// more than a few dollars, or unknown. What is what the work does, as in "the
+// retrieval of 12 snapshots". It gives nil where the user agrees. A store that
+// charges nothing is never asked about.
+//
+// Errors: Usage (nobody agreed: nothing may be done).
+func (o *consentOptions) agree(ctx context.Context, what string, tariff price.Tariff, items []costItem) error {
+	if tariff.Free || len(items) == 0 {
+		return nil
+	}
+	known, unknown := total(items)
+	o.show(what, tariff, items)
+	text := priceText(known, unknown)
+	refuse := func(why, hint string) error {
+		return &firn.Error{Op: "agree to the price of " + what, Kind: firn.Usage, Err: fmt.Errorf("%s: %s", text, why), Hint: hint}
+	}
+	switch {
+	case o.MaxCost.amount > 0 && known > o.MaxCost.amount:
+		return refuse("that is more than --max-cost "+o.MaxCost.String(), "nothing was done")
+	case o.Yes, !unknown && (o.MaxCost.amount > 0 || known <= askAbove):
+		return nil
+	case !o.app.ui.Interactive():
+		hint := "to agree, give --yes"
+		if !unknown {
+			hint += " or --max-cost " + known.String()
+		}
+		return refuse("that needs a yes, and there is no terminal to ask on", hint+"; nothing was done")
+	}
+	yes, err := o.app.ui.Confirm(ctx, what+" costs "+text+"; go on?", "--yes")
+	if err == nil && !yes {
+		err = refuse("that was not agreed to", "nothing was done")
+	}
+	return err
+}
+
+// total sums up what is known, and says whether anything is not.
+func total(items []costItem) (known price.Amount, unknown bool) {
+	for _, i := range items {
+		if known += i.Cost.Amount; known < 0 {
+			known = 1<<63 - 1 // more than fits
+		}
+		unknown = unknown || !i.Cost.Known
+	}
+	return known, unknown
+}
+
+// priceText is a price in words.
+func priceText(known price.Amount, unknown bool) string {
+	switch {
+	case unknown && known == 0:
+		return "a price that is not known"
+	case unknown:
+		return "$" + known.String() + " and what is not known"
+	}
+	return "$" + known.String()
+}
+
+// show tells the price before anybody is asked, with what it is made of.
+func (o *consentOptions) show(what string, tariff price.Tariff, items []costItem) {
+	known, unknown := total(items)
+	r := priceRecord{What: what, Region: tariff.For, PricesRegion: tariff.Region}
+	if !unknown {
+		r.Cost = known.String()
+	}
+	var parts []string
+	for _, i := range items {
+		one := costItemRecord{What: i.What}
+		if i.Cost.Known {
+			one.Cost = i.Cost.String()
+		}
+		r.Items = append(r.Items, one)
+		parts = append(parts, i.What+" "+priceText(i.Cost.Amount, !i.Cost.Known))
+	}
+	u := o.app.ui
+	if u.IsJSON() {
+		u.Record("price", r)
+		return
+	}
+	text := what + " costs " + priceText(known, unknown) + ": " + strings.Join(parts, ", ")
+	if !tariff.Exact() {
+		text += fmt.Sprintf("; the prices of %s are not known: these are those of %s", tariff.For, tariff.Region)
+	}
+	u.Notice(text)
+}
