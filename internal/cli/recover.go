@@ -207,7 +207,7 @@ func retrievalItems(prices price.Tariff, tier firn.Tier, n recovery.Need) []cost
 		size = "at most some " + ui.Bytes(bytes)
 	}
 	return []costItem{
-		{ui.Count(n.Requests) + " retrievals of " + size, prices.Retrieval(tier, n.Requests, bytes)},
+		{counted(n.Requests, "retrieval") + " of " + size, prices.Retrieval(tier, n.Requests, bytes)},
 		{"their transfer", prices.Cost(price.TransferOut, bytes)},
 	}
 }

@@ -261,7 +261,7 @@ func jobsRecord(store catalog.Store, jobs []catalog.Job) (pendingRecord, bool) {
 		return pendingRecord{}, false
 	}
 	return pendingRecord{Store: store.URL, What: "job", Size: int64(running),
-		text: fmt.Sprintf("%s jobs are under way", ui.Count(int64(running)))}, true
+		text: "under way: " + counted(int64(running), "job")}, true
 }
 
 // exact is a number as a pipe wants it.

@@ -176,8 +176,15 @@ func (r *recoverer) ask(ctx context.Context, what string, wants []retrieval.Want
 	if len(wants) == 0 {
 		return nil, nil
 	}
+	asked, err := r.asked(ctx)
+	if err != nil {
+		return nil, err
+	}
 	need := Need{What: what, Known: true}
 	for _, w := range wants {
+		if asked[keyOf(w.Remote, w.Range)] {
+			continue // by an earlier run, which is paid for
+		}
 		need.Requests++
 		need.Known = need.Known && w.Size > 0
 		if w.Range != nil {
@@ -186,14 +193,46 @@ func (r *recoverer) ask(ctx context.Context, what string, wants []retrieval.Want
 			need.Bytes += w.Size
 		}
 	}
-	if err := r.Agree(ctx, need); err != nil {
-		return nil, err
+	if need.Requests > 0 {
+		if err := r.Agree(ctx, need); err != nil {
+			return nil, err
+		}
 	}
 	res, err := r.Asker.Run(ctx, wants, each, r.Wait)
 	if err != nil {
 		return nil, err
 	}
 	return res.Failed, r.waitFor(int64(len(res.Pending)), res.Ready)
+}
+
+// A jobKey is what a job brings.
+type jobKey struct {
+	archive firn.ArchiveID
+	at      firn.Range // zero: all
+}
+
+func keyOf(archive firn.ArchiveID, at *firn.Range) jobKey {
+	if at == nil {
+		return jobKey{archive: archive}
+	}
+	return jobKey{archive, *at}
+}
+
+// asked gives what was asked for already, and not fetched.
+func (r *recoverer) asked(ctx context.Context) (map[jobKey]bool, error) {
+	jobs, err := r.Catalog.OpenJobs(ctx, r.Row.ID)
+	asked := map[jobKey]bool{}
+	for _, j := range jobs {
+		if j.Remote.Kind != firn.RetrievalJob {
+			continue
+		}
+		at := j.Remote.Range
+		if at == (firn.Range{End: j.Remote.ArchiveSize}) {
+			at = firn.Range{}
+		}
+		asked[jobKey{j.Remote.Archive, at}] = true
+	}
+	return asked, err
 }
 
 // waitFor ends the run where something is waited for.

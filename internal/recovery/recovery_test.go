@@ -363,3 +363,23 @@ func TestWithoutIdentity(t *testing.T) {
 		t.Errorf("(-lost +restored):\n%s", diff)
 	}
 }
+
+// TestAskedOnce prices each retrieval once, however often the recovery is called
+// until its jobs are done.
+func TestAskedOnce(t *testing.T) {
+	b := worktest.New(t, slow())
+	b.Bundle(1000, 5000)
+	fill(b)
+	syncAndSave(b)
+	b.Clock.Advance(48 * time.Hour)
+	m := newMachine(b, nil)
+	m.wait = false
+	for range 12 {
+		_, err := m.try(t.Context())
+		m.must(err)
+		b.Clock.Advance(time.Hour)
+	}
+	if len(m.asked) != 1 || m.asked[0].Requests != 1 {
+		t.Errorf("asked for %+v", m.asked)
+	}
+}

@@ -79,7 +79,10 @@ func (t *tails) want(a firn.Archive, from, to int64) retrieval.Want {
 func (t *tails) run(ctx context.Context) error {
 	for wants := t.wants; len(wants) > 0; wants = t.more {
 		t.more = nil
-		what := fmt.Sprintf("the indexes of %d bundles", len(t.bundles))
+		what := "the index of a bundle"
+		if n := len(t.bundles); n > 1 {
+			what = fmt.Sprintf("the indexes of %d bundles", n)
+		}
 		failed, err := t.ask(ctx, what, wants, t.read)
 		for _, f := range failed {
 			if err := t.failed(ctx, "bundle "+string(f.Want.Remote), f.Err); err != nil {

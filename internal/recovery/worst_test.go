@@ -32,13 +32,16 @@ type aging struct {
 	firn.Store
 	clock *clock.Manual
 	step  time.Duration
-	left  int // archives until the end
+	left  int // archives until the end, snapshots not counted
 	kill  context.CancelFunc
 }
 
 func (s *aging) UploadArchive(ctx context.Context, description string, body *io.SectionReader, sums treehash.Sums) (firn.ArchiveID, error) {
 	id, err := s.Store.UploadArchive(ctx, description, body, sums)
 	s.clock.Advance(s.step)
+	if describe.Decode(description).Kind == describe.Snapshot {
+		return id, err
+	}
 	if s.left--; s.left == 0 {
 		s.kill() // it is stored, and nobody hears of it
 		return "", context.Canceled
@@ -57,7 +60,7 @@ func TestKilledOnTheTenthDay(t *testing.T) {
 		o := b.Options()
 		ctx, kill := context.WithCancel(t.Context())
 		defer kill()
-		store := &aging{Store: b.Store, clock: b.Clock, step: 6 * time.Hour, left: 45, kill: kill}
+		store := &aging{Store: b.Store, clock: b.Clock, step: 6 * time.Hour, left: 38, kill: kill}
 		up, err := transfer.NewUploader(store, store.Traits(), transfer.UploadOptions{Clock: b.Clock, TokenOf: describe.TokenOf, Concurrency: 1})
 		if err != nil {
 			t.Fatal(err)
@@ -71,7 +74,7 @@ func TestKilledOnTheTenthDay(t *testing.T) {
 		}
 		m := newMachine(b, ids)
 		res := m.recover()
-		if len(res.Catalogs) != 1 || res.Catalogs[0].Seq < 5 {
+		if n := len(res.Catalogs); n == 0 || res.Catalogs[n-1].Seq < 5 {
 			t.Errorf("%+v", res)
 		}
 		// What the store holds, by the dead machine's own record and one more.
