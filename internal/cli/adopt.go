@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -9,9 +10,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/describe"
 	"github.com/firn-archive/firn/internal/adopt"
 	"github.com/firn-archive/firn/internal/catalog"
 	"github.com/firn-archive/firn/internal/retrieval"
+	"github.com/firn-archive/firn/internal/seal"
+	"github.com/firn-archive/firn/internal/snapshot"
+	"github.com/firn-archive/firn/internal/transfer"
 	"github.com/firn-archive/firn/internal/ui"
 	"github.com/firn-archive/firn/internal/wire"
 )
@@ -105,11 +110,77 @@ func runAdopt(ctx context.Context, o *adoptOptions) error {
 		return err
 	}
 	defer lock.Unlock()
+	maker, err := o.maker(ctx, s, row)
+	if err != nil {
+		return err
+	}
 	res, err := o.adopt(ctx, s, row)
 	if err != nil {
 		return err
 	}
-	return o.report(s, row, res)
+	status := o.report(s, row, res)
+	if o.DryRun || res.Pending {
+		return status
+	}
+	return errors.Join(status, o.save(ctx, s, row, maker))
+}
+
+// maker gives what puts the catalog into the store, once it has shown that the
+// catalog isn't older than the store.
+func (o *adoptOptions) maker(ctx context.Context, s *session, row catalog.Store) (*snapshot.Maker, error) {
+	if o.DryRun {
+		return nil, nil
+	}
+	uploader, err := transfer.NewUploader(s.store, s.store.Traits(), transfer.UploadOptions{Clock: s.env.Clock, Events: s.env.Events, TokenOf: describe.TokenOf})
+	if err != nil {
+		return nil, err
+	}
+	maker, err := o.app.newSnapshots(ctx, s, row, uploader)
+	if err != nil {
+		return nil, err
+	}
+	return maker, maker.Check(ctx)
+}
+
+// save puts the catalog into the store: names that were in a record on this
+// machine alone are in no archive. It is encrypted where the profile is. Who may
+// only read the store is told, and no more.
+func (o *adoptOptions) save(ctx context.Context, s *session, row catalog.Store, maker *snapshot.Maker) error {
+	err := o.sealLikeProfile(ctx, s, row)
+	if err == nil {
+		var run catalog.Run
+		if run, err = s.catalog.BeginRun(ctx, row.ID, 0, "snapshot"); err == nil {
+			err = maker.Make(ctx, run)
+			err = errors.Join(err, s.catalog.EndRun(context.WithoutCancel(ctx), run, catalog.Outcome{Complete: err == nil}))
+		}
+	}
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	s.ui.Warn(err.Error())
+	if firn.KindOf(err) == firn.Denied {
+		return nil
+	}
+	return ErrPartial
+}
+
+// sealLikeProfile records for whom the profile encrypts, if it does.
+func (o *adoptOptions) sealLikeProfile(ctx context.Context, s *session, row catalog.Store) error {
+	if s.profile == nil || len(s.profile.Recipients) == 0 {
+		return nil
+	}
+	tree, err := s.catalog.Tree(ctx, row.ID, o.Tree)
+	if firn.KindOf(err) == firn.NotFound {
+		return nil // nothing had a name
+	}
+	if err != nil {
+		return err
+	}
+	recipients, err := seal.ParseRecipients(s.profile.Recipients)
+	if err != nil {
+		return err
+	}
+	return s.catalog.SetRecipients(ctx, tree.ID, recipients.ID(), recipients.Strings())
 }
 
 // check finds what is wrong with the options before anything is opened.
@@ -268,7 +339,12 @@ func (o *adoptOptions) text(res adopt.Result) string {
 		text += "; " + counted(res.Known, "archive") + " known before"
 	}
 	if res.Bad > 0 {
-		text += "; done in part: " + ui.Count(res.Bad) + " entries can't be read"
+		text += "; done in part: "
+		if res.Bad == 1 {
+			text += "1 bad entry is left out"
+		} else {
+			text += ui.Count(res.Bad) + " bad entries are left out"
+		}
 	}
 	return text
 }

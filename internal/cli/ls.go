@@ -63,7 +63,7 @@ type lsRecord struct {
 	Kind firn.FileKind `json:"kind"`
 	ui.Path
 	Size    int64          `json:"size"`
-	ModTime time.Time      `json:"mtime"`
+	ModTime time.Time      `json:"mtime,omitzero"`
 	Mode    string         `json:"mode"`
 	Target  string         `json:"target,omitempty"`
 	Tree256 string         `json:"tree_hash,omitempty"`
@@ -168,7 +168,7 @@ func lsColumns(withTree bool) []ui.Column[lsRecord] {
 	cols := []ui.Column[lsRecord]{
 		{Head: "mode", Cell: func(r lsRecord) string { return r.Mode }},
 		{Head: "size", Right: true, Cell: func(r lsRecord) string { return ui.Bytes(r.Size) }, Plain: func(r lsRecord) string { return exact(r.Size) }},
-		{Head: "modified", Cell: func(r lsRecord) string { return r.ModTime.Local().Format(time.DateTime) }, Plain: func(r lsRecord) string { return r.ModTime.Format(time.RFC3339Nano) }},
+		{Head: "modified", Cell: func(r lsRecord) string { return fileTime(r.ModTime.Local(), time.DateTime) }, Plain: func(r lsRecord) string { return fileTime(r.ModTime, time.RFC3339Nano) }},
 	}
 	if withTree {
 		cols = append(cols, ui.Column[lsRecord]{Head: "tree", Cell: func(r lsRecord) string { return r.Tree }})
@@ -193,4 +193,12 @@ func (r lsRecord) shown() string {
 		return r.raw + "/"
 	}
 	return r.raw
+}
+
+// fileTime is a file's time; - where nobody recorded it.
+func fileTime(t time.Time, layout string) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.Format(layout)
 }
