@@ -20,12 +20,16 @@ import (
 func (c *Catalog) Strangers(ctx context.Context, inventory int64) iter.Seq2[firn.Archive, error] {
 	return func(yield func(firn.Archive, error) bool) {
 		first, _ := rowsOf(inventory)
+		query := ""
 		for last, more := first-1, true; more; {
 			var page []firn.Archive
 			err := c.read(ctx, "compare inventory", fmt.Sprint(inventory), func(tx tx) error {
 				inv, err := findInventory(tx, inventory, inventoryStaged)
+				if err == nil && query == "" {
+					query, err = strangersQuery(tx)
+				}
 				if err == nil {
-					page, last, more, err = strangers(tx, inv, last, c.sizes.page)
+					page, last, more, err = strangers(tx, query, inv, last, c.sizes.page)
 				}
 				return err
 			})
@@ -42,9 +46,29 @@ func (c *Catalog) Strangers(ctx context.Context, inventory int64) iter.Seq2[firn
 	}
 }
 
+// Queries for strangers. In a catalog that knows no archive at all everything is
+// one, and what is taken in while they are read need not be looked for.
+const (
+	anyStaged = "SELECT s.remote, s.description, s.created, s.size, s.tree FROM staged s WHERE s.id > ? AND s.id <= ?"
+	inOrder   = " ORDER BY s.id"
+	unknown   = anyStaged + `
+		AND NOT EXISTS (SELECT 1 FROM by_remote b CROSS JOIN archive a ON a.id = b.archive WHERE b.h64 = s.h64 AND a.remote = s.remote AND a.store = ?3)
+		AND NOT EXISTS (SELECT 1 FROM by_remote_new b CROSS JOIN archive a ON a.id = b.archive WHERE b.h64 = s.h64 AND a.remote = s.remote AND a.store = ?3)` + inOrder
+	allStaged = anyStaged + " AND ?3 > 0" + inOrder
+)
+
+func strangersQuery(tx tx) (string, error) {
+	var known bool
+	err := tx.row("SELECT EXISTS (SELECT 1 FROM by_remote WHERE h64 >= ?1) OR EXISTS (SELECT 1 FROM by_remote_new WHERE h64 >= ?1)", math.MinInt64).Scan(&known)
+	if known {
+		return unknown, err
+	}
+	return allStaged, err
+}
+
 // strangers reads a page of an inventory, behind the row last, and gives what of
 // it the catalog doesn't know.
-func strangers(tx tx, inv Inventory, last int64, rows int) (page []firn.Archive, end int64, more bool, err error) {
+func strangers(tx tx, query string, inv Inventory, last int64, rows int) (page []firn.Archive, end int64, more bool, err error) {
 	_, end = rowsOf(inv.ID)
 	err = tx.row("SELECT id FROM staged WHERE id > ? AND id <= ? ORDER BY id LIMIT 1 OFFSET ?", last, end, rows-1).Scan(&end)
 	if ignoreNoRows(err) != nil {
@@ -55,10 +79,7 @@ func strangers(tx tx, inv Inventory, last int64, rows int) (page []firn.Archive,
 		a, err := scanStaged(r)
 		page = append(page, a)
 		return err
-	}, `SELECT s.remote, s.description, s.created, s.size, s.tree FROM staged s WHERE s.id > ? AND s.id <= ?
-		AND NOT EXISTS (SELECT 1 FROM by_remote b CROSS JOIN archive a ON a.id = b.archive WHERE b.h64 = s.h64 AND a.remote = s.remote AND a.store = ?)
-		AND NOT EXISTS (SELECT 1 FROM by_remote_new b CROSS JOIN archive a ON a.id = b.archive WHERE b.h64 = s.h64 AND a.remote = s.remote AND a.store = ?)
-		ORDER BY s.id`, last, end, inv.Store, inv.Store)
+	}, query, last, end, inv.Store)
 	return page, end, more, err
 }
 
