@@ -6,6 +6,7 @@
 package adopt
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,10 @@ import (
 // something other than the file: a sync of the tree itself must never take them
 // for removed.
 const packedSuffix = ".packed"
+
+// defaultBatch is a compromise: larger ones are faster, by fewer commits, and take
+// memory.
+const defaultBatch = 8192
 
 // MaxTree is the longest name of a tree to adopt into, in bytes.
 const MaxTree = describe.MaxTree - len(packedSuffix)
@@ -51,6 +56,9 @@ type Options struct {
 	// any the records alone are believed.
 	Inventory        string
 	WithoutInventory bool
+	// Batch is how many archives, or names, are taken in at a time; 0: 8,192. All
+	// of them are held in memory.
+	Batch int
 	// Wait waits for the store's inventory. Without it the result is pending.
 	Wait bool
 	// DryRun finds out what would be taken in. It asks the store for its
@@ -170,6 +178,7 @@ func newAdopter(ctx context.Context, o Options) (*adopter, error) {
 	if err := CheckTree(o.Tree); err != nil {
 		return nil, err
 	}
+	o.Batch = cmp.Or(o.Batch, defaultBatch)
 	a := &adopter{Options: o, tally: map[string]*Source{}, bound: map[string]bool{}, seed: maphash.MakeSeed(), gone: map[uint64]struct{}{}, named: map[uint64]struct{}{}}
 	a.teller = teller{events: o.Events, told: map[string]int64{}}
 	a.taker = taker{Options: o, ctx: ctx}

@@ -54,6 +54,9 @@ func TestByDescriptions(t *testing.T) {
 	if res.Listed.Files != 14 || res.Bare != (firn.Count{Files: 4, Bytes: 8 + 9 + 13 + 14}) || res.Known != 0 || res.Older != 0 || !res.Complete() {
 		t.Errorf("%+v", res)
 	}
+	x := func(n int) string { return strings.Repeat("x", n) }
+	r.restored("vault", map[string]string{"100%25.txt": x(12), "holiday.tar.gz": x(10), "ünï": x(11), "ЯAЯ": x(2), "c/data/x.txt": x(6), "file/a": x(1), "photos/a.jpg": x(3)})
+	r.restored("vault.packed", map[string]string{"c/data/y.txt.cloudberry": x(7), "photos/b.jpg.fastglacier": x(4)})
 	again := r.adopt(nil)
 	if len(again.Sources) != 0 || again.Known != 14 || again.Bare.Files != 0 {
 		t.Errorf("again: %+v", again)
@@ -119,6 +122,7 @@ func TestHostileNames(t *testing.T) {
 	if got := r.versions("vault", clash); !slices.Equal(got, []string{"4444", "55555"}) {
 		t.Errorf("%s: %v", clash, got)
 	}
+	r.restored("vault", map[string]string{"%1B[2J": "7777777", "%41%0Ab": "666666", clash: "55555", "___/___/x": "88888888", "___/___/etc/passwd": "1", "etc/passwd": "22"})
 	// A later version comes to the same path, in another run.
 	r.upload(fastGlacier("%41\nb"), "later")
 	r.upload("%41%0Ab", "later!")
@@ -129,6 +133,16 @@ func TestHostileNames(t *testing.T) {
 	if got := r.versions("vault", "%41%0Ab"); !slices.Equal(got, []string{"333", "666666", "later!"}) {
 		t.Errorf("the first, later: %v", got)
 	}
+}
+
+// TestFileAndFolder: in a vault a name may be a file and a folder at once, though
+// on no disk. Both are kept.
+func TestFileAndFolder(t *testing.T) {
+	r := newRig(t, storetest.MemoryOptions{})
+	r.upload("a", "file")
+	r.upload("a/b", "below")
+	r.adopt(nil)
+	r.want("vault", "a 4", "a/b 5")
 }
 
 // TestOwnFiles: what firn stored keeps its tree, its bytes and its mode; what
@@ -272,9 +286,10 @@ func TestKilled(t *testing.T) {
 		r.upload(fmt.Sprintf("name-%02d", i), strings.Repeat("x", i+1))
 		want = append(want, fmt.Sprintf("name-%02d %d", i, i+1))
 	}
-	for stop := 1; ; stop++ {
+	for stop := 2; ; stop += 7 {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		o := r.options()
+		o.Batch = 3
 		n := 0
 		o.Events = func(firn.Event) {
 			if n++; n == stop {
@@ -289,7 +304,7 @@ func TestKilled(t *testing.T) {
 		if !errors.Is(err, errKilled) && !errors.Is(err, context.Canceled) {
 			t.Fatalf("stopped at event %d: %v", stop, err)
 		}
-		if stop > 200 {
+		if stop > 1000 {
 			t.Fatal("it never ends")
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -35,9 +36,9 @@ func BenchmarkAdopt(b *testing.B) {
 		name  string
 		write func(*bufio.Writer, int)
 	}{{"mt2", writeMT2}, {"cloudberry", writeCloudBerry}} {
-		path := filepath.Join(b.TempDir(), "inventory.json")
-		writeInventory(b, path, n, how.write)
 		b.Run(how.name, func(b *testing.B) {
+			path := filepath.Join(b.TempDir(), "inventory.json")
+			writeInventory(b, path, n, how.write)
 			for b.Loop() {
 				b.StopTimer()
 				r := newRig(b, storetest.MemoryOptions{})
@@ -57,8 +58,8 @@ func BenchmarkAdopt(b *testing.B) {
 	}
 }
 
-// writeInventory writes an inventory of n archives, in the order in which they
-// were stored, which is not that of their names.
+// writeInventory writes an inventory of n archives in the order in which they
+// were stored, from a few bytes to 16 MiB, as files are.
 func writeInventory(tb testing.TB, path string, n int, describe func(*bufio.Writer, int)) {
 	tb.Helper()
 	f, err := os.Create(path)
@@ -75,13 +76,10 @@ func writeInventory(tb testing.TB, path string, n int, describe func(*bufio.Writ
 		fmt.Fprintf(w, `{"ArchiveId":"%0138x","ArchiveDescription":"`, random.Uint64())
 		describe(w, i)
 		fmt.Fprintf(w, `","CreationDate":"2013-%02d-%02dT%02d:00:00Z","Size":%d,"SHA256TreeHash":"%016x%016x%016x%016x"}`,
-			i*12/n+1, i%28+1, i%24, random.Uint32(), random.Uint64(), random.Uint64(), random.Uint64(), random.Uint64())
+			i*12/n+1, i%28+1, i%24, 1+random.Uint64N(1<<(10+random.Uint64N(15))), random.Uint64(), random.Uint64(), random.Uint64(), random.Uint64())
 	}
 	w.WriteString("]}")
-	if err := w.Flush(); err == nil {
-		err = f.Close()
-	}
-	if err != nil {
+	if err := errors.Join(w.Flush(), f.Close()); err != nil {
 		tb.Fatal(err)
 	}
 }

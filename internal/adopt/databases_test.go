@@ -148,6 +148,7 @@ func TestGlacierSync(t *testing.T) {
 	if e := all[0]; e.Location.Remote != alone || e.Content.Tree.IsZero() {
 		t.Errorf("%+v", e)
 	}
+	r.restored("vault", map[string]string{"a": "content of a", "alone": "alone", "moved/alone": "alone", "empty": "", long: strings.Repeat("b", 1000)})
 	if res = r.adopt(func(o *adopt.Options) { o.Databases, o.Strip = []string{db}, "/home/me" }); res.Known != 5 || res.Files.Files != 0 {
 		t.Errorf("again: %+v", res)
 	}

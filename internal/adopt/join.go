@@ -38,7 +38,7 @@ func (j *joiner) add(ctx context.Context, r record) error {
 	if r.tar != nil {
 		j.size += len(r.tar.Members)
 	}
-	if max(j.size, len(j.records)) < batch {
+	if max(j.size, len(j.records)) < j.Batch {
 		return nil
 	}
 	return j.flush(ctx)

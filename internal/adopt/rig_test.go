@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,12 +14,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/adopt"
 	"github.com/firn-archive/firn/internal/catalog"
 	"github.com/firn-archive/firn/internal/clock"
+	"github.com/firn-archive/firn/internal/restore"
 	"github.com/firn-archive/firn/internal/retrieval"
 	"github.com/firn-archive/firn/internal/storetest"
+	"github.com/firn-archive/firn/internal/transfer"
 	"github.com/firn-archive/firn/treehash"
 )
 
@@ -174,6 +179,34 @@ func (r *rig) versions(tree, path string) (all []string) {
 		all = append(all, string(r.memory.Content(e.Location.Remote)))
 	}
 	return all
+}
+
+// restored checks that a restore of a tree brings these files back, and nothing
+// else.
+func (r *rig) restored(tree string, want map[string]string) {
+	r.Helper()
+	t, err := r.catalog.Tree(r.Context(), r.row.ID, tree)
+	r.check(err)
+	down, err := transfer.NewDownloader(r.memory, transfer.DownloadOptions{Clock: r.clock})
+	r.check(err)
+	to := filepath.Join(r.TempDir(), "back")
+	_, err = restore.Run(r.Context(), restore.Options{
+		Catalog: r.catalog, Row: r.row, Store: r.memory, Downloader: down, Clock: r.clock, Events: r.event,
+		Trees: []catalog.Tree{t}, To: to, Tier: firn.Bulk, Concurrency: 2,
+	})
+	r.check(err)
+	got := map[string]string{}
+	r.check(filepath.WalkDir(to, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		got[filepath.ToSlash(path[len(to)+1:])] = string(data)
+		return err
+	}))
+	if diff := cmp.Diff(want, got); diff != "" {
+		r.Errorf("restored (-want +got):\n%s", diff)
+	}
 }
 
 // inventoryJSON writes an inventory of archives as the service does.

@@ -95,14 +95,14 @@ func (a *adopter) pump(ctx context.Context, id int64, read reading) (info firn.I
 		hand := func() error {
 			select {
 			case full <- page:
-				page = make([]firn.Archive, 0, batch)
+				page = make([]firn.Archive, 0, a.Batch)
 				return nil
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
 		}
 		info, err = read(ctx, func(one firn.Archive) error {
-			if page = append(page, one); len(page) < batch {
+			if page = append(page, one); len(page) < a.Batch {
 				return nil
 			}
 			return hand()

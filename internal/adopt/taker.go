@@ -7,9 +7,6 @@ import (
 	"github.com/firn-archive/firn/internal/catalog"
 )
 
-// batch is how many archives, or names, are taken in at a time.
-const batch = 8192
-
 // A taker takes finds in, one batch while the next one is gathered.
 type taker struct {
 	Options
@@ -22,7 +19,7 @@ type taker struct {
 // add takes one in, sooner or later.
 func (t *taker) add(f catalog.Find) error {
 	t.finds = append(t.finds, f)
-	if t.names += len(f.Members); max(len(t.finds), t.names) < batch {
+	if t.names += len(f.Members); max(len(t.finds), t.names) < t.Batch {
 		return nil
 	}
 	return t.flush()
@@ -34,7 +31,7 @@ func (t *taker) flush() error {
 		return err
 	}
 	finds := t.finds
-	t.finds, t.names = make([]catalog.Find, 0, batch), 0
+	t.finds, t.names = make([]catalog.Find, 0, t.Batch), 0
 	t.running = make(chan error, 1)
 	go func() { t.running <- t.take(finds) }()
 	return nil

@@ -38,6 +38,8 @@ type Holding struct {
 	Contents int64  // how many of files are in it; 0 where it holds no tree's files
 	// Description is kept of loose and foreign archives.
 	Description string
+	// Leaving: no version needs it, and it is deleted once it is due.
+	Leaving bool
 }
 
 // Archives gives all archives that a store holds, in the order in which they
@@ -77,7 +79,8 @@ func holdings(tx tx, store, last int64, rows int) (page []Holding, end int64, mo
 		return err
 	}, `SELECT a.id, a.kind, a.state, coalesce(a.remote, ''), a.size, a.tree, coalesce(a.created, -62135596800), coalesce(a.created_ns, 0),
 		coalesce(r.started, -62135596800), coalesce(r.started_ns, 0), coalesce(t.name, ''),
-		coalesce((SELECT max(member) + 1 FROM location l WHERE l.archive = a.id), 0), coalesce(d.text, '')
+		coalesce((SELECT max(member) + 1 FROM location l WHERE l.archive = a.id), 0), coalesce(d.text, ''),
+		EXISTS (SELECT 1 FROM deletion WHERE archive = a.id AND state > 0)
 		FROM archive a LEFT JOIN run r ON r.id = a.settled LEFT JOIN run m ON m.id = a.run LEFT JOIN tree t ON t.id = m.tree
 		LEFT JOIN description d ON d.archive = a.id
 		WHERE a.id > ? AND a.id <= ? AND a.store = ? AND a.state IN (10, 11) ORDER BY a.id`, last, end, store)
@@ -97,7 +100,7 @@ func endOfPage(tx tx, last int64, rows int) (end int64, more bool, err error) {
 func scanHolding(rows *sql.Rows) (h Holding, err error) {
 	var tree []byte
 	var created, createdNs, recorded, recordedNs int64
-	err = rows.Scan(&h.ID, &h.Kind, &h.State, &h.Remote, &h.Size, &tree, &created, &createdNs, &recorded, &recordedNs, &h.Tree, &h.Contents, &h.Description)
+	err = rows.Scan(&h.ID, &h.Kind, &h.State, &h.Remote, &h.Size, &tree, &created, &createdNs, &recorded, &recordedNs, &h.Tree, &h.Contents, &h.Description, &h.Leaving)
 	copy(h.TreeHash[:], tree)
 	h.Created, h.Recorded = at(created, createdNs), at(recorded, recordedNs)
 	return h, err

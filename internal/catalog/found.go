@@ -71,7 +71,7 @@ func (c *Catalog) TakeIn(ctx context.Context, run Run, finds []Find) (done Taken
 		return TakenIn{}, err
 	}
 	err = c.write(ctx, "take in", string(finds[0].Archive.ID), func(tx tx) error {
-		t := taker{c: c, tx: tx, run: run, merger: newMerger(tx), trees: map[string]*recorder{}, runs: map[int64]bool{}}
+		t := taker{c: c, tx: tx, run: run, merger: newMerger(tx), trees: map[string]*recorder{}, runs: map[foundRun]int64{}}
 		if err := t.take(finds); err != nil {
 			return err
 		}
@@ -113,7 +113,7 @@ type taker struct {
 	run    Run
 	merger *merger
 	trees  map[string]*recorder // by name; they make directories
-	runs   map[int64]bool       // those that stand for times, known to be there
+	runs   map[foundRun]int64   // those that stand for times, known to be there
 	done   TakenIn
 }
 
@@ -158,7 +158,7 @@ func (t *taker) take(finds []Find) error {
 }
 
 // disown lets nothing add to the snapshots that were made so far: what is taken
-// in doesn't look newer than they are.
+// in, and what is forgotten, doesn't look newer than they are.
 func disown(tx tx, store int64) error {
 	return tx.exec("UPDATE snapshot SET own = 0 WHERE store = ? AND own != 0", store)
 }
@@ -192,7 +192,7 @@ func (t *taker) placed(f *Find, m *FoundMember, archive int64) (p placed, err er
 	case m.Kind == firn.Regular && m.Number >= 0 && m.Content.Size > 0:
 		p.where = place{archive, m.Number}
 	}
-	p.since, err = t.foundRun(p.tree, p.made.Truncate(time.Hour), p.late)
+	p.since, err = t.runOf(foundAt(p.tree, p.made.Truncate(time.Hour), p.late))
 	return p, err
 }
 
@@ -221,27 +221,54 @@ func (t *taker) tree(name string) (*recorder, error) {
 const (
 	treeBits  = 8
 	foundSpan = 1 << 33 << treeBits // up to the year 2242
+	// earliestFound is before the year 1, which stands for a time that nobody
+	// knows. latestFound leaves room for runs that have to move on. Where somebody
+	// says less or more, no id overflows.
+	earliestFound, latestFound = -1 << 36, 1<<33 - 1<<16
 )
 
-// foundRun gives the run of a tree that stands for a time, which it makes if
-// need be.
-func (t *taker) foundRun(tree int64, when time.Time, late bool) (int64, error) {
-	when = when.Truncate(time.Second)
-	sec, nsec := instant(when)
-	id := min(sec<<treeBits, foundSpan-1<<treeBits) | tree&(1<<treeBits-1)
-	if id -= foundSpan; late {
-		id = max(t.run.ID-foundSpan, id+t.run.ID)
-	}
-	if t.runs[id] {
-		return id, nil
-	}
-	t.runs[id] = true
-	return id, t.exec(`INSERT OR IGNORE INTO run (id, store, tree, command, started, started_ns, ended, ended_ns, complete)
-		VALUES (?, ?, ?, 'found', ?, ?, ?, ?, 1)`, id, t.run.Store, tree, sec, nsec, sec, nsec)
+// A foundRun stands for a time in a tree.
+type foundRun struct {
+	tree, sec int64
+	late      bool
 }
 
-// openRecovery finds a store's recovery that wasn't completed.
-const openRecovery = "SELECT id FROM run WHERE store = ? AND tree = 0 AND command = 'recover' AND complete = 0 ORDER BY id DESC LIMIT 1"
+// foundAt is the run that stands for a time, as near as a run can.
+func foundAt(tree int64, when time.Time, late bool) foundRun {
+	earliest := int64(earliestFound)
+	if late {
+		earliest = 0
+	}
+	return foundRun{tree, min(max(when.Unix(), earliest), latestFound), late}
+}
+
+// runOf gives the id of a run that stands for a time, which it makes if need
+// be: for a second later where a tree that shares its bits was first.
+func (t *taker) runOf(r foundRun) (id int64, err error) {
+	if id, ok := t.runs[r]; ok {
+		return id, nil
+	}
+	for sec, owner := r.sec, int64(-1); owner != r.tree; sec++ {
+		if id = sec<<treeBits | r.tree&(1<<treeBits-1) - foundSpan; r.late {
+			id += t.run.ID
+		}
+		err := t.exec(`INSERT OR IGNORE INTO run (id, store, tree, command, started, started_ns, ended, ended_ns, complete)
+			VALUES (?, ?, ?, 'found', ?, 0, ?, 0, 1)`, id, t.run.Store, r.tree, sec, sec)
+		if err != nil {
+			return 0, err
+		}
+		if err := t.row("SELECT tree FROM run WHERE id = ?", id).Scan(&owner); err != nil {
+			return 0, err
+		}
+	}
+	t.runs[r] = id
+	return id, nil
+}
+
+// openRecovery finds this catalog's recovery of a store that isn't over: it was
+// not completed, nor has it worked in an inventory to the end.
+const openRecovery = `SELECT id FROM run WHERE store = ? AND tree = 0 AND command = 'recover' AND complete = 0 AND catalog = 1
+	AND NOT EXISTS (SELECT 1 FROM inventory i WHERE i.store = run.store AND i.state = 3 AND i.run = run.id) ORDER BY id DESC LIMIT 1`
 
 // roomForRuns gives the number that the runs of others stay below.
 func roomForRuns(tx tx, store int64) (limit int64, err error) {
@@ -362,7 +389,7 @@ func (t *taker) demote(past []revision, p *placed) error {
 		return ignoreNoRows(err)
 	}
 	p.late = false
-	p.since, err = t.foundRun(p.tree, p.made.Truncate(time.Hour), false)
+	p.since, err = t.runOf(foundAt(p.tree, p.made.Truncate(time.Hour), false))
 	return err
 }
 
@@ -405,8 +432,8 @@ func (t *taker) apart(first revision, p *placed) ([]revision, error) {
 // freeRun gives the run of a time, or the next one, that made no version of the
 // path yet.
 func (t *taker) freeRun(p *placed, when time.Time) (int64, error) {
-	for {
-		id, err := t.foundRun(p.tree, when, p.late)
+	for run := foundAt(p.tree, when, p.late); ; run.sec++ {
+		id, err := t.runOf(run)
 		if err != nil {
 			return 0, err
 		}
@@ -416,7 +443,6 @@ func (t *taker) freeRun(p *placed, when time.Time) (int64, error) {
 		if err != nil || !used {
 			return id, err
 		}
-		when = when.Add(time.Second)
 	}
 }
 
@@ -443,7 +469,10 @@ func (t *taker) archives(finds []Find) (rows []int64, err error) {
 			continue
 		}
 		if rows[i] != 0 {
-			err = t.exec("UPDATE archive SET state = 10, settled = ? WHERE id = ?", t.run.ID, rows[i])
+			err = t.exec("UPDATE archive SET state = 10, settled = ?, kind = ? WHERE id = ?", t.run.ID, string(f.Kind), rows[i])
+			if err == nil {
+				err = in.describe(rows[i], f)
+			}
 		} else {
 			rows[i] = next
 			next++
@@ -585,14 +614,22 @@ func (in *archiveInsert) add(store, id int64, f *Find, state State, run, settled
 		sec, nsec = instant(a.Created)
 	}
 	err := in.archives.add(id, store, string(f.Kind), state, run, settled, token, string(a.ID), a.Size, tree, sec, nsec)
-	if err == nil && (f.Kind == ForeignArchive || f.Kind == LooseArchive) {
-		err = in.descriptions.add(id, a.Description, f.Format, f.Packed)
+	if err == nil {
+		err = in.describe(id, f)
 	}
 	if err == nil && len(f.Header) > 0 {
 		err = in.seals.add(id, f.Header, f.Recipients[:])
 	}
 	in.remotes = append(in.remotes, hashed{remote64(a.ID), id})
 	return err
+}
+
+// describe keeps the description of an archive where it can't be made again.
+func (in *archiveInsert) describe(id int64, f *Find) error {
+	if f.Kind != ForeignArchive && f.Kind != LooseArchive {
+		return nil
+	}
+	return in.descriptions.add(id, f.Archive.Description, f.Format, f.Packed)
 }
 
 func (in *archiveInsert) flush() error {

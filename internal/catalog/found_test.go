@@ -123,8 +123,9 @@ func TestFoundTwice(t *testing.T) {
 func TestFoundNamesLater(t *testing.T) {
 	f := newFixture(t)
 	named := found("x", "one", epoch)
+	named.Packed, named.Format = "gzip", "mt2"
 	bare := named
-	bare.Members = nil
+	bare.Members, bare.Packed, bare.Format = nil, "", ""
 	f.takeIn(t, bare)
 	if stores, _ := f.Stores(t.Context()); stores[0].Archives != 0 {
 		t.Errorf("a foreign archive counts as stored: %+v", stores[0])
@@ -136,6 +137,11 @@ func TestFoundNamesLater(t *testing.T) {
 	check(t, err)
 	if !ok || loc.Remote != named.Archive.ID {
 		t.Errorf("not found by its content: %+v", loc)
+	}
+	for k, err := range f.Kept(t.Context(), f.store.ID) {
+		if check(t, err); !k.Packed {
+			t.Errorf("how it is packed was not recorded: %+v", k)
+		}
 	}
 }
 

@@ -16,13 +16,29 @@ import (
 // It goes in transactions of some 10,000 entries: where it is cut short, what
 // it didn't come to is still current, and is to be removed by the next run.
 func (c *Catalog) Remove(ctx context.Context, run Run, paths []string) (gone firn.Count, err error) {
+	return c.remove(ctx, run, removal{files: true, dirs: true}, paths)
+}
+
+// RemoveKind is Remove for entries whose kind is known: with a file or a link
+// goes nothing below it, with a directory no file of its name. Where a tree was
+// put together from a store it may have both.
+func (c *Catalog) RemoveKind(ctx context.Context, run Run, kind firn.FileKind, paths []string) (gone firn.Count, err error) {
+	isDir := kind == firn.Directory
+	return c.remove(ctx, run, removal{files: !isDir, dirs: isDir}, paths)
+}
+
+// A removal says what of a path goes: the file or link, or the directory with
+// all below it.
+type removal struct{ files, dirs bool }
+
+func (c *Catalog) remove(ctx context.Context, run Run, what removal, paths []string) (gone firn.Count, err error) {
 	for len(paths) > 0 {
 		left := paths
 		var total totals
 		err := c.write(ctx, "remove", paths[0], func(tx tx) error {
 			r := newRecorder(tx, run)
 			for budget := c.sizes.batch; len(left) > 0 && budget > 0; {
-				n, err := r.remove(left[0], budget)
+				n, err := r.remove(left[0], what, budget)
 				if err != nil {
 					return wrap(ctx, "remove", left[0], err)
 				}
@@ -46,8 +62,8 @@ func (c *Catalog) Remove(ctx context.Context, run Run, paths []string) (gone fir
 
 // remove retires up to limit entries of earlier runs at a path and below it.
 // It is done when it gives fewer.
-func (r *recorder) remove(path string, limit int64) (n int64, err error) {
-	if path != "" {
+func (r *recorder) remove(path string, what removal, limit int64) (n int64, err error) {
+	if path != "" && what.files {
 		parent, name := split(path)
 		dir, err := dirRow(r.tx, r.run.Tree, parent)
 		if err != nil {
@@ -56,6 +72,9 @@ func (r *recorder) remove(path string, limit int64) (n int64, err error) {
 		if n, err = r.retire("dir = ? AND name = ? AND since < ?", dir, []byte(name), r.run.ID); err != nil {
 			return n, err
 		}
+	}
+	if !what.dirs {
+		return 0, nil
 	}
 	dirs, err := r.dirsFrom(path, r.run.ID, limit-n)
 	if err != nil {

@@ -27,8 +27,10 @@ func (c *Catalog) Retire(ctx context.Context, run Run, r Retirement, versions []
 		some := versions[:min(len(versions), int(c.sizes.batch))]
 		var forgotten int
 		err := c.write(ctx, "forget version", some[0].Path, func(tx tx) (err error) {
-			forgotten, err = c.retire(tx, run, r, some)
-			return err
+			if forgotten, err = c.retire(tx, run, r, some); err != nil || forgotten == 0 {
+				return err
+			}
+			return disown(tx, run.Store) // they have what is forgotten now
 		})
 		if err != nil {
 			return n, err
@@ -153,6 +155,11 @@ func (c *Catalog) queueClaimed(ctx context.Context, run Run) (queued firn.Count,
 			}
 			if err := tx.exec("UPDATE deletion SET state = 1, sweep = NULL"+these, run.Store, after, to, run.ID); err != nil {
 				return err
+			}
+			if n.Files > 0 {
+				if err := disown(tx, run.Store); err != nil { // they have these as stored
+					return err
+				}
 			}
 			queued.Files += n.Files
 			queued.Bytes += n.Bytes

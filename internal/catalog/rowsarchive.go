@@ -35,6 +35,7 @@ type archivePage struct {
 // currentRow is.
 type archiveRow struct {
 	id, state, run, settled, size, created, createdNs               int64
+	leaves                                                          sql.NullInt64
 	kind, token, remote, tree, note, text, format, packed, head, to sql.RawBytes
 	dest                                                            []any
 }
@@ -42,8 +43,9 @@ type archiveRow struct {
 const (
 	settledArchives = " a.id > ? AND a.id <= ? AND a.store = ? AND a.state >= 10 AND a.state != 20"
 	readArchives    = `SELECT a.id, a.state, a.run, coalesce(a.settled, 0), a.size, coalesce(a.created, -62135596800), coalesce(a.created_ns, 0),
-		a.kind, a.token, a.remote, a.tree, a.note, d.text, d.format, d.packed, s.header, s.recipients
-		FROM archive a LEFT JOIN description d ON d.archive = a.id LEFT JOIN seal s ON s.archive = a.id WHERE` + settledArchives + " ORDER BY a.id"
+		a.kind, a.token, a.remote, a.tree, a.note, d.text, d.format, d.packed, s.header, s.recipients, l.not_before
+		FROM archive a LEFT JOIN description d ON d.archive = a.id LEFT JOIN seal s ON s.archive = a.id
+		LEFT JOIN deletion l ON l.archive = a.id AND l.state > 0 AND a.state = 10 WHERE` + settledArchives + " ORDER BY a.id"
 	readMarks = "SELECT a.id, a.run > ? OR coalesce(a.settled, 0) > ? FROM archive a WHERE" + settledArchives + " ORDER BY a.id"
 )
 
@@ -93,7 +95,7 @@ func (w *rowWriter) archives(tx tx, page *archivePage, after, to int64) error {
 func (r *archiveRow) scan(rows *sql.Rows) error {
 	if r.dest == nil {
 		r.dest = []any{&r.id, &r.state, &r.run, &r.settled, &r.size, &r.created, &r.createdNs,
-			&r.kind, &r.token, &r.remote, &r.tree, &r.note, &r.text, &r.format, &r.packed, &r.head, &r.to}
+			&r.kind, &r.token, &r.remote, &r.tree, &r.note, &r.text, &r.format, &r.packed, &r.head, &r.to, &r.leaves}
 	}
 	return rows.Scan(r.dest...)
 }
@@ -105,6 +107,9 @@ func (r *archiveRow) fill(a *rows.Archive) {
 	a.Description, a.Format, a.Packed = string(r.text), string(r.format), string(r.packed)
 	copy(a.Token[:], r.token)
 	copy(a.Tree[:], r.tree)
+	if r.leaves.Valid {
+		a.Leaves = at(r.leaves.Int64, 0)
+	}
 	if r.head != nil {
 		a.Header, a.Recipients = append([]byte(nil), r.head...), append([]byte(nil), r.to...)
 	}

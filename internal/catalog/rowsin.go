@@ -11,6 +11,8 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/rows"
@@ -44,23 +46,37 @@ func (c *Catalog) ReadRows(ctx context.Context, store int64, stream iter.Seq2[ro
 			return in.out, err
 		}
 	}
-	return in.out, in.forgetDeleted()
+	if err := in.forgetDeleted(); err != nil {
+		return in.out, err
+	}
+	return in.out, in.writeSnapshots()
 }
 
 // read takes in one stream.
 func (in *rowReader) read(stream iter.Seq2[rows.Row, error]) error {
 	in.catalogs, in.trees, in.runs = map[int64]int64{}, map[int64]int64{}, map[int64]int64{}
 	in.archives = append(in.archives, rowMap{})
-	in.heads = heads{}
+	in.heads, in.lastArchive = heads{}, 0
 	for row, err := range stream {
 		if err == nil {
 			err = in.take(row)
 		}
 		if err != nil {
-			return err
+			return in.explain(err)
 		}
 	}
-	return in.finish()
+	return in.explain(in.writeFiles()) // and what stands before them
+}
+
+// explain makes an error of the stream of one of the tables, which take no rows
+// that contradict each other, nor sums that are no numbers any more.
+func (in *rowReader) explain(err error) error {
+	const constraint = 19 // sqlite.org, "Result and Error Codes"
+	var coded interface{ Code() int }
+	if errors.As(err, &coded) && coded.Code()&0xff == constraint {
+		return in.refuse("its rows contradict each other: %w", err)
+	}
+	return err
 }
 
 // forgetDeleted lets go of old versions whose archives are deleted: they were
@@ -101,6 +117,10 @@ type rowReader struct {
 	size  int // revisions in files
 	dir   rows.Dir
 
+	leaving map[int64]bool // archives here that are to be deleted, until a version needs one
+
+	lastArchive int64 // of this stream
+
 	room    int64 // runs get numbers below it
 	base    bool  // another stream adds to this one
 	deleted bool  // an archive is
@@ -115,12 +135,16 @@ type heads struct {
 	written   bool
 }
 
-// archive gives the row of an archive; 0 where no stream has it.
+// isGone stands for the row of an archive that is deleted.
+const isGone = -1
+
+// archive gives the row of an archive; 0 where no stream has it, or it is
+// deleted.
 func (in *rowReader) archive(id int64) (row int64) {
 	for i := len(in.archives) - 1; i >= 0 && row == 0; i-- {
 		row = in.archives[i].get(id)
 	}
-	return row
+	return max(row, 0)
 }
 
 // A pathRows is one path of the stream with its versions.
@@ -144,8 +168,11 @@ func (in *rowReader) take(row rows.Row) error {
 	case *rows.Snapshot:
 		in.heads.snapshots = append(in.heads.snapshots, *r)
 	case *rows.Archive:
+		if r.ID <= in.lastArchive || r.Remote == "" {
+			return in.refuse("archive %d, %q, comes behind archive %d", r.ID, r.Remote, in.lastArchive)
+		}
 		a := *r
-		a.Contents = slices.Clone(a.Contents)
+		a.Contents, in.lastArchive = slices.Clone(a.Contents), r.ID
 		in.deleted = in.deleted || State(a.State) == Deleted
 		in.found = append(in.found, a)
 		if in.held += 1 + len(a.Contents); int64(in.held) >= in.c.sizes.batch {
@@ -159,11 +186,16 @@ func (in *rowReader) take(row rows.Row) error {
 	return nil
 }
 
-// entry takes in a version. Those of runs that went on when a base was made are
-// in the stream that adds to it, unless they were taken back.
+// entry takes in a version. What runs did that went on when a base was made is
+// in the stream that adds to it, unless it was taken back.
 func (in *rowReader) entry(e *rows.Entry) error {
-	if in.base && e.Since > in.out.Header.Through {
-		return nil
+	if in.base {
+		if e.Since > in.out.Header.Through {
+			return nil
+		}
+		if e.Until > in.out.Header.Through {
+			e.Until = 0
+		}
 	}
 	n := len(in.files)
 	if n == 0 || in.files[n-1].dir != in.dir || in.files[n-1].name != e.Name {
@@ -180,48 +212,71 @@ func (in *rowReader) entry(e *rows.Entry) error {
 	return nil
 }
 
-// finish writes what is left of a stream.
-func (in *rowReader) finish() error {
-	for _, step := range []func() error{in.writeArchives, in.writeSnapshots, in.writeFiles} {
-		if err := step(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// writeHeads writes catalogs, trees and runs, of which there are few.
+// writeHeads writes catalogs and trees, of which there are few, and then runs.
 func (in *rowReader) writeHeads() error {
 	if in.heads.written {
 		return nil
 	}
 	in.heads.written = true
-	return in.c.write(in.ctx, "take in runs", "", func(tx tx) error {
+	var known map[runKey]knownRun
+	err := in.c.write(in.ctx, "take in trees", "", func(tx tx) (err error) {
 		if err := disown(tx, in.store); err != nil {
 			return err
 		}
 		if err := in.writeCatalogs(tx); err != nil {
 			return err
 		}
-		known, err := knownRuns(tx, in.store)
-		if err != nil {
+		if known, err = knownRuns(tx, in.store); err != nil {
 			return err
 		}
 		if in.room, err = roomForRuns(tx, in.store); err != nil {
 			return err
 		}
-		for i := range in.heads.trees {
-			if err := in.writeTree(tx, &in.heads.trees[i], known); err != nil {
-				return err
-			}
+		if err := in.readLeaving(tx); err != nil {
+			return err
 		}
-		for i := range in.heads.runs {
-			if err := in.writeRun(tx, &in.heads.runs[i], known); err != nil {
+		same := in.sameTrees(known)
+		for i := range in.heads.trees {
+			if err := in.writeTree(tx, &in.heads.trees[i], same); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	for some := range slices.Chunk(in.heads.runs, int(in.c.sizes.batch)) {
+		if err := in.writeRuns(some, known); err != nil {
+			return err
+		}
+	}
+	in.heads.runs = nil
+	return nil
+}
+
+func (in *rowReader) writeRuns(runs []rows.Run, known map[runKey]knownRun) error {
+	return in.c.write(in.ctx, "take in runs", "", func(tx tx) error {
+		t := taker{tx: tx, run: Run{Store: in.store}, runs: map[foundRun]int64{}}
+		for i := range runs {
+			if err := in.writeRun(&t, &runs[i], known); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// readLeaving reads which archives are to be deleted: what a stream brings may
+// need one.
+func (in *rowReader) readLeaving(tx tx) error {
+	in.leaving = map[int64]bool{}
+	return tx.each(func(r *sql.Rows) error {
+		var archive int64
+		err := r.Scan(&archive)
+		in.leaving[archive] = true
+		return err
+	}, "SELECT archive FROM deletion WHERE store = ? AND state > 0", in.store)
 }
 
 // writeCatalogs finds the rows of the stream's catalogs. Its own one is the
@@ -278,17 +333,27 @@ func (in *rowReader) keyOfRun(r *rows.Run) runKey {
 	return key
 }
 
-// writeTree finds the tree that a tree of the stream is, or makes it.
-func (in *rowReader) writeTree(tx tx, r *rows.Tree, known map[runKey]knownRun) error {
+// sameTrees tells which trees of the stream are here under whatever name, since
+// they have a run in common.
+func (in *rowReader) sameTrees(known map[runKey]knownRun) map[int64]int64 {
+	same := map[int64]int64{}
 	for i := range in.heads.runs {
 		run := &in.heads.runs[i]
-		if run.Tree != r.ID || run.ID < 0 {
+		if run.ID < 0 || run.Tree == 0 || same[run.Tree] != 0 {
 			continue
 		}
 		if k, ok := known[in.keyOfRun(run)]; ok && k.tree != 0 {
-			in.trees[r.ID] = k.tree
-			return in.updateTree(tx, k.tree, r)
+			same[run.Tree] = k.tree
 		}
+	}
+	return same
+}
+
+// writeTree finds the tree that a tree of the stream is, or makes it.
+func (in *rowReader) writeTree(tx tx, r *rows.Tree, same map[int64]int64) error {
+	if tree := same[r.ID]; tree != 0 {
+		in.trees[r.ID] = tree
+		return in.updateTree(tx, tree, r)
 	}
 	name := r.Name
 	for n := 1; ; n++ {
@@ -303,10 +368,7 @@ func (in *rowReader) writeTree(tx tx, r *rows.Tree, known map[runKey]knownRun) e
 			in.trees[r.ID] = tree.ID
 			return in.updateTree(tx, tree.ID, r)
 		}
-		name = r.Name + "@" + r.Host
-		if n > 1 {
-			name = fmt.Sprint(name, "-", n)
-		}
+		name = otherName(r, n)
 	}
 	if err := checkTreeName(name); err != nil {
 		return err
@@ -324,6 +386,32 @@ func (in *rowReader) writeTree(tx tx, r *rows.Tree, known map[runKey]knownRun) e
 	return nil
 }
 
+// otherName is the nth name that a tree gets where others have its own:
+// NAME@HOST, as far as such a name may be.
+func otherName(r *rows.Tree, n int) string {
+	suffix := "@" + strings.Map(func(c rune) rune {
+		if c == '/' || !unicode.IsPrint(c) {
+			return '_'
+		}
+		return c
+	}, r.Host)
+	const most = maxTreeName / 2
+	if suffix = suffix[:runesWithin(suffix, most)]; n > 1 {
+		suffix += fmt.Sprint("-", n)
+	}
+	return r.Name[:runesWithin(r.Name, maxTreeName-len(suffix))] + suffix
+}
+
+// runesWithin gives how many bytes the runes of a text have that fit into most.
+func runesWithin(text string, most int) (n int) {
+	for i, c := range text {
+		if end := i + utf8.RuneLen(c); end <= most {
+			n = end
+		}
+	}
+	return n
+}
+
 // updateTree fills in what is not known of a tree. Where it is, and whom it is
 // encrypted for, this machine knows best once it was synced here.
 func (in *rowReader) updateTree(tx tx, tree int64, r *rows.Tree) error {
@@ -336,11 +424,10 @@ func (in *rowReader) updateTree(tx tx, tree int64, r *rows.Tree) error {
 
 // writeRun finds or makes the row of a run. One that stands for a time has the
 // same id everywhere, but for its tree.
-func (in *rowReader) writeRun(tx tx, r *rows.Run, known map[runKey]knownRun) error {
+func (in *rowReader) writeRun(t *taker, r *rows.Run, known map[runKey]knownRun) error {
 	tree := in.trees[r.Tree]
 	if r.ID < 0 {
-		t := taker{tx: tx, run: Run{Store: in.store}, runs: map[int64]bool{}}
-		id, err := t.foundRun(tree, r.Started, false)
+		id, err := t.runOf(foundAt(tree, r.Started, false))
 		in.runs[r.ID] = id
 		return err
 	}
@@ -348,7 +435,7 @@ func (in *rowReader) writeRun(tx tx, r *rows.Run, known map[runKey]knownRun) err
 	run, ok := known[key]
 	if !ok {
 		var err error
-		run.id, err = tx.insert("INSERT INTO run (id, catalog, origin, store, tree, command, started, started_ns) VALUES ((SELECT max(0, coalesce(max(id), 0)) + 1 FROM run WHERE id < ?), ?, ?, ?, ?, ?, ?, ?)",
+		run.id, err = t.tx.insert("INSERT INTO run (id, catalog, origin, store, tree, command, started, started_ns) VALUES ((SELECT max(0, coalesce(max(id), 0)) + 1 FROM run WHERE id < ?), ?, ?, ?, ?, ?, ?, ?)",
 			in.room, key.catalog, key.origin, in.store, tree, r.Command, key.sec, key.nsec)
 		if err != nil {
 			return err
@@ -360,12 +447,12 @@ func (in *rowReader) writeRun(tx tx, r *rows.Run, known map[runKey]knownRun) err
 		return nil
 	}
 	sec, nsec := instant(r.Ended)
-	if err := tx.exec("UPDATE run SET ended = ?, ended_ns = ?, complete = ? WHERE id = ? AND ended IS NULL", sec, nsec, r.Complete, run.id); err != nil {
+	if err := t.exec("UPDATE run SET ended = ?, ended_ns = ?, complete = ? WHERE id = ? AND ended IS NULL", sec, nsec, r.Complete, run.id); err != nil {
 		return err
 	}
 	for _, action := range slices.Sorted(maps.Keys(r.Counts)) {
 		n := r.Counts[action]
-		if err := tx.exec("INSERT OR IGNORE INTO run_count (run, action, files, bytes) VALUES (?, ?, ?, ?)", run.id, string(action), n.Files, n.Bytes); err != nil {
+		if err := t.exec("INSERT OR IGNORE INTO run_count (run, action, files, bytes) VALUES (?, ?, ?, ?)", run.id, string(action), n.Files, n.Bytes); err != nil {
 			return err
 		}
 	}
@@ -388,7 +475,8 @@ func (in *rowReader) refuse(format string, args ...any) error {
 	return &firn.Error{Op: "take in rows", Subject: in.out.Header.Store.URL, Kind: firn.Corrupt, Err: fmt.Errorf(format, args...)}
 }
 
-// writeSnapshots records which snapshots the stream's catalog knew. Their
+// writeSnapshots records which snapshots the catalog of the last stream knew, once
+// all else is there: whose they are, they need not be read any more. Their
 // numbers aren't those of this database: nothing will add to them.
 func (in *rowReader) writeSnapshots() error {
 	return in.c.write(in.ctx, "take in snapshots", "", func(tx tx) error {
@@ -416,8 +504,8 @@ func (c *Catalog) TakeSnapshot(ctx context.Context, run Run, h rows.Header, f Fi
 	}
 	return c.write(ctx, "record snapshot", string(f.Archive.ID), func(tx tx) error {
 		archive, err := archiveByRemote(tx, run.Store, f.Archive.ID)
-		if err != nil || archive == 0 {
-			return errors.Join(err, errors.New("its archive is not recorded"))
+		if err != nil || archive == 0 { // its upload here is still open: it is recorded with that
+			return err
 		}
 		if err := tx.exec("INSERT INTO catalog (token, host) VALUES (?, ?) ON CONFLICT (token) DO UPDATE SET host = excluded.host WHERE id != 1", h.Catalog[:], h.Host); err != nil {
 			return err
@@ -516,12 +604,15 @@ func (w *archiveWriter) write(found []rows.Archive) error {
 		if err != nil {
 			return err
 		}
+		if states[i] == Deleted {
+			ids[i] = isGone
+		}
 		w.in.archives[len(w.in.archives)-1].add(a.ID, ids[i])
 	}
 	if err := w.add.flush(); err != nil {
 		return err
 	}
-	w.in.c.remotes.fresh.Add(int64(len(found)))
+	w.in.c.remotes.fresh.Add(int64(len(w.add.remotes)))
 	if err := w.in.c.holdAll(w.tx, w.held); err != nil {
 		return err
 	}
@@ -540,7 +631,21 @@ func (w *archiveWriter) insert(id int64, a *rows.Archive, f *Find) error {
 	}
 	w.count(State(a.State), a.Size, 1)
 	w.hold(id, a)
+	if err := w.leave(id, a); err != nil {
+		return err
+	}
 	return w.add.add(w.in.store, id, f, State(a.State), run, settled)
+}
+
+// leave queues an archive that its catalog was about to delete. It may have done
+// so: what it holds doesn't count as stored.
+func (w *archiveWriter) leave(id int64, a *rows.Archive) error {
+	if a.Leaves.IsZero() || State(a.State) != Stored {
+		return nil
+	}
+	w.in.leaving[id] = true
+	return w.exec("INSERT INTO deletion (archive, store, run, not_before, state, why) VALUES (?, ?, ?, ?, 2, ?)",
+		id, w.in.store, w.in.runs[a.Settled], a.Leaves.Unix(), "let go by "+w.in.out.Header.Host)
 }
 
 func (w *archiveWriter) count(s State, size, n int64) {
@@ -558,7 +663,7 @@ func (w *archiveWriter) hold(id int64, a *rows.Archive) {
 
 // update brings an archive that is known to what became of it since: what was
 // stored may be lost or deleted, what was foreign taken in. What is deleted stays
-// so.
+// so, and what is lost, unless a later run than the one that missed it had it.
 func (w *archiveWriter) update(id int64, before State, a *rows.Archive) error {
 	now := State(a.State)
 	if now == before || before == Deleted || now == Foreign {
@@ -568,11 +673,18 @@ func (w *archiveWriter) update(id int64, before State, a *rows.Archive) error {
 	if err != nil {
 		return err
 	}
+	var size, since int64
+	if err := w.row("SELECT size, coalesce(settled, 0) FROM archive WHERE id = ?", id).Scan(&size, &since); err != nil {
+		return err
+	}
+	if before == Lost && now == Stored && settled <= since {
+		return nil
+	}
 	if before == Foreign {
 		w.hold(id, a)
 	}
-	w.count(before, a.Size, -1)
-	w.count(now, a.Size, 1)
+	w.count(before, size, -1)
+	w.count(now, size, 1)
 	return w.exec("UPDATE archive SET state = ?, settled = ?, kind = ? WHERE id = ?", now, settled, a.Kind, id)
 }
 
@@ -690,9 +802,17 @@ func (w *fileWriter) revisions(entries []rows.Entry) (all []revision, err error)
 			if r.where = (place{w.in.archive(e.Archive), e.Member}); r.where.archive == 0 {
 				continue
 			}
+			if w.in.leaving[r.where.archive] { // another catalog's version needs it
+				delete(w.in.leaving, r.where.archive)
+				if err := w.exec("DELETE FROM deletion WHERE archive = ?", r.where.archive); err != nil {
+					return nil, err
+				}
+			}
 		}
 		all = append(all, r)
 	}
 	slices.SortFunc(all, func(a, b revision) int { return cmp.Compare(a.since, b.since) })
+	all = slices.CompactFunc(all, func(a, b revision) bool { return a.since == b.since })
+	line(all)
 	return all, nil
 }

@@ -10,10 +10,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/catalog"
 	"github.com/firn-archive/firn/internal/clock"
 	"github.com/firn-archive/firn/internal/rows"
@@ -268,4 +270,63 @@ func BenchmarkReadRows(b *testing.B) {
 		check(b, c.Close())
 	}
 	b.ReportMetric(float64(n*b.N)/b.Elapsed().Seconds(), "entries/s")
+}
+
+// TestReadRowsOfAnyTime: runs that stand for times which can't be leave room for
+// those of this catalog.
+func TestReadRowsOfAnyTime(t *testing.T) {
+	for _, sec := range []int64{-1 << 63, -1 << 55, -1 << 47, -62135596800, 0, 1 << 33, 1 << 47, 1 << 55, 1<<62 + 1<<61} {
+		c, store := another(t)
+		token := firn.NewToken()
+		var text bytes.Buffer
+		w := rows.NewWriter(&text)
+		for _, row := range []rows.Row{
+			&rows.Header{Catalog: token, Store: rows.Store{Identity: "one", Kind: "local", URL: "local:/v", Name: "v"}, Made: epoch},
+			&rows.Catalog{ID: 1, Token: token},
+			&rows.Tree{ID: 1, Name: "tree"},
+			&rows.Run{ID: -5, Catalog: 1, Tree: 1, Command: "found", Started: time.Unix(sec, 0), Ended: time.Unix(sec, 0), Complete: true},
+			&rows.Dir{Tree: 1},
+			&rows.Entry{Name: "empty", Since: -5, Mode: 0o100644, ModTime: epoch},
+		} {
+			check(t, w.Write(row))
+		}
+		check(t, w.Close())
+		_, err := c.ReadRows(t.Context(), store, read(text.Bytes()))
+		check(t, err)
+		recovery, err := c.BeginRecovery(t.Context(), store)
+		if err != nil {
+			t.Errorf("after a run of %d: %v", sec, err)
+			continue
+		}
+		for e, err := range c.Files(t.Context(), catalog.ListQuery{Tree: 1, All: true}) {
+			check(t, err)
+			if e.Run >= 0 {
+				t.Errorf("a version of %d is of run %d, the recovery is %d", sec, e.Run, recovery.ID)
+			}
+		}
+	}
+}
+
+// TestReadRowsThatContradict refuses a stream that has one path twice: it is the
+// stream that is damaged, and nothing else stops.
+func TestReadRowsThatContradict(t *testing.T) {
+	c, store := another(t)
+	token := firn.NewToken()
+	var text bytes.Buffer
+	w := rows.NewWriter(&text)
+	entry := &rows.Entry{Name: "empty", Since: 1, Mode: 0o100644, ModTime: epoch}
+	for _, row := range []rows.Row{
+		&rows.Header{Catalog: token, Store: rows.Store{Identity: "one", Kind: "local", URL: "local:/v", Name: "v"}, Made: epoch},
+		&rows.Catalog{ID: 1, Token: token},
+		&rows.Tree{ID: 1, Name: "tree"},
+		&rows.Run{ID: 1, Catalog: 1, Tree: 1, Command: "sync", Started: epoch, Ended: epoch, Complete: true},
+		&rows.Dir{Tree: 1}, entry, &rows.Dir{Tree: 1, Path: "d"}, entry, &rows.Dir{Tree: 1}, entry,
+	} {
+		check(t, w.Write(row))
+	}
+	check(t, w.Close())
+	if _, err := c.ReadRows(t.Context(), store, read(text.Bytes())); firn.KindOf(err) != firn.Corrupt {
+		t.Errorf("error %v", err)
+	}
+	wantWhole(t, c)
 }

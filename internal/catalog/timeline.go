@@ -32,21 +32,30 @@ type slot struct {
 // what was replaced or removed stays so.
 func mergeRevision(history []revision, r revision) []revision {
 	i, known := slices.BinarySearchFunc(history, r.since, func(h revision, since int64) int { return cmp.Compare(h.since, since) })
-	if known {
-		if r.until == 0 {
-			r.until = history[i].until
-		}
-		r.seen = history[i].seen
-		history[i] = r
-	} else {
-		history = slices.Insert(history, i, r)
+	if !known {
+		return slices.Insert(history, i, r)
 	}
-	for i := range history[:len(history)-1] {
-		if h, next := &history[i], history[i+1].since; h.until == 0 || h.until > next {
-			h.until = next
-		}
+	if r.until == 0 {
+		r.until = history[i].until
 	}
+	r.seen = history[i].seen
+	history[i] = r
 	return history
+}
+
+// line makes the versions of a path, sorted by their runs, follow each other:
+// each ends with the next one at the latest, and none before it began, as where
+// its source has runs in another order.
+func line(history []revision) {
+	for i := range history {
+		h := &history[i]
+		if h.until <= h.since {
+			h.until = 0
+		}
+		if i+1 < len(history) && (h.until == 0 || h.until > history[i+1].since) {
+			h.until = history[i+1].since
+		}
+	}
 }
 
 const (
@@ -77,13 +86,14 @@ func history(tx tx, s slot) (all []revision, err error) {
 type merger struct {
 	tx
 	totals map[int64]*totals // by tree, what to add
+	founds map[int64]bool    // runs of which it is known whether they stand for a time
 	files  *batch            // of new paths
 	old    *batch
 	added  int64 // versions that were not known
 }
 
 func newMerger(tx tx) *merger {
-	return &merger{tx: tx, totals: map[int64]*totals{}, files: insertRevisions.batch(tx), old: insertOldRevisions.batch(tx)}
+	return &merger{tx: tx, totals: map[int64]*totals{}, founds: map[int64]bool{}, files: insertRevisions.batch(tx), old: insertOldRevisions.batch(tx)}
 }
 
 var (
@@ -123,13 +133,17 @@ func (m *merger) merge(tree int64, s slot, revisions []revision) error {
 	if err != nil {
 		return err
 	}
-	before := len(all)
 	if n := len(all); n > 0 && all[n-1].until == 0 {
 		m.count(tree, &all[n-1], -1)
 	}
+	if all, err = m.withoutFound(all, revisions); err != nil {
+		return err
+	}
+	before := len(all)
 	for i := range revisions {
 		all = mergeRevision(all, revisions[i])
 	}
+	line(all)
 	m.added += int64(len(all) - before)
 	for _, clear := range []string{"DELETE FROM file WHERE dir = ? AND name = ?", "DELETE FROM version WHERE dir = ? AND name = ?"} {
 		if err := m.exec(clear, s.dir, []byte(s.name)); err != nil {
@@ -142,6 +156,38 @@ func (m *merger) merge(tree int64, s slot, revisions []revision) error {
 		}
 	}
 	return nil
+}
+
+// withoutFound leaves out of a history what was known from an archive alone, where
+// it is known now which run made that version.
+func (m *merger) withoutFound(history, revisions []revision) (kept []revision, err error) {
+	for _, h := range history {
+		isKnown := h.where != place{} && slices.ContainsFunc(revisions, func(r revision) bool { return r.where == h.where && r.since != h.since })
+		if isKnown {
+			if isKnown, err = m.isFound(h.since); err != nil {
+				return nil, err
+			}
+		}
+		if !isKnown {
+			kept = append(kept, h)
+			continue
+		}
+		if n := len(kept); n > 0 && kept[n-1].until == h.since {
+			kept[n-1].until = 0 // what follows it now ends it
+		}
+	}
+	return kept, nil
+}
+
+// isFound reports whether a run stands for a time.
+func (m *merger) isFound(run int64) (is bool, err error) {
+	is, known := m.founds[run]
+	if !known {
+		if err = m.row("SELECT command = 'found' FROM run WHERE id = ?", run).Scan(&is); err == nil {
+			m.founds[run] = is
+		}
+	}
+	return is, ignoreNoRows(err)
 }
 
 // add adds versions of a path that has no history, the oldest first.

@@ -212,7 +212,10 @@ func (s *session) tooEarly(ctx context.Context, trees []catalog.Tree, m moment) 
 	e := &firn.Error{Op: "go back to", Subject: m.text, Kind: firn.NotFound, Err: errors.New("nothing was synced yet")}
 	if first.ID != 0 {
 		e.Err = fmt.Errorf("nothing had been synced by then; the first sync began at %s", first.Started.In(s.env.Clock.Now().Location()).Format(time.RFC3339))
-		e.Hint = fmt.Sprintf("give a later time, or --at run:%d", first.ID)
+		e.Hint = "give a later time"
+		if first.ID > 0 { // below that it stands for a time
+			e.Hint += fmt.Sprintf(", or --at run:%d", first.ID)
+		}
 	}
 	return e
 }

@@ -73,7 +73,8 @@ type sheetRecord struct {
 	WithFirn   []string         `json:"with_firn"`
 	WithStock  []string         `json:"with_stock_tools"`
 
-	hasIdentity bool // the file is there
+	hasIdentity bool   // the file is there
+	host        string // this machine
 }
 
 func runRecoverySheet(ctx context.Context, o *recoverySheetOptions) error {
@@ -127,6 +128,9 @@ func (o *recoverySheetOptions) sheet(ctx context.Context, s *session, store cata
 	}
 	if store.Kind != string(config.Local) { // whose address is that of a server which nobody else reaches
 		r.Address, r.Account, r.Region = store.Address, accountOf(store.Address), store.Region
+	}
+	if r.host, err = o.app.hostname(); err != nil {
+		return r, err
 	}
 	identity := ""
 	if p := o.profile(s, store); p != nil {

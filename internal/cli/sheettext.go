@@ -1,19 +1,28 @@
 package cli
 
 import (
+	"encoding/base64"
 	"fmt"
 	"strconv"
 	"strings"
 
+	"github.com/firn-archive/firn/describe"
 	"github.com/firn-archive/firn/internal/config"
 	"github.com/firn-archive/firn/internal/ui"
 )
 
-// sheetWidth is how wide a recovery sheet is, in characters.
-const sheetWidth = 80
+// The page of a recovery sheet: characters in a line, and lines. A printer's has
+// 66 lines, six to the inch of eleven inches.
+const (
+	sheetWidth = 80
+	sheetLines = 66
+)
 
 // projectPage is where firn is to be had.
 const projectPage = "https://github.com/firn-archive/firn"
+
+// unseal opens what is encrypted, on the sheet.
+const unseal = "age --decrypt --identity identity.txt "
 
 // firnCommands are what brings everything back with firn, line by line; a line
 // that begins with # is a remark.
@@ -23,38 +32,28 @@ func firnCommands(r sheetRecord) (lines []string) {
 		identity = " --identity identity.txt"
 	}
 	if r.Kind == string(config.Glacier) {
-		lines = append(lines, "export AWS_REGION="+shellWord(r.Region)+"    # credentials as for any AWS tool")
+		lines = append(lines, "export AWS_REGION="+shellWord(r.Region))
 		if r.Endpoint != "" {
 			lines = append(lines, "export AWS_ENDPOINT_URL="+shellWord(r.Endpoint))
 		}
 	}
 	return append(lines,
-		"firn recover "+store+identity+"    # status 75: not yet, run it again later",
+		"firn recover "+store+identity+" --wait",
 		"firn ls "+store,
-		"firn restore "+store+" --to DIR --wait"+identity,
+		"firn restore "+store+" --to back --wait"+identity,
 	)
 }
 
-// stockCommands are what brings everything back without firn.
-func stockCommands(r sheetRecord) (lines []string) {
+// stockCommands are what brings everything back without firn. Words in capitals
+// are to be replaced.
+func stockCommands(r sheetRecord) []string {
 	if r.Kind == string(config.Local) {
-		lines = localCommands(r)
-	} else {
-		lines = vaultCommands(r)
+		return localCommands(r)
 	}
-	if !r.Encrypted {
-		return append(lines,
-			"zstd -dc SNAPSHOT    # which archive holds which file: JSON, docs/format.md",
-			"tar -xpf BUNDLE      # an archive of many files; one of a single file is that file",
-		)
-	}
-	return append(lines,
-		"age --decrypt --identity identity.txt SNAPSHOT | zstd -dc    # which archive holds what: JSON",
-		"age --decrypt --identity identity.txt ARCHIVE | tar -xp      # every other archive",
-	)
+	return vaultCommands(r)
 }
 
-// vaultCommands get an archive out of a vault, with the program of the vendor.
+// vaultCommands use the program of the vault's vendor.
 func vaultCommands(r sheetRecord) []string {
 	account := r.Account
 	if account == "" {
@@ -68,29 +67,64 @@ func vaultCommands(r sheetRecord) []string {
 		vault += " --endpoint-url " + shellWord(r.Endpoint)
 	}
 	lines := []string{
-		`V="` + vault + `"`,
-		"aws glacier list-tags-for-vault $V    # firn-catalog-*: number and archive id of the newest snapshot, firn-full-*: of the full one that it adds to",
-		`aws glacier initiate-job $V --job-parameters '{"Type":"inventory-retrieval"}'    # all archives`,
+		`glacier() { c=$1; shift; aws glacier "$c" ` + vault + ` "$@"; }`,
+		`ask() { glacier initiate-job --job-parameters '{"Type":"archive-retrieval","Tier":"Bulk","ArchiveId":"'"$1"'"}'; }`,
+		"# First the list of files. Tags name the archives that have it, as NUMBER/ARCHIVE: firn-full-... the whole, firn-catalog-... what is newer.",
+		"glacier list-tags-for-vault",
+		"ask ARCHIVE                                # prints a jobId",
+		"glacier describe-job --job-id=JOBID        # hours later: Succeeded",
+		"glacier get-job-output --job-id=JOBID FILE",
 	}
-	id := "ID"
-	if n := len(r.Snapshots); n > 0 {
-		lines = append(lines, "ID="+shellWord(string(r.Snapshots[n-1].Archive)))
-		id = `'$ID'`
-	}
+	lines = append(lines, searchCommands(r, `"remote":"ARCHIVE"`)...)
 	return append(lines,
-		`aws glacier initiate-job $V --job-parameters '{"Type":"archive-retrieval","Tier":"Bulk","ArchiveId":"`+id+`"}'`,
-		"aws glacier list-jobs $V              # hours later: StatusCode is Succeeded",
-		"aws glacier get-job-output $V --job-id JOB FILE",
+		"# That archive is asked for in the same way, and opened with",
+		unpackCommand(r),
+		"# If there are no tags, the inventory names all archives:",
+		`glacier initiate-job --job-parameters '{"Type":"inventory-retrieval"}'`,
 	)
 }
 
 // localCommands find an archive in the folder of a local vault.
 func localCommands(r sheetRecord) []string {
-	return []string{
+	lines := []string{
 		"cd " + shellWord(strings.TrimPrefix(r.Store, "local:")),
-		`sqlite3 vault.db "SELECT number, part_size, size, description FROM archive WHERE deleted IS NULL"`,
-		"# archive number 12345 is the file archives/000/012/345; where part_size isn't 0 it is a folder of parts, which go one after the other: cat archives/000/012/345/*",
+		"# First the list of files. The archives that have it, the newest first; what isn't in that is in the one behind it:",
+		`sqlite3 vault.db "SELECT number, part_size FROM archive WHERE deleted IS NULL AND description LIKE '` + snapshotDescription() + `%' ORDER BY number DESC"`,
+		"# Number 12345 is FILE archives/000/012/345; where part_size isn't 0, that is a folder of parts: cat archives/000/012/345/* >FILE",
 	}
+	lines = append(lines, searchCommands(r, `"hash":"HASH"`)...)
+	return append(lines,
+		`sqlite3 vault.db "SELECT number, part_size FROM archive WHERE deleted IS NULL AND hex(tree_hash) = upper('HASH')"`,
+		unpackCommand(r),
+	)
+}
+
+// snapshotDescription is what the descriptions of all snapshots begin with, and
+// no others do: base64 of whole threes of bytes.
+func snapshotDescription() string {
+	return "mt2 " + base64.RawURLEncoding.EncodeToString([]byte(`{"filename":".firn/`+string(describe.Snapshot)+`/`))
+}
+
+// searchCommands open a list of files and look for one, and for the archive that
+// has it, which shows in what.
+func searchCommands(r sheetRecord, what string) []string {
+	open := "zstd -dc FILE"
+	if r.Encrypted {
+		open = unseal + "FILE | zstd -dc"
+	}
+	return []string{
+		open + " >>~/list",
+		`grep '"name":"NAME"' ~/list                # the last line counts: "content":[N`,
+		`grep '"archive":{"id":N,' ~/list           # ` + what,
+	}
+}
+
+// unpackCommand opens an archive of files.
+func unpackCommand(r sheetRecord) string {
+	if r.Encrypted {
+		return unseal + "FILE | tar -xp"
+	}
+	return "tar -xpf FILE                              # where it is no tar, it is the file"
 }
 
 // shellWord is a word for a POSIX shell, in ASCII.
@@ -121,37 +155,38 @@ func shellWord(s string) string {
 	return b.String() + "'"
 }
 
-// sheetText is the page of a store: ASCII, and no wider than sheetWidth.
+// sheetText is the page of a store: ASCII, no wider than sheetWidth. Where a
+// list is so long that it would be more than a page, its end is left out.
 func sheetText(r sheetRecord, version string) string {
+	text := ""
+	for most := max(len(r.Trees), len(r.Recipients), 1); most > 0; most-- {
+		text = sheetOf(r, version, most)
+		if strings.Count(text, "\n") <= sheetLines {
+			break
+		}
+	}
+	return text
+}
+
+// sheetOf is the page with so many entries at most in each of its lists.
+func sheetOf(r sheetRecord, version string, most int) string {
 	p := &page{}
 	p.line("FIRN RECOVERY SHEET of %s", r.Store)
 	p.line("made %s with firn %s", r.Made, version)
 	p.line("")
-	p.line("What is listed here was archived with firn, a free program that keeps directory trees in cold storage. Get it from %s; "+
-		"docs/format.md there says how everything is stored. No secret is on this page.", projectPage)
-	p.head("The store")
-	p.field("name", r.Store)
-	p.field("address", r.Address)
-	p.field("account", r.Account)
-	p.field("region", r.Region)
-	p.field("endpoint", r.Endpoint)
-	p.field("profile", r.Profile)
-	p.field("holds", fmt.Sprintf("%s in %s archives", ui.Bytes(r.Bytes), ui.Count(r.Archives)))
-	for _, s := range r.Snapshots {
-		p.field("snapshot", fmt.Sprintf("%d of %s, archive %s", s.Seq, day(s.Made), s.Archive))
+	where := "a folder of archives"
+	if r.Kind == string(config.Glacier) {
+		where = "a vault of Amazon Glacier"
 	}
-	if len(r.Snapshots) == 0 {
-		p.field("snapshot", "none yet")
-	}
-	p.head("Directories in it")
-	for _, t := range r.Trees {
-		p.line("%s: %s:%s", t.Tree, t.Host, t.Root)
-		p.line("    %s in %s; last complete sync: %s", ui.Bytes(t.Bytes), ui.Files(t.Files), day(t.LastSync))
-	}
-	p.encryption(r)
-	p.head("With firn, on any machine")
+	p.line("The directories below are kept in %s. This page says how to bring them back on any other computer, when the one that sent them is gone. "+
+		"firn, which sent them, is a free program: %s", where, projectPage)
+	p.needs(r, most)
+	p.head("What there is")
+	p.contents(r, most)
+	p.head("With firn")
 	p.commands(r.WithFirn)
-	p.head("With stock tools alone")
+	p.head("Without firn, in bash")
+	p.line("All files at once: docs/format.md of firn, \"Getting everything back with stock tools\". One by one, with words in CAPITALS replaced:")
 	p.commands(r.WithStock)
 	return p.String()
 }
@@ -159,27 +194,81 @@ func sheetText(r sheetRecord, version string) string {
 // A page puts a sheet together.
 type page struct{ strings.Builder }
 
-// encryption says who can open the archives.
-func (p *page) encryption(r sheetRecord) {
-	p.head("Encryption")
+// needs tells what it takes to bring anything back. No secret is on the page,
+// but lines to write down where those are kept.
+func (p *page) needs(r sheetRecord, most int) {
+	p.head("What it takes")
+	if r.Kind == string(config.Glacier) {
+		account := ""
+		if r.Account != "" {
+			account = " of AWS account " + r.Account
+		}
+		p.item("The keys%s: access key id and secret access key.", account)
+		p.kept("They are kept")
+		p.item("Time, and money. What is asked for is there 5 to 12 hours later, and for 24 hours. Amazon charges for it; firn tells the price first.")
+	} else {
+		p.item("The folder %s of %s, or a copy of it.", strings.TrimPrefix(r.Store, "local:"), r.host)
+		p.kept("It is on the disk")
+	}
 	if !r.Encrypted {
-		p.line("None: whoever can read the store can read the files.")
+		p.item("No identity: nothing is encrypted. Whoever can read the store can read the files.")
 		return
 	}
-	p.line("Archives are age files (https://age-encryption.org), for these recipients:")
-	for _, key := range r.Recipients {
-		p.line("    %s", shortKey(key))
+	there := "was in"
+	if !r.hasIdentity {
+		there = "was NOT in"
+	}
+	p.item("The identity file, below identity.txt: text with a line AGE-SECRET-KEY-...; where it has a passphrase, that within an age file. All is encrypted (https://age-encryption.org): "+
+		"WITHOUT IT NOBODY BRINGS ANYTHING BACK. On %s it %s %s. Keep a copy elsewhere, and not in the store alone.", r.host, there, r.Identity)
+	p.kept("It is kept")
+	p.line("  It opens what is for:")
+	for i, key := range r.Recipients {
+		if i == most {
+			p.line("  and %d more", len(r.Recipients)-most)
+			break
+		}
+		p.line("  %s", shortKey(key))
 	}
 	if len(r.Recipients) == 0 {
-		p.line("    (not recorded here: firn key show tells those of an identity)")
+		p.line("  (not recorded here: firn key show tells those of an identity)")
 	}
-	where := "The identity that opens them is expected in %s on this machine"
-	if !r.hasIdentity {
-		where = "The identity that opens them is not in %s on this machine, so it has to be elsewhere"
+}
+
+// kept leaves space to write.
+func (p *page) kept(what string) {
+	p.line("  %s: %s", what, strings.Repeat("_", sheetWidth-4-len(what)))
+}
+
+// item writes text behind a bullet.
+func (p *page) item(format string, args ...any) {
+	mark := "* "
+	for _, line := range wrapText(ascii(fmt.Sprintf(format, args...)), sheetWidth-len(mark)) {
+		p.WriteString(mark + line + "\n")
+		mark = "  "
 	}
-	p.line(where+". WITHOUT IT NOBODY BRINGS ANYTHING BACK: keep a copy off this machine, and not in the store alone. Its place:", r.Identity)
-	p.line("")
-	p.line("    identity.txt is kept: %s", strings.Repeat("_", sheetWidth-26))
+}
+
+// contents tells where the store is, and what is in it.
+func (p *page) contents(r sheetRecord, most int) {
+	p.field("address", r.Address)
+	p.field("account", r.Account)
+	p.field("region", r.Region)
+	p.field("endpoint", r.Endpoint)
+	p.field("profile", r.Profile)
+	p.field("holds", fmt.Sprintf("%s in %s archives", ui.Bytes(r.Bytes), ui.Count(r.Archives)))
+	list := "none yet, so that names are in the archives alone"
+	if n := len(r.Snapshots); n > 0 {
+		list = fmt.Sprintf("snapshot %d of %s", r.Snapshots[n-1].Seq, day(r.Snapshots[n-1].Made))
+	}
+	p.field("list", list)
+	for i, t := range r.Trees {
+		if i == most {
+			p.item("and %d more directories, which the list of files names", len(r.Trees)-most)
+			break
+		}
+		p.item("%s: %s:%s", t.Tree, t.Host, t.Root)
+		p.line("  %s in %s; last complete sync: %s", ui.Bytes(t.Bytes), ui.Files(t.Files), day(t.LastSync))
+	}
 }
 
 // shortKey shortens the keys that take half a page: those that are safe from
@@ -192,7 +281,7 @@ func shortKey(key string) string {
 	return fmt.Sprintf("%s...%s (%d characters)", key[:keep], key[len(key)-12:], len(key))
 }
 
-func (p *page) head(text string) { fmt.Fprintf(p, "\n%s\n%s\n", text, strings.Repeat("-", len(text))) }
+func (p *page) head(text string) { fmt.Fprintf(p, "\n== %s ==\n", text) }
 
 // line writes text, over as many lines as it takes, which are indented as the
 // first one is.

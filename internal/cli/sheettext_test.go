@@ -49,6 +49,30 @@ func TestSheetLinesFit(t *testing.T) {
 	}
 }
 
+// TestSheetIsAPage: with however many directories and recipients it stays one
+// page, which says how many it leaves out.
+func TestSheetIsAPage(t *testing.T) {
+	for _, kind := range []string{"glacier", "local"} {
+		r := sheetRecord{
+			Store: kind + ":" + strings.Repeat("d/", 20), Kind: kind, Name: "photos", Account: "012345678901", Region: "eu-west-1",
+			Address: "arn:aws:glacier:eu-west-1:012345678901:vaults/photos", Profile: "home", Endpoint: "https://glacier.example.org", Encrypted: true,
+			Identity: "/home/" + strings.Repeat("u", 30) + "/.config/firn/identity.txt", host: "nas",
+		}
+		for range 64 {
+			r.Recipients = append(r.Recipients, "age1"+strings.Repeat("q", 58))
+			r.Trees = append(r.Trees, treeRecord{Tree: "photos", Host: "nas", Root: strings.Repeat("/dir", 20)})
+		}
+		r.WithFirn, r.WithStock = firnCommands(r), stockCommands(r)
+		text := sheetText(r, "1.0")
+		if n := strings.Count(text, "\n"); n > sheetLines || n < sheetLines-8 {
+			t.Errorf("%s: %d lines:\n%s", kind, n, text)
+		}
+		if !strings.Contains(text, "more directories, which") || !strings.Contains(text, "more\n") {
+			t.Errorf("%s: it isn't told what is left out:\n%s", kind, text)
+		}
+	}
+}
+
 func TestShortKey(t *testing.T) {
 	x25519 := "age1" + strings.Repeat("q", 58)
 	if got := shortKey(x25519); got != x25519 {

@@ -114,9 +114,14 @@ type recoverer struct {
 var errPending = errors.New("jobs are pending")
 
 func (r *recoverer) run(ctx context.Context) error {
-	// The inventory ripens while the snapshots do.
-	if _, _, err := r.Asker.Inventory(ctx, time.Time{}); err != nil && firn.KindOf(err) != firn.NotReady {
+	_, staged, err := r.staged(ctx)
+	if err != nil {
 		return err
+	}
+	if !staged { // it ripens while the snapshots do
+		if _, _, err := r.Asker.Inventory(ctx, time.Time{}); err != nil && firn.KindOf(err) != firn.NotReady {
+			return err
+		}
 	}
 	if err := r.taggedSnapshots(ctx); err != nil {
 		return err

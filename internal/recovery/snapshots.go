@@ -32,11 +32,7 @@ func (r *recoverer) taggedSnapshots(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	known, err := r.Catalog.Snapshots(ctx, r.Row.ID)
-	if err != nil {
-		return err
-	}
-	return r.readChains(ctx, snapshot.Chains(snapshot.Candidates(tags)), known, nil)
+	return r.readChains(ctx, snapshot.Chains(snapshot.Candidates(tags)), nil)
 }
 
 // listedSnapshots reads, of each catalog of which no tag named a snapshot that
@@ -64,13 +60,25 @@ func (r *recoverer) listedSnapshots(ctx context.Context, inv catalog.Inventory) 
 			candidates = append(candidates, snapshot.Candidate{Catalog: s.Catalog, Seq: s.Seq, Base: s.Base, Archive: s.Remote, Size: s.Size, Created: s.Created})
 		}
 	}
-	return r.readChains(ctx, snapshot.Chains(candidates), known, archives)
+	return r.readChains(ctx, snapshot.Chains(candidates), archives)
 }
 
 // readChains reads the newest readable chain of each catalog, unless what is
-// known is as new.
-func (r *recoverer) readChains(ctx context.Context, chains [][]snapshot.Candidate, known []catalog.Snapshot, listed map[firn.ArchiveID]firn.Archive) error {
+// known is as new. All are fetched before the first is read: one that has taken
+// in another comes before that, and then stands for it, since it may have let go
+// of what that says.
+func (r *recoverer) readChains(ctx context.Context, chains [][]snapshot.Candidate, listed map[firn.ArchiveID]firn.Archive) error {
+	known, err := r.Catalog.Snapshots(ctx, r.Row.ID)
+	if err != nil {
+		return err
+	}
 	var pending error
+	var heads []chain
+	defer func() {
+		for _, c := range heads {
+			c.remove()
+		}
+	}()
 	for len(chains) > 0 {
 		token := chains[0][0].Catalog
 		n := slices.IndexFunc(chains, func(c []snapshot.Candidate) bool { return c[0].Catalog != token })
@@ -78,15 +86,88 @@ func (r *recoverer) readChains(ctx context.Context, chains [][]snapshot.Candidat
 			n = len(chains)
 		}
 		of := slices.DeleteFunc(slices.Clone(chains[:n]), func(c []snapshot.Candidate) bool { return isKnown(known, c[len(c)-1]) })
-		err := r.readNewest(ctx, of, listed)
+		c, err := r.fetchNewest(ctx, of, listed)
 		if errors.Is(err, errPending) {
 			pending = err // the other catalogs' jobs can ripen meanwhile
 		} else if err != nil {
 			return err
 		}
+		if len(c.links) > 0 {
+			heads = append(heads, c)
+		}
 		chains = chains[n:]
 	}
-	return pending
+	if pending != nil {
+		return pending
+	}
+	return r.takeChains(ctx, inOrder(heads), listed)
+}
+
+// takeChains takes in the chains of several catalogs, but for those that are
+// known by then. One that can't be read gives way to the next of its catalog.
+func (r *recoverer) takeChains(ctx context.Context, heads []chain, listed map[firn.ArchiveID]firn.Archive) error {
+	for _, c := range heads {
+		for len(c.links) > 0 {
+			known, err := r.Catalog.Snapshots(ctx, r.Row.ID)
+			if err != nil {
+				return err
+			}
+			last := c.links[len(c.links)-1].Candidate
+			if isKnown(known, last) {
+				break
+			}
+			err = r.takeChain(ctx, c.links)
+			if err == nil {
+				break
+			}
+			if err := r.failedSnapshot(ctx, last, err); err != nil {
+				return err
+			}
+			if c, err = r.fetchNewest(ctx, c.older, listed); err != nil {
+				return err
+			}
+			defer c.remove()
+		}
+	}
+	return nil
+}
+
+// A chain is what was fetched of a catalog: a full snapshot, and perhaps one that
+// adds to it. Without links there is none.
+type chain struct {
+	links    []fetched
+	includes []rows.Include // the snapshots of others that are in it
+	older    [][]snapshot.Candidate
+}
+
+// has reports whether a chain has all that another one says.
+func (c chain) has(other chain) bool {
+	last := other.links[len(other.links)-1]
+	return slices.ContainsFunc(c.includes, func(in rows.Include) bool { return in.Catalog == last.Catalog && in.Seq >= last.Seq })
+}
+
+func (c chain) remove() {
+	for _, f := range c.links {
+		os.Remove(f.path)
+	}
+}
+
+// inOrder puts chains before those that they have.
+func inOrder(chains []chain) (sorted []chain) {
+	for left := slices.Clone(chains); len(left) > 0; {
+		first := slices.IndexFunc(left, func(c chain) bool {
+			return !slices.ContainsFunc(left, func(by chain) bool { return by.has(c) })
+		})
+		first = max(first, 0) // each has another one: somebody lies
+		sorted = append(sorted, left[first])
+		left = slices.Delete(left, first, first+1)
+	}
+	return sorted
+}
+
+// failedSnapshot is failed for a snapshot.
+func (r *recoverer) failedSnapshot(ctx context.Context, c snapshot.Candidate, err error) error {
+	return r.failed(ctx, fmt.Sprintf("snapshot %d of catalog %s", c.Seq, c.Catalog), err)
 }
 
 // isKnown reports whether a catalog's rows are known as far as a snapshot has
@@ -97,19 +178,40 @@ func isKnown(known []catalog.Snapshot, c snapshot.Candidate) bool {
 	})
 }
 
-// readNewest reads the first of a catalog's chains that can be read.
-func (r *recoverer) readNewest(ctx context.Context, chains [][]snapshot.Candidate, listed map[firn.ArchiveID]firn.Archive) error {
-	for _, chain := range chains {
-		err := r.readChain(ctx, chain, listed)
-		if err == nil || errors.Is(err, errPending) {
-			return err
+// fetchNewest fetches the first of a catalog's chains that can be had.
+func (r *recoverer) fetchNewest(ctx context.Context, chains [][]snapshot.Candidate, listed map[firn.ArchiveID]firn.Archive) (chain, error) {
+	for i, candidates := range chains {
+		c := chain{older: chains[i+1:]}
+		var err error
+		if c.links, err = r.fetchChain(ctx, candidates, listed); err == nil {
+			c.includes, err = r.includes(ctx, &c.links[len(c.links)-1])
 		}
-		last := chain[len(chain)-1]
-		if err := r.failed(ctx, fmt.Sprintf("snapshot %d of catalog %s", last.Seq, last.Catalog), err); err != nil {
-			return err
+		if err == nil {
+			return c, nil
+		}
+		c.remove()
+		if errors.Is(err, errPending) {
+			return chain{}, err
+		}
+		if err := r.failedSnapshot(ctx, candidates[len(candidates)-1], err); err != nil {
+			return chain{}, err
 		}
 	}
-	return nil
+	return chain{}, nil
+}
+
+// includes reads from the header of a snapshot which others are in it.
+func (r *recoverer) includes(ctx context.Context, f *fetched) ([]rows.Include, error) {
+	file, err := os.Open(f.path)
+	if err != nil {
+		return nil, spoolError(f.path, err)
+	}
+	defer file.Close()
+	var h rows.Header
+	for _, err := range r.observed(ctx, file, f, &h, &Catalog{}) {
+		return h.Includes, err
+	}
+	return nil, nil
 }
 
 // A fetched snapshot lies in a file until it is read.
@@ -119,10 +221,11 @@ type fetched struct {
 	path    string
 }
 
-// readChain fetches the snapshots of a chain, and takes in their rows.
-func (r *recoverer) readChain(ctx context.Context, chain []snapshot.Candidate, listed map[firn.ArchiveID]firn.Archive) error {
+// fetchChain fetches the snapshots of a chain. What is left beside an error is to
+// be removed.
+func (r *recoverer) fetchChain(ctx context.Context, chain []snapshot.Candidate, listed map[firn.ArchiveID]firn.Archive) ([]fetched, error) {
 	if err := os.MkdirAll(r.Spool, 0o700); err != nil {
-		return spoolError(r.Spool, err)
+		return nil, spoolError(r.Spool, err)
 	}
 	links := make([]fetched, len(chain))
 	wants := make([]retrieval.Want, len(chain))
@@ -132,19 +235,15 @@ func (r *recoverer) readChain(ctx context.Context, chain []snapshot.Candidate, l
 			links[i].archive = a
 		}
 		wants[i] = retrieval.Want{Remote: c.Archive, Size: c.Size, Tree: links[i].archive.Tree, Label: fmt.Sprintf("snapshot %d of the catalog", c.Seq)}
-		defer os.Remove(links[i].path)
 	}
 	failed, err := r.ask(ctx, wants[len(wants)-1].Label, wants, func(ctx context.Context, w retrieval.Want, ready *retrieval.Ready) error {
 		i := slices.IndexFunc(links, func(f fetched) bool { return f.Archive == w.Remote })
 		return links[i].fetch(ctx, ready)
 	})
-	switch {
-	case len(failed) > 0:
-		return failed[0].Err
-	case err != nil:
-		return err
+	if len(failed) > 0 {
+		err = failed[0].Err
 	}
-	return r.takeChain(ctx, links)
+	return links, err
 }
 
 func spoolError(path string, err error) error {

@@ -17,19 +17,46 @@ import (
 // atOnce is how many archives are staged, or taken in, in one transaction.
 const atOnce = 5000
 
+// inventoryLife is how old an inventory may get while jobs are waited for: what
+// other machines delete meanwhile would be taken in from an older one.
+const inventoryLife = 7 * 24 * time.Hour
+
+// staged gives the inventory that this recovery has read already, unless that is
+// too old.
+func (r *recoverer) staged(ctx context.Context) (inv catalog.Inventory, ok bool, err error) {
+	inv, ok, err = r.Catalog.StagedInventory(ctx, r.Run)
+	return inv, ok && r.Clock.Now().Sub(inv.Dated) < inventoryLife, err
+}
+
+// outputTries bounds how often an inventory is asked for whose output is gone
+// when it is to be read.
+const outputTries = 3
+
 // inventory reads the store's inventory into the catalog, if this recovery
 // hasn't yet.
 func (r *recoverer) inventory(ctx context.Context) (catalog.Inventory, error) {
-	if inv, ok, err := r.Catalog.StagedInventory(ctx, r.Run); err != nil || ok {
+	if inv, ok, err := r.staged(ctx); err != nil || ok {
 		return inv, err
 	}
-	job, ready, err := r.Asker.AwaitInventory(ctx, time.Time{}, r.Wait)
-	if err != nil {
-		return catalog.Inventory{}, err
+	var notBefore time.Time
+	for try := 1; ; try++ {
+		job, ready, err := r.Asker.AwaitInventory(ctx, notBefore, r.Wait)
+		if err != nil {
+			return catalog.Inventory{}, err
+		}
+		if !ready {
+			return catalog.Inventory{}, r.waitFor(1, retrieval.Expected(job))
+		}
+		inv, err := r.stage(ctx, job)
+		if firn.KindOf(err) != firn.NotFound || try == outputTries {
+			return inv, err
+		}
+		notBefore = job.Created.Add(time.Second) // that one has expired
 	}
-	if !ready {
-		return catalog.Inventory{}, r.waitFor(1, retrieval.Expected(job))
-	}
+}
+
+// stage reads the output of an inventory's job.
+func (r *recoverer) stage(ctx context.Context, job firn.Job) (catalog.Inventory, error) {
 	id, err := r.Catalog.BeginInventory(ctx, r.Run, 0)
 	if err != nil {
 		return catalog.Inventory{}, err
@@ -164,20 +191,34 @@ func safeTree(name string) string {
 }
 
 // missing marks archives lost that snapshots name, and that the store's
-// inventory should list and doesn't.
+// inventory should list and doesn't. What was to be deleted when the last
+// snapshot was made is deleted, as are old snapshots.
 func (r *recoverer) missing(ctx context.Context, inv catalog.Inventory) error {
 	var lost []int64
 	for h, err := range r.Catalog.Missing(ctx, inv.ID) {
 		if err != nil {
 			return err
 		}
-		if h.State == catalog.Stored {
+		switch {
+		case h.State != catalog.Stored:
+		case h.Leaving || h.Kind == catalog.CatalogArchive:
+			if err := r.Catalog.MarkDeleted(ctx, r.Run, h.ID); err != nil {
+				return err
+			}
+		default:
 			lost = append(lost, h.ID)
 		}
+		if len(lost) == atOnce {
+			if err := r.lose(ctx, lost); err != nil {
+				return err
+			}
+			lost = lost[:0]
+		}
 	}
-	if len(lost) == 0 {
-		return nil
-	}
-	r.out.Lost += int64(len(lost))
-	return r.Catalog.MarkLost(ctx, r.Run, lost)
+	return r.lose(ctx, lost)
+}
+
+func (r *recoverer) lose(ctx context.Context, archives []int64) error {
+	r.out.Lost += int64(len(archives))
+	return r.Catalog.MarkLost(ctx, r.Run, archives)
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,10 +43,11 @@ type tails struct {
 	more []retrieval.Want
 }
 
-// A tail is a bundle whose index is wanted.
+// A tail is a bundle whose index is wanted. There may be a hundred thousand.
 type tail struct {
-	archive firn.Archive
-	desc    describe.Archive
+	archive firn.Archive // without its description
+	token   firn.Token
+	sealed  bool
 	prefix  []byte // of an encrypted one, once it was read; under tails.mu
 }
 
@@ -53,12 +56,14 @@ func (t *tails) add(a firn.Archive, d describe.Archive) {
 	if t.bundles == nil {
 		t.bundles = map[firn.ArchiveID]*tail{}
 	}
-	t.bundles[a.ID] = &tail{archive: a, desc: d}
+	sealed := d.Kind == describe.Sealed
+	a.Description = ""
+	t.bundles[a.ID] = &tail{archive: a, token: d.Token, sealed: sealed}
 	t.out.Bundles++
 	switch {
-	case d.Kind == describe.Sealed && a.Size <= wholeSize:
+	case sealed && a.Size <= wholeSize:
 		t.wants = append(t.wants, t.want(a, 0, a.Size))
-	case d.Kind == describe.Sealed:
+	case sealed:
 		t.wants = append(t.wants, t.want(a, 0, mib), t.want(a, a.Size-tailGuess, a.Size))
 	default:
 		index := max(d.Index, bundle.FooterSize)
@@ -77,6 +82,9 @@ func (t *tails) want(a firn.Archive, from, to int64) retrieval.Want {
 
 // run fetches the indexes, and once more those that are longer than thought.
 func (t *tails) run(ctx context.Context) error {
+	if err := t.checkIdentities(ctx); err != nil {
+		return err
+	}
 	for wants := t.wants; len(wants) > 0; wants = t.more {
 		t.more = nil
 		what := "the index of a bundle"
@@ -94,6 +102,29 @@ func (t *tails) run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// checkIdentities leaves out encrypted bundles where there is nothing to open
+// them with: their retrieval would be paid for in vain.
+func (t *tails) checkIdentities(ctx context.Context) error {
+	n := 0
+	for _, one := range t.bundles {
+		if one.sealed {
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	_, err := t.identities(ctx)
+	if err == nil {
+		return nil
+	}
+	t.wants = slices.DeleteFunc(t.wants, func(w retrieval.Want) bool { return t.bundles[w.Remote].sealed })
+	maps.DeleteFunc(t.bundles, func(_ firn.ArchiveID, one *tail) bool { return one.sealed })
+	t.out.Bundles -= int64(n)
+	t.out.Failed += int64(n - 1)
+	return t.failed(ctx, fmt.Sprintf("%d encrypted bundles", n), err)
 }
 
 // read takes in what a job brought of a bundle. What is wrong with one bundle
@@ -126,7 +157,7 @@ var errHead = &firn.Error{Op: "read bundle", Kind: firn.NotReady, Err: errors.Ne
 // take takes in a bundle's members, or asks for what more it needs for that.
 func (t *tails) take(ctx context.Context, one *tail, at firn.Range, data []byte) error {
 	src := source{at: at, data: data, size: one.archive.Size}
-	if one.desc.Kind == describe.Sealed {
+	if one.sealed {
 		prefix, err := t.head(one, at, data)
 		if err != nil || at.End < one.archive.Size {
 			return err
@@ -155,13 +186,18 @@ func (t *tails) take(ctx context.Context, one *tail, at firn.Range, data []byte)
 	if err != nil {
 		return err
 	}
-	find := catalog.Find{Archive: one.archive, Kind: catalog.BundleArchive, Token: one.desc.Token, Header: one.prefix}
+	find := catalog.Find{Archive: one.archive, Kind: catalog.BundleArchive, Token: one.token, Header: one.prefix}
 	tree := safeTree(info.Tree)
 	numbers := map[int64]int64{} // by offset
+	paths := map[string]bool{}
 	for m, err := range members {
 		if err != nil {
 			return err
 		}
+		if paths[m.File.Path] { // ordering thousands of versions of one path takes minutes
+			return &firn.Error{Op: "read bundle", Kind: firn.Corrupt, Err: fmt.Errorf("its index has %q twice", m.File.Path)}
+		}
+		paths[m.File.Path] = true
 		find.Members = append(find.Members, found(tree, m, numbers))
 	}
 	find.Late = isLate(one.archive, tree, t.saved)

@@ -204,7 +204,7 @@ func (o *object) archive(a *Archive) {
 		ID: o.number("id"), Kind: o.text("kind"), State: uint8(o.limited("state", math.MaxUint8)),
 		Run: o.number("run"), Settled: o.number("settled"), Token: o.token("token"),
 		Remote: firn.ArchiveID(o.text("remote")), Size: o.number("size"), Tree: o.hash("hash", o.get("hash", "")),
-		Created: o.moment("created"), Note: o.text("note"), Description: o.text("description"),
+		Created: o.moment("created"), Leaves: o.moment("leaves"), Note: o.text("note"), Description: o.text("description"),
 		Format: o.text("format"), Packed: o.text("packed"), Header: o.bytes("header"), Recipients: o.hex("recipients"),
 	}
 	a.Contents = o.contents(contents)

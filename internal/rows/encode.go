@@ -158,6 +158,7 @@ func (e *encoder) archive(a *Archive) {
 		e.hex("hash", a.Tree[:])
 	}
 	e.moment("created", a.Created)
+	e.moment("leaves", a.Leaves)
 	e.text("note", a.Note)
 	e.text("description", a.Description)
 	e.text("format", a.Format)

@@ -77,7 +77,7 @@ func randomRows(t *rapid.T) (all []Row) {
 func randomArchive(t *rapid.T, id, run int64) *Archive {
 	a := &Archive{
 		ID: id, Kind: rapid.SampledFrom(kinds).Draw(t, "kind"), State: rapid.SampledFrom(states).Draw(t, "state"), Run: run, Settled: run,
-		Token: firn.Token{byte(id)}, Remote: firn.ArchiveID(text(t)), Size: size(t), Tree: hash(t), Created: moment(t),
+		Token: firn.Token{byte(id)}, Remote: firn.ArchiveID(text(t)), Size: size(t), Tree: hash(t), Created: moment(t), Leaves: moment(t),
 		Note: text(t), Description: text(t), Format: text(t), Packed: text(t), Recipients: recipients(t),
 	}
 	if a.Recipients != nil {

@@ -124,7 +124,11 @@ type Archive struct {
 	Size    int64         // bytes as stored
 	Tree    treehash.Hash // of these
 	Created time.Time     // by the store's clock; zero: not known
-	Note    string
+	// Leaves is when it is to be deleted at the earliest, by the store's clock,
+	// since no version needs it; zero: it stays. It may be gone by then: what it
+	// holds doesn't count as stored.
+	Leaves time.Time
+	Note   string
 	// Description is kept of archives that others wrote, or that are of no
 	// tree; Format says whose it is, Packed how its maker packed the content.
 	Description, Format, Packed string

@@ -30,10 +30,11 @@ type upload struct {
 // A recorder gathers what needs no upload into commits.
 type recorder struct {
 	*syncer
-	changes []catalog.Change
-	kept    []catalog.Change // of files that were not read
-	removed []string
-	mount   bool // the directory at hand is on another volume than its parent
+	changes     []catalog.Change
+	kept        []catalog.Change // of files that were not read
+	removed     []string         // files and links
+	removedDirs []string
+	mount       bool // the directory at hand is on another volume than its parent
 }
 
 // decide goes through the decisions in order.
@@ -231,18 +232,23 @@ func (r *recorder) remove(ctx context.Context, known *plan.Entry) error {
 	if known.File.Kind != firn.Directory {
 		r.fileEvent(firn.Removed, known.File, firn.FileEvent{})
 	}
-	r.removed = append(r.removed, known.File.Path)
-	if len(r.removed) < recordBatch {
+	if known.File.Kind == firn.Directory {
+		r.removedDirs = append(r.removedDirs, known.File.Path)
+	} else {
+		r.removed = append(r.removed, known.File.Path)
+	}
+	if len(r.removed)+len(r.removedDirs) < recordBatch {
 		return nil
 	}
 	return r.flush(ctx)
 }
 
 func (r *recorder) flush(ctx context.Context) error {
-	if len(r.removed) > 0 {
-		if _, err := r.Catalog.Remove(ctx, r.this, r.removed); err != nil {
-			return err
-		}
+	if _, err := r.Catalog.RemoveKind(ctx, r.this, firn.Regular, r.removed); err != nil {
+		return err
+	}
+	if _, err := r.Catalog.RemoveKind(ctx, r.this, firn.Directory, r.removedDirs); err != nil {
+		return err
 	}
 	if len(r.changes) > 0 {
 		if _, err := r.Catalog.Record(ctx, r.this, r.changes); err != nil {
@@ -254,7 +260,7 @@ func (r *recorder) flush(ctx context.Context) error {
 			return err
 		}
 	}
-	r.changes, r.kept, r.removed = r.changes[:0], r.kept[:0], r.removed[:0]
+	r.changes, r.kept, r.removed, r.removedDirs = r.changes[:0], r.kept[:0], r.removed[:0], r.removedDirs[:0]
 	return nil
 }
 
