@@ -127,11 +127,17 @@ func (c *Catalog) FindContents(ctx context.Context, store int64, sealed Recipien
 
 // contentsIn looks contents up in one half of the index. Deletion's state 2 is
 // that of archives that are about to be deleted.
+//
+// Only archives count that nobody else deletes: those of this catalog, of trees
+// that it has synced since it took them over, and those of other programs. What
+// another machine stores is that one's to delete, whenever it likes.
 func contentsIn(index string) *bulk {
 	return newBulk("SELECT v.column1, l.archive, l.member FROM (VALUES ", "(?, ?, ?, ?)", ") v CROSS JOIN "+index+` b ON b.h64 = v.column2
 		CROSS JOIN location l ON l.archive = b.archive AND l.member = b.member AND l.size = v.column3 AND l.tree = v.column4
 		CROSS JOIN archive a ON a.id = b.archive AND a.store = ? AND a.state = 10
-		WHERE (SELECT recipients FROM seal WHERE archive = a.id) IS ? AND NOT EXISTS (SELECT 1 FROM deletion WHERE archive = a.id AND state = 2)`)
+		WHERE (SELECT recipients FROM seal WHERE archive = a.id) IS ? AND NOT EXISTS (SELECT 1 FROM deletion WHERE archive = a.id AND state = 2)
+		AND (a.kind = 'foreign' OR EXISTS (SELECT 1 FROM run r WHERE r.id = a.run AND (r.catalog = 1
+			OR EXISTS (SELECT 1 FROM run o WHERE o.tree = r.tree AND o.catalog = 1 AND o.command IN ('sync', 'mirror')))))`)
 }
 
 var inTree, inTreeNew = contentsIn("by_tree"), contentsIn("by_tree_new")

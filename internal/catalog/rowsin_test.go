@@ -330,3 +330,33 @@ func TestReadRowsThatContradict(t *testing.T) {
 	}
 	wantWhole(t, c)
 }
+
+// TestOthersArchivesAreNotShared: what another machine stores it deletes when it
+// likes, so its content doesn't count here, until its tree is taken over.
+func TestOthersArchivesAreNotShared(t *testing.T) {
+	a := newFixture(t)
+	a.upload(t, a.run, regular("x", "one"))
+	text, _ := stream(t, a.Catalog, a.store.ID, catalog.RowsOptions{Seq: 1})
+	c, store := another(t)
+	_, err := c.ReadRows(t.Context(), store, read(text))
+	check(t, err)
+	isShared := func() bool {
+		_, ok, err := c.FindContent(t.Context(), store, content("one"))
+		check(t, err)
+		return ok
+	}
+	mine, err := c.Bind(t.Context(), store, "mine", "here", "/mine")
+	check(t, err)
+	_, err = c.BeginRun(t.Context(), store, mine.ID, "sync")
+	check(t, err)
+	if isShared() {
+		t.Error("content of a tree that another machine syncs is shared")
+	}
+	tree, err := c.Tree(t.Context(), store, "photos")
+	check(t, err)
+	_, err = c.BeginRun(t.Context(), store, tree.ID, "sync")
+	check(t, err)
+	if !isShared() {
+		t.Error("content of a tree that was taken over isn't shared")
+	}
+}

@@ -756,3 +756,42 @@ func TestOneAtATime(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestANewTreeIsDue does not wait for the next day with a tree that no snapshot
+// has.
+func TestANewTreeIsDue(t *testing.T) {
+	b := worktest.New(t, storetest.MemoryOptions{})
+	b.Write("a", "1")
+	b.Sync()
+	maker := b.Snapshots()
+	run, err := b.Catalog.BeginRun(t.Context(), b.Row.ID, 0, "snapshot")
+	if err == nil {
+		err = maker.Make(t.Context(), run)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	isDue := func() bool {
+		t.Helper()
+		b.Clock.Advance(time.Minute)
+		due, err := b.Snapshots().Due(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return due
+	}
+	b.Write("a", "2")
+	b.Clock.Advance(time.Minute)
+	b.Sync()
+	if isDue() {
+		t.Error("a second sync of the day is due")
+	}
+	o := b.Options()
+	o.Tree = "other"
+	if _, err := b.SyncWith(o); err != nil {
+		t.Fatal(err)
+	}
+	if !isDue() {
+		t.Error("the first sync of a tree isn't due")
+	}
+}

@@ -106,16 +106,40 @@ func (m *Maker) Sent(bytes int64) bool {
 
 // Due reports whether a command that comes to its end shall make a snapshot:
 // where there is something newer than in the last one, and none was made today
-// before the command began.
+// before the command began, or a tree isn't in any yet.
 func (m *Maker) Due(ctx context.Context) (bool, error) {
 	known, err := m.own(ctx)
 	if err != nil {
 		return false, err
 	}
 	if m.madeToday(known) {
-		return false, nil
+		return m.hasNewTree(ctx, known)
 	}
 	return m.unsaved(ctx, known)
+}
+
+// hasNewTree reports whether a tree was synced for the first time since the last
+// snapshot was made.
+func (m *Maker) hasNewTree(ctx context.Context, known []catalog.Snapshot) (bool, error) {
+	newest := newestStored(known)
+	if newest == nil {
+		return true, nil
+	}
+	trees, err := m.Catalog.Trees(ctx, m.Row.ID)
+	if err != nil {
+		return false, err
+	}
+	for _, t := range trees {
+		first, err := m.Catalog.FirstRun(ctx, t.ID)
+		switch {
+		case firn.KindOf(err) == firn.NotFound:
+		case err != nil:
+			return false, err
+		case first.Started.Truncate(time.Second).After(newest.Made): // which has whole seconds
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // madeToday reports whether one is younger than a day that was made before the
