@@ -56,7 +56,6 @@ func TestKilledOnTheTenthDay(t *testing.T) {
 		for i := range 400 {
 			b.Write(fmt.Sprintf("folder%02d/file%03d", i%20, i), strings.Repeat(fmt.Sprintf("text %d ", i), 30))
 		}
-		maker := b.Snapshots()
 		o := b.Options()
 		ctx, kill := context.WithCancel(t.Context())
 		defer kill()
@@ -67,8 +66,7 @@ func TestKilledOnTheTenthDay(t *testing.T) {
 		}
 		so := b.SnapshotOptions()
 		so.Uploader, so.Store = up, store
-		maker = snapshot.NewMaker(so)
-		o.Store, o.Uploader, o.Snapshots, o.Concurrency = store, up, maker, 1
+		o.Store, o.Uploader, o.Snapshots, o.Concurrency = store, up, snapshot.NewMaker(so), 1
 		if _, err := syncer.Run(ctx, o); err == nil {
 			t.Fatal("it ended in peace")
 		}
