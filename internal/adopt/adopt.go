@@ -167,11 +167,11 @@ type adopter struct {
 	gone map[uint64]struct{}
 	// named are those whose records were found in a dry run, which leaves them
 	// strangers.
-	named    map[uint64]struct{}
-	database struct { // the newest one of glaciersync that the store has
-		id    firn.ArchiveID
-		stamp string
-	}
+	named map[uint64]struct{}
+	// databases are how many of glaciersync's the store has, and databaseOf is the
+	// time of the newest one.
+	databases  int
+	databaseOf string
 }
 
 func newAdopter(ctx context.Context, o Options) (*adopter, error) {

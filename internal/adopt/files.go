@@ -34,7 +34,7 @@ func sniff(ctx context.Context, journals, databases []string) (files []recordFil
 			given = "--journal"
 		}
 		if option != given {
-			return nil, &firn.Error{Op: "read", Subject: path, Kind: firn.Usage, Err: fmt.Errorf("it is a %s", kind), Hint: "give it with " + option}
+			return nil, &firn.Error{Op: "read", Subject: path, Kind: firn.Usage, Err: fmt.Errorf("it was given with %s, and is something else: %s", given, kind), Hint: "give it with " + option}
 		}
 		files = append(files, recordFile{path, kind})
 	}

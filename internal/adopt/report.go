@@ -66,10 +66,10 @@ func (a *adopter) report() {
 	} else {
 		say(a.res.Bare.Files, " with no name that is known here; they are listed by: firn archive list %s", a.Row.URL)
 	}
-	say(a.res.Own.Files, " of firn's own that hold many files, or a catalog; their names come back with: firn recover %s", a.Row.URL)
-	if a.database.id != "" {
-		a.Events(firn.NoticeEvent{Text: fmt.Sprintf("archive %s is the newest database of glaciersync, of %s: it has the names of what glaciersync stored; bring it back, and adopt again with --db",
-			a.database.id, a.database.stamp)})
+	say(a.res.Own.Files, " of firn's own, with the names of many files inside; these come back with: firn recover %s", a.Row.URL)
+	if a.databases > 0 {
+		a.Events(firn.NoticeEvent{Text: fmt.Sprintf("the newest database of glaciersync is of %s, and has the names of what glaciersync stored: bring it back with firn restore %s %s --tree %s --to DIR, and adopt again with --db",
+			a.databaseOf, a.Row.URL, syncedDatabase, a.Tree+packedSuffix)})
 	}
 }
 

@@ -18,6 +18,10 @@ func guess(description string) describe.Archive {
 	return d
 }
 
+// syncedDatabase is the path of the databases of glaciersync that the store has,
+// one the next one's older version, in the tree of what is packed.
+const syncedDatabase = "glaciersync/database.sqlite3"
+
 // strangers takes in what no record names, by its descriptions.
 func (a *adopter) strangers(ctx context.Context) error {
 	for found, err := range a.Catalog.Strangers(ctx, a.inventory.ID) {
@@ -48,8 +52,11 @@ func (a *adopter) stranger(ctx context.Context, found firn.Archive) error {
 		return a.own(ctx, found, d)
 	}
 	f := catalog.Find{Archive: found, Kind: catalog.ForeignArchive, Format: string(d.Format), Packed: d.Packed()}
-	if d.Format == describe.GlacierSyncDB && d.Stamp > a.database.stamp {
-		a.database.id, a.database.stamp = found.ID, d.Stamp
+	if d.Format == describe.GlacierSyncDB {
+		// It has a name, so that it can be restored: only it knows those of the rest.
+		f.Members = []catalog.FoundMember{file(a.Tree+packedSuffix, syncedDatabase, found)}
+		a.databases++
+		a.databaseOf = max(a.databaseOf, d.Stamp)
 	}
 	if d.Path != "" {
 		m, ok, err := a.member(ctx, found, d, packedBy(d, d))

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -113,8 +114,16 @@ func showChecked(s *session, done catalog.Checked, told map[catalog.Rule]int64, 
 			s.ui.Print(fmt.Sprintf("%s: and %s more; see all with --verbose", rule, ui.Count(more)))
 		}
 	}
-	s.ui.Print(fmt.Sprintf("looked at %s stores, %s trees, %s directories, %s entries, %s old versions, %s archives, %s contents",
-		ui.Count(done.Stores), ui.Count(done.Trees), ui.Count(done.Dirs), ui.Count(done.Files), ui.Count(done.Versions), ui.Count(done.Archives), ui.Count(done.Locations)))
+	ies := func(n int64, stem string) string {
+		if n == 1 {
+			return "1 " + stem + "y"
+		}
+		return ui.Count(n) + " " + stem + "ies"
+	}
+	s.ui.Print("looked at " + strings.Join([]string{
+		counted(done.Stores, "store"), counted(done.Trees, "tree"), ies(done.Dirs, "director"), ies(done.Files, "entr"),
+		counted(done.Versions, "old version"), counted(done.Archives, "archive"), counted(done.Locations, "content"),
+	}, ", "))
 	if done.Unstored > 0 {
 		s.ui.Notice(fmt.Sprintf("%s current files are not stored, or not any more: the next sync sends them", ui.Count(done.Unstored)))
 	}

@@ -87,15 +87,19 @@ func runCatalogExport(ctx context.Context, o *catalogExportOptions) error {
 	if err != nil {
 		return err
 	}
+	// The journal comes first: it is the one that may be refused.
+	var left error
+	if o.Journal != "" {
+		if left = o.writeJournal(ctx, s, stores[0]); left != nil && !errors.Is(left, ErrPartial) {
+			return left
+		}
+	}
 	if o.To != "" || o.Journal == "" {
 		if err := o.export(ctx, s, stores); err != nil {
 			return err
 		}
 	}
-	if o.Journal != "" {
-		return o.writeJournal(ctx, s, stores[0])
-	}
-	return nil
+	return left
 }
 
 func (o *catalogExportOptions) stores(ctx context.Context, s *session) ([]catalog.Store, error) {

@@ -227,7 +227,7 @@ func importChain(ctx context.Context, s *session, chain []rowStream) error {
 	}
 	host := ui.Text(one.header.Host)
 	s.ui.Record("catalog_import", importRecord{one.file, one.header.Host, store.URL, got.Trees, got.Archives, got.Versions, got.Renamed})
-	text := fmt.Sprintf("%s, from %s: %s trees, %s archives, %s versions that were not known", store.URL, host, ui.Count(got.Trees), ui.Count(got.Archives), ui.Count(got.Versions))
+	text := fmt.Sprintf("%s, from %s: %s, %s, %s that were not known", store.URL, host, counted(got.Trees, "tree"), counted(got.Archives, "archive"), counted(got.Versions, "version"))
 	if got.Trees+got.Archives+got.Versions == 0 {
 		text = fmt.Sprintf("%s, from %s: nothing that was not known", store.URL, host)
 	}

@@ -73,7 +73,7 @@ its own last sync by then left it.
 	o.At.addFlag(f, a, "restore what was there at `TIME`, as it was")
 	f.StringVar(&o.Tree, "tree", "", "restore only the tree `NAME`")
 	f.StringVar(&o.Tier, "tier", string(firn.Bulk), "how fast, and how dear: bulk, standard or expedited")
-	f.DurationVar(&o.Poll, "poll", 0, "ask every so often what is ready (default: 15m, once the tier's earliest time has passed)")
+	f.Var((*interval)(&o.Poll), "poll", "ask every so often what is ready (default: 15m, once the tier's earliest time has passed)")
 	f.Var(&o.Concurrency, "concurrency", "fetch so many files and pieces at a time")
 	o.Seal.addIdentity(f, a)
 	o.Store.addFlags(f, false, true)

@@ -97,7 +97,8 @@ func TestSheetOfAVault(t *testing.T) {
 		s.find(`"StatusCode": "(Succeeded)"`, run(s.command("glacier describe-job", "JOBID", job)))
 		run(s.command("glacier get-job-output", "JOBID", job, "FILE", file))
 	}
-	get(strings.TrimLeft(tag, "0123456789/"), "snapshot")
+	_, archive, _ := strings.Cut(tag, "/")
+	get(archive, "snapshot")
 	run(s.command("age --decrypt --identity identity.txt FILE | zstd", "FILE", "snapshot"))
 	number := s.find(`"content":\[(\d+)`, run(s.command(`grep '"name"`, "NAME", "a file")))
 	get(s.find(`"remote":"([^"]*)"`, run(s.command(`grep '"archive"`, "N,", number+","))), "archive")

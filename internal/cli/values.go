@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"math/bits"
 	"strconv"
+	"time"
 
 	"github.com/firn-archive/firn/internal/config"
 	"github.com/firn-archive/firn/internal/transfer"
@@ -78,3 +80,28 @@ func (c *count) String() string { return strconv.Itoa(int(*c)) }
 
 // Type names the value in help.
 func (c *count) Type() string { return "number" }
+
+// An interval is how often something is done, a duration above zero; 0 where it
+// was not set. It is a pflag.Value.
+type interval time.Duration
+
+// Set reads an interval.
+func (i *interval) Set(s string) error {
+	d, err := time.ParseDuration(s)
+	if err != nil || d <= 0 {
+		return errors.New("want a duration above zero, such as 30s or 5m")
+	}
+	*i = interval(d)
+	return nil
+}
+
+// String gives the interval, nothing where none was set.
+func (i *interval) String() string {
+	if *i == 0 {
+		return ""
+	}
+	return time.Duration(*i).String()
+}
+
+// Type names the value in help.
+func (i *interval) Type() string { return "duration" }

@@ -89,7 +89,7 @@ func (o *Options) content(s *firn.Stamp, k *Entry) (Action, string) {
 // the store has of it.
 func (o *Options) unread(s *firn.Stamp, k *Entry) (Action, string) {
 	switch {
-	case o.TrustTimes && agrees(s.ModTime, k.File.Stamp.ModTime):
+	case o.TrustTimes && Agrees(s.ModTime, k.File.Stamp.ModTime):
 		return Trust, "size and time agree"
 	case o.Detect == BySize:
 		return Unchanged, ""
@@ -99,17 +99,22 @@ func (o *Options) unread(s *firn.Stamp, k *Entry) (Action, string) {
 	return Hash, "not compared yet"
 }
 
-// agrees reports whether a file's time is the one that was recorded, as exactly
+// exactness is how far a time may be from what was recorded of it with a fraction
+// of a second. glaciersync kept times as floating-point numbers, of which those of
+// today are 0.24 microseconds apart.
+const exactness = time.Microsecond
+
+// Agrees reports whether a file's time is the one that was recorded, as exactly
 // as that is: most formats of other programs have whole seconds. One that nobody
 // recorded agrees with none.
-func agrees(now, recorded time.Time) bool {
+func Agrees(now, recorded time.Time) bool {
 	if recorded.IsZero() {
 		return false
 	}
 	if recorded.Nanosecond() == 0 {
 		return now.Unix() == recorded.Unix()
 	}
-	return now.Equal(recorded)
+	return now.Sub(recorded).Abs() < exactness
 }
 
 // touch says what shows that something happened to a file, beside its mtime.

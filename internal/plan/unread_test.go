@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -17,6 +18,12 @@ func unread(f firn.File, at time.Time) Entry {
 	return e
 }
 
+// inFloat is what a database keeps of a time that it has as a number of seconds.
+func inFloat(t time.Time) time.Time {
+	sec, part := math.Modf(float64(t.Unix()) + float64(t.Nanosecond())/1e9)
+	return time.Unix(int64(sec), int64(math.Round(part*1e9)))
+}
+
 // TestUnread: what was never read here is hashed once, or taken for stored by
 // size and time, as exactly as that was recorded.
 func TestUnread(t *testing.T) {
@@ -31,7 +38,9 @@ func TestUnread(t *testing.T) {
 		plain, trusts Action
 	}{
 		{name: "to the nanosecond", now: day, then: day, plain: Hash, trusts: Trust},
-		{name: "a nanosecond later", now: day.Add(1), then: day, plain: Hash, trusts: Hash},
+		{name: "as a floating-point number", now: day, then: inFloat(day), plain: Hash, trusts: Trust},
+		{name: "a microsecond later", now: day.Add(time.Microsecond), then: day, plain: Hash, trusts: Hash},
+		{name: "a microsecond earlier", now: day.Add(-time.Microsecond), then: day, plain: Hash, trusts: Hash},
 		{name: "within the second", now: day, then: second, plain: Hash, trusts: Trust},
 		{name: "at the second's end", now: second.Add(time.Second - 1), then: second, plain: Hash, trusts: Trust},
 		{name: "the second after", now: second.Add(time.Second), then: second, plain: Hash, trusts: Hash},

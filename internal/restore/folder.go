@@ -109,6 +109,15 @@ func (t *target) reach(f *folder, need fs.FileMode) error {
 	return nil
 }
 
+// firstMode is how a folder is made: for its owner only until its own mode is set.
+// Where nobody recorded one it gets what others have here.
+func firstMode(f *folder) fs.FileMode {
+	if f.known {
+		return 0o700
+	}
+	return 0o755
+}
+
 func (t *target) make(f *folder) error {
 	if f.parent == nil {
 		f.made = true
@@ -126,8 +135,7 @@ func (t *target) make(f *folder) error {
 		if err := t.reach(f.parent, write); err != nil {
 			return err
 		}
-		// Owner-only until its own mode is set.
-		if err := t.root.Mkdir(f.path, 0o700); err != nil {
+		if err := t.root.Mkdir(f.path, firstMode(f)); err != nil {
 			return err
 		}
 		f.mode = 0o700

@@ -316,3 +316,36 @@ func TestDryRunWritesNothing(t *testing.T) {
 		t.Errorf("the target: %v", err)
 	}
 }
+
+// TestFoldersThatNobodyRecorded: they are made as others are here, and not for
+// their owner alone.
+func TestFoldersThatNobodyRecorded(t *testing.T) {
+	b := worktest.New(t, storetest.MemoryOptions{})
+	takeIn(b, empty("dir/deep/file"))
+	to, plain := t.TempDir(), filepath.Join(t.TempDir(), "plain")
+	if err := os.Mkdir(plain, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.Stat(plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Counts(run(b, options(b, to)).Counts, map[firn.Action]int64{firn.Restored: 1})
+	for _, p := range []string{"dir", "dir/deep"} {
+		info, err := os.Stat(filepath.Join(to, p))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Mode() != want.Mode() {
+			t.Errorf("%s: %v, want %v", p, info.Mode(), want.Mode())
+		}
+	}
+}
+
+// empty is an empty file as another program stored it.
+func empty(path string) catalog.Find {
+	return catalog.Find{
+		Archive: firn.Archive{ID: firn.ArchiveID("theirs-" + path), Size: 512}, Kind: catalog.ForeignArchive,
+		Members: []catalog.FoundMember{{Tree: "tree", Number: -1, File: firn.File{Path: path, Kind: firn.Regular, Mode: 0o644, UID: -1, GID: -1}}},
+	}
+}

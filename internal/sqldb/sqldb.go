@@ -101,6 +101,8 @@ func open(ctx context.Context, path string, o Options) (*DB, error) {
 	if err := db.start(ctx); err != nil {
 		if _, gone := os.Stat(path); gone != nil {
 			err = gone // removed meanwhile: SQLite can't say so
+		} else if denied := checkFolder(path); denied != nil {
+			err = denied // "unable to open database file", says SQLite
 		}
 		return nil, errors.Join(err, pool.Close())
 	}
@@ -119,6 +121,20 @@ func create(path string) error {
 		return err
 	}
 	return f.Close()
+}
+
+// checkFolder finds out whether a file can be made beside a database, as SQLite
+// does with its log.
+func checkFolder(path string) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".try*")
+	if err == nil {
+		return errors.Join(f.Close(), os.Remove(f.Name()))
+	}
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		err = p.Err
+	}
+	return fmt.Errorf("no file can be made beside it: %w", err)
 }
 
 // start makes the writing connection and migrates the schema through it.

@@ -5,11 +5,13 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/firn-archive/firn/internal/sqldb"
 )
@@ -150,6 +152,55 @@ func TestClosed(t *testing.T) {
 	}
 	if err := db.Read(t.Context(), func(*sqldb.Tx) error { return nil }); !errors.Is(err, sqldb.ErrClosed) {
 		t.Errorf("Read: %v", err)
+	}
+}
+
+// TestPanicDoesNotHang: a program that dies of a panic closes what it has open.
+func TestPanicDoesNotHang(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	db := open(t, path, options)
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic was lost")
+			}
+		}()
+		db.Write(t.Context(), func(tx *sqldb.Tx) error {
+			if _, err := tx.Exec(t.Context(), "INSERT INTO t VALUES (1, 'v')"); err != nil {
+				t.Error(err)
+			}
+			panic("a mistake")
+		})
+	}()
+	closed := make(chan error, 1)
+	go func() { closed <- db.Close() }()
+	select {
+	case <-closed:
+	case <-time.After(time.Minute):
+		t.Fatal("it can't be closed")
+	}
+	if n := count(t, open(t, path, options)); n != 0 {
+		t.Errorf("%d rows of the transaction that panicked", n)
+	}
+}
+
+// TestFolderThatCannotBeWritten: SQLite's own words say nothing of why.
+func TestFolderThatCannotBeWritten(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("root writes to every folder")
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "x.db")
+	if err := open(t, path, options).Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o500); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.Chmod(dir, 0o700) })
+	_, err := sqldb.Open(t.Context(), path, options)
+	if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "beside it") {
+		t.Errorf("%v", err)
 	}
 }
 

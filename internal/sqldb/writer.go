@@ -46,10 +46,16 @@ func (db *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
 			}
 			return <-r.done
 		case w.lead <- struct{}{}:
-			w.commit(w.take())
-			<-w.lead
+			w.turn()
 		}
 	}
+}
+
+// turn commits a group. It lets others lead also where a function panics: a
+// program that closes the database on its way out would wait for ever.
+func (w *writer) turn() {
+	defer func() { <-w.lead }()
+	w.commit(w.take())
 }
 
 func (w *writer) enqueue(r *request) error {

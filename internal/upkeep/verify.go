@@ -5,6 +5,7 @@ package upkeep
 import (
 	"cmp"
 	"context"
+	"errors"
 	"iter"
 	"strings"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/catalog"
 	"github.com/firn-archive/firn/internal/filter"
+	"github.com/firn-archive/firn/internal/plan"
 	"github.com/firn-archive/firn/internal/scan"
 )
 
@@ -118,7 +120,7 @@ func (v *verifier) compare(ctx context.Context, pairs chan<- pair) error {
 				return err
 			}
 			if !more || order(known.File, f) > 0 {
-				if f.Kind != firn.Directory || !dir.Left {
+				if f.Kind != firn.Directory || !dir.Left && !(more && isBelow(known.Path, f.Path)) {
 					v.extra(f)
 				}
 				continue
@@ -133,6 +135,13 @@ func (v *verifier) compare(ctx context.Context, pairs chan<- pair) error {
 		v.missing(known, unseen)
 	}
 	return err
+}
+
+// isBelow reports whether a path is below a folder. In walk order the first entry
+// of a folder comes right behind it: where that is below it, the folder is known,
+// though nobody recorded its mode, as programs that store files alone don't.
+func isBelow(p, dir string) bool {
+	return len(p) > len(dir) && p[len(dir)] == '/' && p[:len(dir)] == dir
 }
 
 // order is the order of the walk, in which a folder's files come before the
@@ -211,10 +220,12 @@ func (v *verifier) both(ctx context.Context, f firn.File, known catalog.Entry, p
 		v.event(firn.Differs, f, "size", nil)
 	case f.Stamp.Size > 0 && known.Location.State != catalog.Stored:
 		v.event(firn.Differs, f, "not in the store", nil)
-	case v.Quick && !f.Stamp.ModTime.Equal(known.Stamp.ModTime):
+	case v.Quick && !sameTime(f, known):
 		v.event(firn.Differs, f, "time", nil)
 	case v.Quick:
 		v.event(firn.Verified, f, "", nil)
+	case f.Stamp.Size > 0 && known.Content.Tree.IsZero():
+		v.event(firn.Failed, f, "", errNoHash)
 	default:
 		select {
 		case pairs <- pair{f, known}:
@@ -223,6 +234,17 @@ func (v *verifier) both(ctx context.Context, f firn.File, known catalog.Entry, p
 		}
 	}
 	return nil
+}
+
+// errNoHash is about a file that lies in an archive of many, of which only the
+// archive has a hash.
+var errNoHash = errors.New("nobody recorded a hash to compare it with, and its size is the same; a restore of it, or a sync, records one")
+
+// sameTime reports whether a file has the time that was recorded, as exactly as
+// that was; true where nobody recorded any.
+func sameTime(f firn.File, known catalog.Entry) bool {
+	recorded := known.Stamp.ModTime
+	return recorded.IsZero() || plan.Agrees(f.Stamp.ModTime, recorded)
 }
 
 // content reads a file and compares its hash.
@@ -235,7 +257,7 @@ func (v *verifier) content(ctx context.Context, p pair) error {
 		v.event(firn.Failed, p.disk, "", err)
 	case got != p.known.Content:
 		v.event(firn.Differs, p.disk, "content", nil)
-	case !p.disk.Stamp.ModTime.Equal(p.known.Stamp.ModTime):
+	case !sameTime(p.disk, p.known):
 		v.event(firn.Differs, p.disk, "time; the content is the same", nil)
 	default:
 		v.event(firn.Verified, p.disk, "", nil)
