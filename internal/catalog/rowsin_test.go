@@ -83,6 +83,9 @@ func another(tb testing.TB) (*catalog.Catalog, int64) {
 // on, and what adds to it has what the catalog has that wrote them; and reading
 // them twice changes nothing.
 func TestReadRowsModel(t *testing.T) {
+	if testing.Short() {
+		t.Skip("goes through a hundred histories")
+	}
 	rapid.Check(t, func(rt *rapid.T) {
 		p := newPast(t, rt)
 		steps := func() {
@@ -237,6 +240,9 @@ func TestReadRowsOfOneself(t *testing.T) {
 
 // TestReadRowsCutShort reads a stream that ends early, and then whole.
 func TestReadRowsCutShort(t *testing.T) {
+	if testing.Short() {
+		t.Skip("reads a stream a hundred times")
+	}
 	a := newFixture(t)
 	a.seed(t)
 	for i := range 20 {

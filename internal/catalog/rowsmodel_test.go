@@ -249,6 +249,9 @@ func (p *past) write(rt *rapid.T, base *rowSet, meanwhile bool) *rowSet {
 // adds to earlier rows, which were written while things went on, makes of them
 // what there is now.
 func TestWriteRowsModel(t *testing.T) {
+	if testing.Short() {
+		t.Skip("goes through a hundred histories")
+	}
 	rapid.Check(t, func(rt *rapid.T) {
 		p := newPast(t, rt)
 		steps := func() {

@@ -123,6 +123,9 @@ func (s *sheetReader) body(row string) string {
 
 // TestSheetOfAFolder does the same for a vault in a folder.
 func TestSheetOfAFolder(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs other programs, by the dozen")
+	}
 	w := newStockWorld(t, false)
 	s := &sheetReader{T: t, world: w}
 	s.readSheet(w.firn("recovery-sheet"))

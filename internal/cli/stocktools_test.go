@@ -78,6 +78,9 @@ var stockCases = []stockCase{
 // TestStockTools runs what docs/format.md tells to run where there is no firn
 // any more: bash, aws, jq, zstd, age and tar bring a tree back from the vault.
 func TestStockTools(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs other programs, by the dozen")
+	}
 	doc := readStockSection(t)
 	used := map[string]bool{}
 	for _, c := range stockCases {
@@ -437,6 +440,9 @@ func (w *stockWorld) checkFirstBytes(c stockCase) {
 // TestStockChecking: the commands that check archives find one that is not what
 // was sent, of one leaf and of many.
 func TestStockChecking(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs other programs, by the dozen")
+	}
 	doc := readStockSection(t)
 	w := newStockWorld(t, false)
 	w.script = doc[askService] + doc[askFolder] + doc[byTags] + doc[theList] + doc[theFiles]
@@ -468,6 +474,9 @@ func TestStockChecking(t *testing.T) {
 // TestStockParts puts an archive that came in parts together, out of the
 // vault's folder.
 func TestStockParts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs other programs, by the dozen")
+	}
 	doc := readStockSection(t)
 	w := newStockWorld(t, false)
 	content := strings.Repeat("from a pipe\n", 300_000)
@@ -486,6 +495,9 @@ func TestStockParts(t *testing.T) {
 // TestStockTar opens archives alone, with the commands that are told for that:
 // all that comes out was in the tree.
 func TestStockTar(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs other programs, by the dozen")
+	}
 	text, err := os.ReadFile("../../docs/format.md")
 	if err != nil {
 		t.Fatal(err)

@@ -229,7 +229,9 @@ func (r *recoverer) fetchChain(ctx context.Context, chain []snapshot.Candidate, 
 	}
 	links := make([]fetched, len(chain))
 	wants := make([]retrieval.Want, len(chain))
+	byArchive := map[firn.ArchiveID]*fetched{}
 	for i, c := range chain {
+		byArchive[c.Archive] = &links[i]
 		links[i] = fetched{Candidate: c, archive: firn.Archive{ID: c.Archive, Size: c.Size, Created: c.Created}, path: filepath.Join(r.Spool, "recover-"+firn.NewToken().String())}
 		if a, ok := listed[c.Archive]; ok {
 			links[i].archive = a
@@ -237,8 +239,7 @@ func (r *recoverer) fetchChain(ctx context.Context, chain []snapshot.Candidate, 
 		wants[i] = retrieval.Want{Remote: c.Archive, Size: c.Size, Tree: links[i].archive.Tree, Label: fmt.Sprintf("snapshot %d of the catalog", c.Seq)}
 	}
 	failed, err := r.ask(ctx, wants[len(wants)-1].Label, wants, func(ctx context.Context, w retrieval.Want, ready *retrieval.Ready) error {
-		i := slices.IndexFunc(links, func(f fetched) bool { return f.Archive == w.Remote })
-		return links[i].fetch(ctx, ready)
+		return byArchive[w.Remote].fetch(ctx, ready)
 	})
 	if len(failed) > 0 {
 		err = failed[0].Err
