@@ -118,26 +118,11 @@ var (
 	insertTrees     = newBulk("INSERT INTO by_tree_new (h64, archive, member) VALUES ", "(?, ?, ?)", "")
 )
 
-// hold writes what an archive holds, in the order of their numbers, and indexes
-// it, in the order of the index. It changes all.
+// hold writes what an archive holds, and indexes it: see holdAll.
 func (c *Catalog) hold(tx tx, archive int64, all []held) error {
-	b := insertLocations.batch(tx)
+	in := make([]heldIn, len(all))
 	for i := range all {
-		h := &all[i]
-		if err := b.add(archive, h.number, h.offset, h.Size, h.Tree[:]); err != nil {
-			return err
-		}
+		in[i] = heldIn{archive, all[i]}
 	}
-	if err := b.flush(); err != nil {
-		return err
-	}
-	slices.SortFunc(all, func(a, b held) int { return cmp.Compare(hash64(a.Tree), hash64(b.Tree)) })
-	b = insertTrees.batch(tx)
-	for i := range all {
-		if err := b.add(hash64(all[i].Tree), archive, all[i].number); err != nil {
-			return err
-		}
-	}
-	c.trees.fresh.Add(int64(len(all)))
-	return b.flush()
+	return c.holdAll(tx, in)
 }

@@ -43,9 +43,6 @@ type FoundMember struct {
 	// Number and Offset are as in Member.
 	Number, Offset int64
 	LinkGroup      int64
-	// At is when the version was made; zero: when the archive was. Of two
-	// versions of a path the later one is current.
-	At time.Time
 }
 
 // TakenIn counts what became of finds.
@@ -178,10 +175,7 @@ func (t *taker) placed(f *Find, m *FoundMember, archive int64) (p placed, err er
 	if err != nil {
 		return p, err
 	}
-	p = placed{slot: slot{dir.id, base}, tree: r.run.Tree, made: m.At, late: f.Late, fresh: dir.group == r.group}
-	if p.made.IsZero() {
-		p.made = f.Archive.Created
-	}
+	p = placed{slot: slot{dir.id, base}, tree: r.run.Tree, made: f.Archive.Created, late: f.Late, fresh: dir.group == r.group}
 	p.revision = revision{
 		mode: modeOf(m.Kind, m.Mode), size: m.Stamp.Size, uid: int64(m.UID), gid: int64(m.GID), group: m.LinkGroup,
 	}
@@ -520,14 +514,6 @@ func (f *Find) holds() (all []held) {
 	return slices.CompactFunc(all, func(a, b held) bool { return a.number == b.number })
 }
 
-var knownInBoth = []*bulk{knownIn("by_remote"), knownIn("by_remote_new")}
-
-// knownIn looks archives up in one half of the index.
-func knownIn(index string) *bulk {
-	return newBulk("SELECT v.column1, a.id, a.state FROM (VALUES ", "(?, ?, ?)", ") v CROSS JOIN "+index+` b ON b.h64 = v.column2
-		CROSS JOIN archive a ON a.id = b.archive AND a.remote = v.column3 AND a.store = ?`)
-}
-
 // known finds the rows of archives that are recorded. One whose token an upload
 // under way has counts as dropped: reconciliation will see to it. So does a
 // find's archive that an earlier find has.
@@ -541,20 +527,13 @@ func (t *taker) known(finds []Find) (rows []int64, states []State, err error) {
 		rows[i], states[i] = id, state
 		return err
 	}
-	order := make([]hashed, len(finds))
+	ids := make([]hashedID, len(finds))
 	for i := range finds {
-		order[i] = hashed{remote64(finds[i].Archive.ID), int64(i)}
+		ids[i] = hashedID{i, remote64(finds[i].Archive.ID), string(finds[i].Archive.ID)}
 	}
-	slices.SortFunc(order, hashed.compare)
-	for _, half := range knownInBoth {
-		b := half.batch(t.tx, t.run.Store)
-		for n, h := range order {
-			b.args = append(b.args, int(h.of), h.h64, string(finds[h.of].Archive.ID))
-			if b.full() || n == len(order)-1 {
-				if err := b.query(scan); err != nil {
-					return nil, nil, err
-				}
-			}
+	for _, half := range inBothHalves {
+		if err := half.lookUp(t.tx, ids, t.run.Store, scan); err != nil {
+			return nil, nil, err
 		}
 	}
 	seen := make(map[firn.ArchiveID]bool, len(finds))
@@ -654,8 +633,9 @@ type heldIn struct {
 	held
 }
 
-// holdAll is hold for many archives. It changes all. Content that nobody read
-// has no hash, and is not to be found by it.
+// holdAll writes what archives hold, in the order of their numbers, and indexes
+// it, in the order of the index. It changes all. Content that nobody read has no
+// hash, and is not to be found by it.
 func (c *Catalog) holdAll(tx tx, all []heldIn) error {
 	b := insertLocations.batch(tx)
 	for i := range all {

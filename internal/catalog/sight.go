@@ -1,11 +1,9 @@
 package catalog
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/firn-archive/firn"
@@ -19,14 +17,15 @@ type Sighting struct {
 }
 
 var (
-	sightKnown  = []*bulk{sightIn("by_remote"), sightIn("by_remote_new")}
-	sightListed = newBulk("SELECT v.column1, s.remote, s.description, s.created, s.size, s.tree FROM (VALUES ", "(?, ?, ?)",
+	// inBothHalves gives the rows and states of archives that are recorded.
+	inBothHalves = []*bulk{inHalf("by_remote"), inHalf("by_remote_new")}
+	sightListed  = newBulk("SELECT v.column1, s.remote, s.description, s.created, s.size, s.tree FROM (VALUES ", anID,
 		`) v CROSS JOIN by_staged k ON k.h64 = v.column2 CROSS JOIN staged s ON s.id = k.staged AND s.remote = v.column3 WHERE k.inventory = ?`)
 )
 
-// sightIn looks archives up in one half of the index.
-func sightIn(index string) *bulk {
-	return newBulk("SELECT v.column1, a.state FROM (VALUES ", "(?, ?, ?)", ") v CROSS JOIN "+index+` b ON b.h64 = v.column2
+// inHalf looks archives up in one half of the index.
+func inHalf(index string) *bulk {
+	return newBulk("SELECT v.column1, a.id, a.state FROM (VALUES ", anID, ") v CROSS JOIN "+index+` b ON b.h64 = v.column2
 		CROSS JOIN archive a ON a.id = b.archive AND a.remote = v.column3 AND a.store = ?`)
 }
 
@@ -40,13 +39,13 @@ func (c *Catalog) Sight(ctx context.Context, store, inventory int64, ids []firn.
 	for i, id := range ids {
 		hashed[i] = hashedID{i, remote64(id), string(id)}
 	}
-	slices.SortFunc(hashed, func(a, b hashedID) int { return cmp.Compare(a.h64, b.h64) })
 	err = c.read(ctx, "look up archives", fmt.Sprint("of store ", store), func(tx tx) error {
-		for _, half := range sightKnown {
-			err := sight(half.batch(tx, store), hashed, func(rows *sql.Rows) error {
+		for _, half := range inBothHalves {
+			err := half.lookUp(tx, hashed, store, func(rows *sql.Rows) error {
 				var place int
+				var id int64
 				var state State
-				err := rows.Scan(&place, &state)
+				err := rows.Scan(&place, &id, &state)
 				all[place].State = state
 				return err
 			})
@@ -60,23 +59,9 @@ func (c *Catalog) Sight(ctx context.Context, store, inventory int64, ids []firn.
 		if _, err := findInventory(tx, inventory, inventoryStaged); err != nil {
 			return err
 		}
-		return sight(sightListed.batch(tx, inventory), hashed, func(rows *sql.Rows) error { return scanListed(rows, all) })
+		return sightListed.lookUp(tx, hashed, inventory, func(rows *sql.Rows) error { return scanListed(rows, all) })
 	})
 	return all, err
-}
-
-// sight looks ids up in their order, which is best that of the index, so that no
-// page of it is read twice.
-func sight(b *batch, ids []hashedID, scan func(*sql.Rows) error) error {
-	for i, id := range ids {
-		b.args = append(b.args, id.place, id.h64, id.remote)
-		if b.full() || i == len(ids)-1 {
-			if err := b.query(scan); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // scanListed reads a row of staged into its place.

@@ -133,12 +133,7 @@ func (c *Catalog) Missing(ctx context.Context, inventory int64) iter.Seq2[Holdin
 // missing reads a page of archives, as holdings does, and gives those that an
 // inventory lacks.
 func missing(tx tx, inv Inventory, last int64, rows int) (page []Holding, end int64, more bool, err error) {
-	err = tx.row("SELECT id FROM archive WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?", last, rows-1).Scan(&end)
-	more = err == nil
-	if isNoRows(err) {
-		end, err = math.MaxInt64, nil
-	}
-	if err != nil {
+	if end, more, err = endOfPage(tx, last, rows); err != nil {
 		return nil, last, false, err
 	}
 	ids, archives, err := olderThan(tx, inv, last, end)
@@ -184,12 +179,8 @@ func olderThan(tx tx, inv Inventory, after, to int64) (ids []hashedID, archives 
 	return ids, archives, err
 }
 
-// Parts of lookups of ids: a row of one, and what finds its archive in half of
-// the index.
-const (
-	anID    = "(?, ?, ?)"
-	isKnown = " b ON b.h64 = v.column2 CROSS JOIN archive a ON a.id = b.archive AND a.remote = v.column3 WHERE a.store = ?"
-)
+// anID is a row of lookups of ids.
+const anID = "(?, ?, ?)"
 
 // inStaged looks ids up in an inventory, and gives those found by their place in
 // what is asked for.
