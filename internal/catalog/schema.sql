@@ -78,6 +78,7 @@ CREATE TABLE run (
 ) STRICT;
 CREATE INDEX run_last ON run (store, tree, command, complete);
 CREATE INDEX run_tree ON run (tree);
+CREATE INDEX run_own ON run (tree) WHERE catalog = 1;
 
 CREATE TABLE run_count (
 	run    INTEGER NOT NULL REFERENCES run,
