@@ -55,6 +55,7 @@ func TestPatterns(t *testing.T) {
 		{"asterisks and question marks", "a*c\nx?z\n", "ac abc abbc xyz xяz", "ab/c xz x/z xyyz"},
 		{"ranges", "[a-c]x\n[!0-9]y\n[^0-9]z\n", "ax cx ay az", "dx 1y 1z /x"},
 		{"odd sets", "[]]a\n[]-]b\n[a-]c\n[\\]x]d\n[[:digit:]x]e\n[!]]f\n", "]a ]b -b ac -c ]d xd 0e xe gf", "xa xb bc \\d ae ]f"},
+		{"sets that only look like classes", "[[:]]a\n[[:x]b\n", ":]a []a xb :b [b", ":a xa cb"},
 		{"classes", "[[:upper:]][[:space:]][[:xdigit:]]\n[[:punct:]][[:blank:]][[:cntrl:]]\n", "A\tf !\t\x01", "a\tf A\tg a\t\x01"},
 		{"sets take no slash", "a[!x]b\n", "ayb", "a/b axb"},
 		{"backslash", "\\*\na\\?\n\\\\b\n", "* a? \\b", "x ax b"},
@@ -108,6 +109,7 @@ func TestPatternErrors(t *testing.T) {
 		"[a\\":                                 "line 1 of list: nothing follows the \\",
 		"[[:alpha":                             "line 1 of list: a [ is never closed",
 		"[[:letter:]]":                         "line 1 of list: there is no class [:letter:]",
+		"[[::]]":                               "line 1 of list: there is no class [::]",
 		"a\\":                                  "line 1 of list: nothing follows the \\",
 		"a\\\\\\":                              "line 1 of list: nothing follows the \\",
 		"x/[a/b":                               "line 1 of list: a [ is never closed",
@@ -223,7 +225,7 @@ func (g gitTree) ignoredBy(t *rapid.T, git string) []string {
 }
 
 func FuzzReadPatterns(f *testing.F) {
-	for _, s := range []string{"*.o\n!keep.o", "/a/**/b/\r\n", "[]-]x[!a-z[:digit:]]\\ ", "\\", "[", "***/\n**", "a\\/b", "#\n\\#"} {
+	for _, s := range []string{"*.o\n!keep.o", "[[:]]\n[[:a]", "/a/**/b/\r\n", "[]-]x[!a-z[:digit:]]\\ ", "\\", "[", "***/\n**", "a\\/b", "#\n\\#"} {
 		f.Add([]byte(s), "a/b/é\xff")
 	}
 	f.Fuzz(func(t *testing.T, lines []byte, p string) {

@@ -50,12 +50,11 @@ func parseSet(p string) (*set, int, error) {
 		if p[at] == ']' && !first {
 			return s, at + 1, nil
 		}
-		if strings.HasPrefix(p[at:], "[:") {
-			n, err := s.addNamed(p[at:])
-			if err != nil {
+		if name, ok := className(p[at:]); ok {
+			if err := s.addNamed(name); err != nil {
 				return nil, 0, err
 			}
-			at += n
+			at += len("[:" + name + ":]")
 			continue
 		}
 		low, n := character(p[at:])
@@ -85,20 +84,28 @@ func character(p string) (rune, int) {
 	return r, n + 1
 }
 
-// addNamed reads a class such as [:alpha:]. As in git the classes are those of
-// ASCII.
-func (s *set) addNamed(p string) (size int, err error) {
-	end := strings.Index(p, ":]")
-	if end < 0 {
-		return 0, errOpen
+// className reads the name of a class such as [:alpha:] at the beginning of p.
+// As in git a [: whose next ] has no : before it is two characters of a set.
+func className(p string) (name string, ok bool) {
+	rest, ok := strings.CutPrefix(p, "[:")
+	if !ok {
+		return "", false
 	}
-	name := p[2:end]
+	name, _, closed := strings.Cut(rest, "]")
+	if !closed {
+		return "", false
+	}
+	return strings.CutSuffix(name, ":")
+}
+
+// addNamed adds a class. As in git the classes are those of ASCII.
+func (s *set) addNamed(name string) error {
 	in := namedClass(name)
 	if in == nil {
-		return 0, fmt.Errorf("there is no class [:%s:]; there are alnum, alpha, blank, cntrl, digit, graph, lower, print, punct, space, upper, xdigit", name)
+		return fmt.Errorf("there is no class [:%s:]; there are alnum, alpha, blank, cntrl, digit, graph, lower, print, punct, space, upper, xdigit", name)
 	}
 	s.named = append(s.named, in)
-	return end + 2, nil
+	return nil
 }
 
 // namedClass gives the characters of a class; nil where there is none of that
