@@ -49,8 +49,9 @@ type (
 	}
 	// NoticeEvent: something the user should know, in one sentence.
 	NoticeEvent struct {
-		Text string
-		Warn bool
+		Text   string
+		Warn   bool
+		Detail bool // for those who want to know each detail
 	}
 	// SnapshotEvent: what the catalog knows of a store was put into the store.
 	SnapshotEvent struct {

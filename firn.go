@@ -139,7 +139,11 @@ type Job struct {
 	RangeTree   treehash.Hash // zero where the range is not a node of the tree
 
 	// Of inventories:
-	Partial       bool  // by date, limit or marker: not all archives
+	Format  InventoryFormat
+	Partial bool // by date, limit or marker: not all archives
+	// Listing is what was asked for; once the job is ready, its Marker is where
+	// another list goes on, empty where this one came to its end.
+	Listing       Listing
 	InventorySize int64 // bytes of output; 0 while running
 }
 
@@ -149,6 +153,32 @@ type RetrievalSpec struct {
 	Range       *Range // nil: the whole archive; else MiB-aligned
 	Tier        Tier
 	Description string // printable ASCII, at most 1,024 characters
+}
+
+// An InventoryFormat is the form of an inventory's output.
+type InventoryFormat string
+
+// The forms of inventories. CSV says neither which store's it is nor of when: it
+// is for other programs, and a Store reads none.
+const (
+	InventoryJSON InventoryFormat = "json"
+	InventoryCSV  InventoryFormat = "csv"
+)
+
+// A Listing says which archives an inventory has; the zero value: all.
+type Listing struct {
+	// Made at or after, and before, by the store's clock; zero: no bound.
+	// Parts of a second don't count.
+	After, Before time.Time
+	Limit         int64  // at most so many; 0: no bound
+	Marker        string // behind those of an earlier list: its Job's Listing.Marker
+}
+
+// An InventorySpec asks for an inventory job.
+type InventorySpec struct {
+	Description string          // printable ASCII, at most 1,024 characters
+	Format      InventoryFormat // empty: InventoryJSON
+	Listing     Listing
 }
 
 // An InventoryInfo heads an inventory.

@@ -80,9 +80,10 @@ type Retriever interface {
 	// Errors: NotFound (archive), Capacity (expedited), Policy, Invalid.
 	StartRetrieval(ctx context.Context, spec RetrievalSpec) (JobID, error)
 
-	// StartInventory asks for a list of all archives. As StartRetrieval;
-	// NotReady where no inventory of the store exists yet.
-	StartInventory(ctx context.Context, description string) (JobID, error)
+	// StartInventory asks for a list of all archives, or of some. As
+	// StartRetrieval; NotReady where no inventory of the store exists yet.
+	// Errors: Invalid (format, bounds, a marker of another store).
+	StartInventory(ctx context.Context, spec InventorySpec) (JobID, error)
 
 	// Job describes one job. Errors: NotFound (unknown or expired).
 	Job(ctx context.Context, id JobID) (Job, error)
@@ -91,10 +92,12 @@ type Retriever interface {
 	// first. It ends with the first error.
 	Jobs(ctx context.Context) iter.Seq2[Job, error]
 
-	// Output opens part of a ready retrieval job's output: at is a range
-	// within the output (of a ranged job: 0 is the first byte of its range).
-	// The caller closes it. A body that ends early gives an error of kind
-	// Network that is io.ErrUnexpectedEOF; any break of it has this kind.
+	// Output opens part of a ready job's output: at is a range within the
+	// output (of a ranged job: 0 is the first byte of its range). That of an
+	// inventory job is the list as the store writes it, in the job's Format, of
+	// InventorySize bytes. The caller closes it. A body that ends early gives an
+	// error of kind Network that is io.ErrUnexpectedEOF; any break of it has
+	// this kind.
 	// Errors: NotReady, NotFound (expired), Invalid (the range, or the job
 	// failed).
 	Output(ctx context.Context, id JobID, at Range) (Output, error)
@@ -102,8 +105,8 @@ type Retriever interface {
 	// Inventory reads a ready inventory job's output and hands each archive to
 	// each, in the order of the list, never holding all of them. It stops at
 	// the first error of each and gives that.
-	// Errors: NotReady, NotFound (expired), Invalid (the job failed), Corrupt
-	// (not an inventory).
+	// Errors: NotReady, NotFound (expired), Invalid (the job failed, or its
+	// Format is CSV), Corrupt (not an inventory).
 	Inventory(ctx context.Context, id JobID, each func(Archive) error) (InventoryInfo, error)
 }
 
@@ -111,7 +114,7 @@ type Retriever interface {
 type Output struct {
 	io.ReadCloser
 	// Tree is the store's hash of exactly these bytes; zero where it gives
-	// none, as for ranges that are no node of the tree.
+	// none, as for ranges that are no node of the tree, and for inventories.
 	Tree treehash.Hash
 }
 

@@ -62,6 +62,7 @@ var (
 		"CreateVault", "DescribeVault", "DeleteVault", "AddTagsToVault", "RemoveTagsFromVault", "ListTagsForVault",
 		"DeleteArchive", "UploadMultipartPart", "CompleteMultipartUpload", "AbortMultipartUpload",
 		"ListMultipartUploads", "ListParts", "DescribeJob", "ListJobs", "GetJobOutput",
+		"SetVaultNotifications", "GetVaultNotifications", "DeleteVaultNotifications",
 	}
 	unique  = []string{"UploadArchive", "InitiateMultipartUpload", "InitiateJob"}
 	uploads = []string{"UploadArchive", "UploadMultipartPart"}

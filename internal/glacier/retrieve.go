@@ -18,8 +18,13 @@ import (
 const (
 	typeArchive   = "archive-retrieval"
 	typeInventory = "inventory-retrieval"
-	formatJSON    = "JSON"
 )
+
+var formatNames = map[firn.InventoryFormat]string{
+	"":                 "JSON",
+	firn.InventoryJSON: "JSON",
+	firn.InventoryCSV:  "CSV",
+}
 
 var tierNames = map[firn.Tier]string{
 	firn.Expedited: "Expedited",
@@ -46,11 +51,19 @@ func (v *Vault) StartRetrieval(ctx context.Context, spec firn.RetrievalSpec) (fi
 	return v.startJob(x, params, spec.Description)
 }
 
-// StartInventory asks for a list of all archives.
-func (v *Vault) StartInventory(ctx context.Context, description string) (firn.JobID, error) {
+// StartInventory asks for a list of all archives, or of some.
+func (v *Vault) StartInventory(ctx context.Context, spec firn.InventorySpec) (firn.JobID, error) {
 	x := v.begin(ctx, "start inventory", "of "+v.label)
-	kind, format := typeInventory, formatJSON
-	id, err := v.startJob(x, &types.JobParameters{Type: &kind, Format: &format}, description)
+	format, known := formatNames[spec.Format]
+	if !known {
+		return "", x.fail(firn.Invalid, fmt.Errorf("no format %s", quote(string(spec.Format))), "")
+	}
+	only, err := listingInput(spec.Listing)
+	if err != nil {
+		return "", x.fail(firn.Invalid, err, "")
+	}
+	kind := typeInventory
+	id, err := v.startJob(x, &types.JobParameters{Type: &kind, Format: &format, InventoryRetrievalParameters: only}, spec.Description)
 	if x.refusedWith() == codeNotFound && !x.refusal.noVault() {
 		// That no inventory exists yet is an error of the service without a
 		// documented code; clients have seen this one.
@@ -132,13 +145,7 @@ func job(o types.GlacierJobDescription) (firn.Job, error) {
 	case types.ActionCodeArchiveRetrieval:
 		err = archiveJob(&j, o)
 	case types.ActionCodeInventoryRetrieval:
-		j.Kind = firn.InventoryJob
-		if o.InventorySizeInBytes != nil {
-			j.InventorySize = *o.InventorySizeInBytes
-		}
-		if p := o.InventoryRetrievalParameters; p != nil {
-			j.Partial = text(p.StartDate) != "" || text(p.EndDate) != "" || text(p.Limit) != "" || text(p.Marker) != ""
-		}
+		inventoryJob(&j, o)
 	default:
 		j.Kind = firn.JobKind(strings.ToLower(string(o.Action)))
 	}
@@ -175,7 +182,7 @@ func jobState(code types.StatusCode) firn.JobState {
 	return firn.JobRunning
 }
 
-// Output opens part of a retrieval job's output.
+// Output opens part of a job's output.
 func (v *Vault) Output(ctx context.Context, id firn.JobID, at firn.Range) (firn.Output, error) {
 	x := v.begin(ctx, "download", "from "+v.label)
 	if at.Start < 0 || at.End <= at.Start {

@@ -118,7 +118,7 @@ func TestLostAnswersLeaveOne(t *testing.T) {
 			wantKind(t, err, firn.Lost)
 			_, err = store.StartUpload(ctx, "x", 1<<20)
 			wantKind(t, err, firn.Lost)
-			_, err = store.StartInventory(ctx, "x")
+			_, err = store.StartInventory(ctx, firn.InventorySpec{Description: "x"})
 			wantKind(t, err, firn.Lost)
 			after := census(t, v)
 			if after.archives != before.archives+1 || after.uploads != before.uploads+1 || after.jobs != before.jobs+2 {
@@ -133,7 +133,7 @@ type counts struct{ archives, uploads, jobs int }
 // census counts all that there is. It starts a job to do so.
 func census(t *testing.T, v firn.Store) (c counts) {
 	t.Helper()
-	id, err := v.StartInventory(t.Context(), "census")
+	id, err := v.StartInventory(t.Context(), firn.InventorySpec{Description: "census"})
 	if err != nil {
 		t.Fatal(err)
 	}

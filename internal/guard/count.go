@@ -11,7 +11,7 @@ import (
 	"github.com/firn-archive/firn/treehash"
 )
 
-// An Op is a kind of call: the name of a method of firn.Store.
+// An Op is a kind of call: the name of a method of firn.Store or firn.Notifier.
 type Op string
 
 // The calls that are counted.
@@ -36,6 +36,10 @@ const (
 	OpTags           Op = "Tags"
 	OpSetTags        Op = "SetTags"
 	OpRemoveTags     Op = "RemoveTags"
+
+	OpNotifications       Op = "Notifications"
+	OpSetNotifications    Op = "SetNotifications"
+	OpRemoveNotifications Op = "RemoveNotifications"
 )
 
 // A Tally is what calls of one kind came to.
@@ -176,8 +180,8 @@ func (c *counting) StartRetrieval(ctx context.Context, spec firn.RetrievalSpec) 
 	return one(c, OpStartRetrieval, id, err)
 }
 
-func (c *counting) StartInventory(ctx context.Context, description string) (firn.JobID, error) {
-	id, err := c.Store.StartInventory(ctx, description)
+func (c *counting) StartInventory(ctx context.Context, spec firn.InventorySpec) (firn.JobID, error) {
+	id, err := c.Store.StartInventory(ctx, spec)
 	return one(c, OpStartInventory, id, err)
 }
 

@@ -34,7 +34,7 @@ func everything(t *testing.T, s firn.Store) map[guard.Op]error {
 	errs[guard.OpAbortUpload] = s.AbortUpload(ctx, upload)
 	var job, inventory firn.JobID
 	job, errs[guard.OpStartRetrieval] = s.StartRetrieval(ctx, firn.RetrievalSpec{Archive: archive, Tier: firn.Bulk})
-	inventory, errs[guard.OpStartInventory] = s.StartInventory(ctx, "x")
+	inventory, errs[guard.OpStartInventory] = s.StartInventory(ctx, firn.InventorySpec{Description: "x"})
 	_, errs[guard.OpJob] = s.Job(ctx, job)
 	_, errs[guard.OpJobs] = storetest.Collect(s.Jobs(ctx))
 	out, err := s.Output(ctx, job, firn.Range{Start: 100, End: 600})
@@ -49,8 +49,12 @@ func everything(t *testing.T, s firn.Store) map[guard.Op]error {
 	errs[guard.OpSetTags] = s.SetTags(ctx, map[string]string{"k": "v"})
 	_, errs[guard.OpTags] = s.Tags(ctx)
 	errs[guard.OpRemoveTags] = s.RemoveTags(ctx, "k")
+	n := s.(firn.Notifier)
+	errs[guard.OpSetNotifications] = n.SetNotifications(ctx, firn.Notifications{Topic: "arn:aws:sns:x", Events: []string{firn.ArchiveRetrieved}})
+	_, errs[guard.OpNotifications] = n.Notifications(ctx)
+	errs[guard.OpRemoveNotifications] = n.RemoveNotifications(ctx)
 	errs[guard.OpDelete] = s.Delete(ctx)
-	if want := reflect.TypeFor[firn.Store]().NumMethod() - 1; len(errs) != want { // but Traits
+	if want := reflect.TypeFor[firn.Store]().NumMethod() - 1 + reflect.TypeFor[firn.Notifier]().NumMethod(); len(errs) != want { // but Traits
 		t.Fatalf("%d calls were made, a store has %d", len(errs), want)
 	}
 	return errs
@@ -104,7 +108,7 @@ func TestDryRun(t *testing.T) {
 	s := guard.DryRun(guard.Count(storetest.NewMemory(storetest.MemoryOptions{}), counter))
 	questions := map[guard.Op]bool{
 		guard.OpUploads: true, guard.OpParts: true, guard.OpJob: true, guard.OpJobs: true, guard.OpOutput: true,
-		guard.OpInventory: true, guard.OpDescribe: true, guard.OpTags: true,
+		guard.OpInventory: true, guard.OpDescribe: true, guard.OpTags: true, guard.OpNotifications: true,
 	}
 	for op, err := range everything(t, s) {
 		if refused := errors.Is(err, guard.ErrDryRun); refused == questions[op] {

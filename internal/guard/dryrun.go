@@ -46,7 +46,7 @@ func (dryRun) StartRetrieval(context.Context, firn.RetrievalSpec) (firn.JobID, e
 	return "", refuse("start retrieval")
 }
 
-func (dryRun) StartInventory(context.Context, string) (firn.JobID, error) {
+func (dryRun) StartInventory(context.Context, firn.InventorySpec) (firn.JobID, error) {
 	return "", refuse("start inventory")
 }
 

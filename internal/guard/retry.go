@@ -248,9 +248,9 @@ func (r *retrier) StartRetrieval(ctx context.Context, spec firn.RetrievalSpec) (
 	return id, err
 }
 
-func (r *retrier) StartInventory(ctx context.Context, description string) (id firn.JobID, err error) {
+func (r *retrier) StartInventory(ctx context.Context, spec firn.InventorySpec) (id firn.JobID, err error) {
 	err = r.do(ctx, unique, func() error {
-		id, err = r.Store.StartInventory(ctx, description)
+		id, err = r.Store.StartInventory(ctx, spec)
 		return err
 	})
 	return id, err

@@ -106,7 +106,7 @@ func TestUniqueCallsAreNotRepeated(t *testing.T) {
 		wantKind(t, err, firn.Lost)
 		_, err = s.store.StartRetrieval(ctx, firn.RetrievalSpec{Archive: archive, Tier: firn.Bulk})
 		wantKind(t, err, firn.Lost)
-		_, err = s.store.StartInventory(ctx, "x")
+		_, err = s.store.StartInventory(ctx, firn.InventorySpec{Description: "x"})
 		wantKind(t, err, firn.Lost)
 
 		uploads, _ := storetest.Collect(s.memory.Uploads(ctx))
@@ -331,7 +331,7 @@ func TestListingsGiveEachItemOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantUploads = append(wantUploads, string(id))
-		job, err := s.memory.StartInventory(ctx, fmt.Sprint(i))
+		job, err := s.memory.StartInventory(ctx, firn.InventorySpec{Description: fmt.Sprint(i)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -426,7 +426,7 @@ func (s *scene) inventoryOf(t *testing.T, n int) firn.JobID {
 			t.Fatal(err)
 		}
 	}
-	id, err := s.store.StartInventory(t.Context(), "x")
+	id, err := s.store.StartInventory(t.Context(), firn.InventorySpec{Description: "x"})
 	if err != nil {
 		t.Fatal(err)
 	}

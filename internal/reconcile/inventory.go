@@ -286,7 +286,7 @@ func (r *reconciler) inventoryJobs(ctx context.Context, since time.Time) (ready 
 		if err != nil {
 			return firn.Job{}, time.Time{}, err
 		}
-		if job.Kind != firn.InventoryJob || job.Partial || job.State == firn.JobFailed || job.Created.Before(since) {
+		if job.Kind != firn.InventoryJob || job.Partial || job.Format == firn.InventoryCSV || job.State == firn.JobFailed || job.Created.Before(since) {
 			continue
 		}
 		if job.State == firn.JobReady && !job.Created.Before(ready.Created) {
@@ -322,7 +322,7 @@ func (r *reconciler) startInventoryOnce(ctx context.Context) (firn.Job, bool, er
 	if err != nil {
 		return firn.Job{}, false, err
 	}
-	remote, err := r.Store.StartInventory(ctx, describe.Job(token, "inventory"))
+	remote, err := r.Store.StartInventory(ctx, firn.InventorySpec{Description: describe.Job(token, "inventory")})
 	if firn.KindOf(err) == firn.NotReady {
 		return firn.Job{}, false, r.Catalog.JobGone(ctx, id, "the store has no inventory yet")
 	}

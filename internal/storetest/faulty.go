@@ -203,9 +203,9 @@ func (f *faulty) StartRetrieval(ctx context.Context, spec firn.RetrievalSpec) (i
 	return unless(err, id)
 }
 
-func (f *faulty) StartInventory(ctx context.Context, description string) (id firn.JobID, err error) {
+func (f *faulty) StartInventory(ctx context.Context, spec firn.InventorySpec) (id firn.JobID, err error) {
 	err = f.around("StartInventory", func() error {
-		id, err = f.Store.StartInventory(ctx, description)
+		id, err = f.Store.StartInventory(ctx, spec)
 		return err
 	})
 	return unless(err, id)

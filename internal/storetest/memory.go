@@ -62,6 +62,7 @@ type Memory struct {
 	uploads  []*memoryUpload
 	done     map[firn.UploadID]firn.ArchiveID
 	jobs     []*memoryJob
+	notify   firn.Notifications
 }
 
 type memoryArchive struct {
@@ -81,8 +82,12 @@ type memoryUpload struct {
 
 type memoryJob struct {
 	firn.Job
-	archive  *memoryArchive
-	boundary time.Time // of inventories
+	archive *memoryArchive
+
+	// Of inventories:
+	boundary time.Time // what was there then
+	output   []byte    // once it is ready
+	next     string    // the marker of what a limit left out
 }
 
 var errMissing = errors.New("the store does not exist")
@@ -489,7 +494,7 @@ func (m *Memory) Create(ctx context.Context) error {
 func (m *Memory) create() {
 	m.exists, m.created = true, m.o.Clock.Now()
 	m.tags, m.done = map[string]string{}, map[firn.UploadID]firn.ArchiveID{}
-	m.archives, m.uploads, m.jobs = nil, nil, nil
+	m.archives, m.uploads, m.jobs, m.notify = nil, nil, nil, firn.Notifications{}
 }
 
 // Delete removes the store, where it is empty.

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"slices"
-	"time"
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/treehash"
@@ -46,25 +44,6 @@ func (m *Memory) StartRetrieval(ctx context.Context, spec firn.RetrievalSpec) (f
 	return j.ID, nil
 }
 
-// StartInventory starts an inventory job.
-func (m *Memory) StartInventory(ctx context.Context, description string) (firn.JobID, error) {
-	const op = "start inventory"
-	if err := m.enter(ctx, op); err != nil {
-		return "", err
-	}
-	defer m.mu.Unlock()
-	if err := checkDescription(description); err != nil {
-		return "", m.fail(op, firn.Invalid, err)
-	}
-	boundary := m.boundary()
-	if boundary.IsZero() {
-		return "", m.fail(op, firn.NotReady, fmt.Errorf("no inventory yet"))
-	}
-	j := m.job(firn.InventoryJob, description)
-	j.boundary = boundary
-	return j.ID, nil
-}
-
 func (m *Memory) job(kind firn.JobKind, description string) *memoryJob {
 	j := &memoryJob{Job: firn.Job{
 		ID:          firn.JobID(m.id("job")),
@@ -90,8 +69,9 @@ func (m *Memory) now(j *memoryJob) (firn.Job, bool) {
 		job.State = firn.JobReady
 	}
 	job.Completed = ripe
-	if job.Kind == firn.InventoryJob {
-		job.InventorySize = int64(100 + 300*len(m.inventory(j.boundary)))
+	if job.Kind == firn.InventoryJob && job.State == firn.JobReady {
+		m.write(j)
+		job.InventorySize, job.Listing.Marker = int64(len(j.output)), j.next
 	}
 	return job, now.Before(ripe.Add(m.o.OutputLife))
 }
@@ -157,41 +137,16 @@ func (m *Memory) Output(ctx context.Context, id firn.JobID, at firn.Range) (firn
 	if err != nil {
 		return firn.Output{}, err
 	}
-	if j.archive == nil || at.Start < 0 || at.End <= at.Start || at.End > job.Range.Len() {
+	whole := j.output
+	if j.archive != nil {
+		whole = j.archive.data[job.Range.Start:job.Range.End]
+	}
+	if at.Start < 0 || at.End <= at.Start || at.End > int64(len(whole)) {
 		return firn.Output{}, m.fail(op, firn.Invalid, fmt.Errorf("the range %v of this output", at))
 	}
-	whole := j.archive.data[job.Range.Start:job.Range.End]
 	out := firn.Output{ReadCloser: io.NopCloser(bytes.NewReader(whole[at.Start:at.End]))}
 	if !job.RangeTree.IsZero() && treehash.NodeAligned(job.Range.Len(), at.Start, at.End) {
 		out.Tree = treehash.Sum(whole[at.Start:at.End])
 	}
 	return out, nil
-}
-
-// Inventory reads an inventory.
-func (m *Memory) Inventory(ctx context.Context, id firn.JobID, each func(firn.Archive) error) (firn.InventoryInfo, error) {
-	const op = "read inventory"
-	if err := m.enter(ctx, op); err != nil {
-		return firn.InventoryInfo{}, err
-	}
-	j, _, err := m.ready(op, id)
-	var list []firn.Archive
-	if err == nil && j.Kind != firn.InventoryJob {
-		err = m.fail(op, firn.Corrupt, fmt.Errorf("the output is no inventory"))
-	}
-	if err == nil {
-		list = slices.Clone(m.inventory(j.boundary))
-	}
-	m.mu.Unlock()
-	if err != nil {
-		return firn.InventoryInfo{}, err
-	}
-	info := firn.InventoryInfo{Subject: "memory:" + m.o.Name, Date: j.boundary.Truncate(time.Second)}
-	for _, a := range list {
-		if err := each(a); err != nil {
-			return info, err
-		}
-		info.Archives++
-	}
-	return info, nil
 }

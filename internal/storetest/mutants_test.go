@@ -39,8 +39,12 @@ func mutants() map[string]mutant {
 		"misses what was aborted":  {func(m *storetest.Memory) firn.Store { return &once{Memory: m} }, "Abort", false},
 		"gives all for a range":    {func(m *storetest.Memory) firn.Store { return rangeless{m} }, "Retrieval", false},
 		"gives the archive's hash": {func(m *storetest.Memory) firn.Store { return mislabelled{m} }, "RetrievalOfARange", false},
+		"has no raw inventories":   {func(m *storetest.Memory) firn.Store { return parsed{m} }, "InventoryOutput", false},
+		"knows one format":         {func(m *storetest.Memory) firn.Store { return oneFormat{m} }, "InventoryInCSV", false},
+		"lists everything always":  {func(m *storetest.Memory) firn.Store { return boundless{m} }, "InventoryOfSome", false},
 		"goes on after each":       {func(m *storetest.Memory) firn.Store { return deafToEach{m} }, "InventoryStopsWithEach", false},
 		"shows what is there now":  {func(m *storetest.Memory) firn.Store { return &fresh{Memory: m} }, "InventoryLag", true},
+		"tells all or nothing":     {func(m *storetest.Memory) firn.Store { return talkative{m} }, "Notifications", false},
 		"has no empty tags":        {func(m *storetest.Memory) firn.Store { return nilTags{m} }, "Tags", false},
 		"ignores contexts":         {func(m *storetest.Memory) firn.Store { return tireless{m} }, "EndedContext", false},
 		"is always the same":       {func(m *storetest.Memory) firn.Store { return eternal{m} }, "DeleteNeedsAnEmptyStore", false},
@@ -197,6 +201,29 @@ func (m mislabelled) Output(ctx context.Context, id firn.JobID, at firn.Range) (
 	return out, err
 }
 
+type parsed struct{ *storetest.Memory }
+
+func (m parsed) Output(ctx context.Context, id firn.JobID, at firn.Range) (firn.Output, error) {
+	if job, err := m.Memory.Job(ctx, id); err == nil && job.Kind == firn.InventoryJob {
+		return firn.Output{}, &firn.Error{Op: "download", Kind: firn.Invalid}
+	}
+	return m.Memory.Output(ctx, id, at)
+}
+
+type oneFormat struct{ *storetest.Memory }
+
+func (m oneFormat) StartInventory(ctx context.Context, spec firn.InventorySpec) (firn.JobID, error) {
+	spec.Format = ""
+	return m.Memory.StartInventory(ctx, spec)
+}
+
+type boundless struct{ *storetest.Memory }
+
+func (m boundless) StartInventory(ctx context.Context, spec firn.InventorySpec) (firn.JobID, error) {
+	spec.Listing = firn.Listing{}
+	return m.Memory.StartInventory(ctx, spec)
+}
+
 type deafToEach struct{ *storetest.Memory }
 
 func (m deafToEach) Inventory(ctx context.Context, id firn.JobID, each func(firn.Archive) error) (firn.InventoryInfo, error) {
@@ -229,9 +256,18 @@ func (m nilTags) Tags(ctx context.Context) (map[string]string, error) {
 	return tags, err
 }
 
+type talkative struct{ *storetest.Memory }
+
+func (m talkative) SetNotifications(ctx context.Context, n firn.Notifications) error {
+	if len(n.Events) == 1 {
+		n.Events = append(n.Events, firn.ArchiveRetrieved, firn.InventoryRetrieved)
+	}
+	return m.Memory.SetNotifications(ctx, n)
+}
+
 type tireless struct{ *storetest.Memory }
 
-func (m tireless) StartInventory(_ context.Context, d string) (firn.JobID, error) {
+func (m tireless) StartInventory(_ context.Context, d firn.InventorySpec) (firn.JobID, error) {
 	return m.Memory.StartInventory(context.Background(), d)
 }
 

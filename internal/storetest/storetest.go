@@ -57,6 +57,7 @@ var suite = []struct {
 	{"DeleteNeedsAnEmptyStore", (*suiteTest).deleteStore},
 	{"Tags", (*suiteTest).tags},
 	{"TagsThatAreRefused", (*suiteTest).badTags},
+	{"Notifications", (*suiteTest).notifications},
 	{"UploadArchive", (*suiteTest).uploadSizes},
 	{"UploadsAreNotMerged", (*suiteTest).uploadTwice},
 	{"UploadReadsFromTheStart", (*suiteTest).uploadFromStart},
@@ -85,6 +86,10 @@ var suite = []struct {
 	{"InventoryLag", (*suiteTest).lag},
 	{"InventoryStopsWithEach", (*suiteTest).inventoryStops},
 	{"InventoryOfARetrieval", (*suiteTest).inventoryOfRetrieval},
+	{"InventoryOutput", (*suiteTest).inventoryOutput},
+	{"InventoryInCSV", (*suiteTest).inventoryCSV},
+	{"InventoryOfSome", (*suiteTest).inventoryPart},
+	{"InventoryThatIsRefused", (*suiteTest).inventoryInvalid},
 	{"DeleteArchive", (*suiteTest).deleteArchive},
 	{"ListingsStopAndBeginAgain", (*suiteTest).iterators},
 	{"EndedContext", (*suiteTest).endedContext},
@@ -166,7 +171,7 @@ func (t *suiteTest) upload(description string, data []byte) firn.ArchiveID {
 func (t *suiteTest) listed() []firn.Archive {
 	t.Helper()
 	t.Advance(t.Lag)
-	id, err := t.Store.StartInventory(t.ctx, "suite")
+	id, err := t.Store.StartInventory(t.ctx, firn.InventorySpec{Description: "suite"})
 	if firn.KindOf(err) == firn.NotReady {
 		return nil // nothing was ever stored
 	}

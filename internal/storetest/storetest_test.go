@@ -63,6 +63,7 @@ var (
 	repeatable = []string{
 		"UploadPart", "CompleteUpload", "AbortUpload", "Uploads", "Parts", "Job", "Jobs", "Output", "Inventory",
 		"DeleteArchive", "Describe", "Create", "Delete", "Tags", "SetTags", "RemoveTags",
+		"Notifications", "SetNotifications", "RemoveNotifications",
 	}
 	unique = []string{"UploadArchive", "StartUpload", "StartRetrieval", "StartInventory"}
 )

@@ -73,7 +73,7 @@ func calls(ctx context.Context, s firn.Store) map[string]error {
 	_, start := s.StartUpload(ctx, "x", treehash.LeafSize)
 	_, complete := s.CompleteUpload(ctx, "nothing", 1, sums.Tree)
 	_, retrieval := s.StartRetrieval(ctx, firn.RetrievalSpec{Archive: "nothing", Tier: firn.Bulk})
-	_, inventory := s.StartInventory(ctx, "x")
+	_, inventory := s.StartInventory(ctx, firn.InventorySpec{Description: "x"})
 	_, job := s.Job(ctx, "nothing")
 	_, output := s.Output(ctx, "nothing", firn.Range{End: 1})
 	_, read := s.Inventory(ctx, "nothing", func(firn.Archive) error { return nil })

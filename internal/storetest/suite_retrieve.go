@@ -2,9 +2,7 @@ package storetest
 
 import (
 	"bytes"
-	"errors"
 	"io"
-	"slices"
 	"time"
 
 	"github.com/firn-archive/firn"
@@ -121,7 +119,7 @@ func (t *suiteTest) runningJob() {
 	t.Advance(t.Lag)
 	retrieval, err := t.Store.StartRetrieval(t.ctx, firn.RetrievalSpec{Archive: archive, Tier: firn.Bulk})
 	t.must(err)
-	inventory, err := t.Store.StartInventory(t.ctx, "")
+	inventory, err := t.Store.StartInventory(t.ctx, firn.InventorySpec{})
 	t.must(err)
 	for _, id := range []firn.JobID{retrieval, inventory} {
 		job, err := t.Store.Job(t.ctx, id)
@@ -195,100 +193,6 @@ func (t *suiteTest) pageJobs() {
 			t.Errorf("job %d is %+v", i, j)
 		}
 	}
-}
-
-func (t *suiteTest) inventory() {
-	info, err := t.Store.Describe(t.ctx)
-	t.must(err)
-	id := t.upload("kept", Data(27, 100))
-	gone := t.upload("gone", Data(28, 100))
-	t.must(t.Store.DeleteArchive(t.ctx, gone))
-	t.Advance(t.Lag)
-	job, err := t.Store.StartInventory(t.ctx, "token")
-	t.must(err)
-	all, got := t.readInventory(job)
-	if len(all) != 1 {
-		t.Fatalf("%d archives", len(all))
-	}
-	t.describes(all[0], id, "kept", Data(27, 100))
-	if got.Subject != info.Address || got.Date.IsZero() {
-		t.Errorf("an inventory of %q at %v, want of %q", got.Subject, got.Date, info.Address)
-	}
-	described, err := t.Store.Job(t.ctx, job)
-	t.must(err)
-	if described.Kind != firn.InventoryJob || described.State != firn.JobReady || described.Partial ||
-		described.Description != "token" || described.InventorySize < 1 || described.Tier != "" {
-		t.Errorf("%+v", described)
-	}
-	again, _ := t.readInventory(job)
-	if !slices.Equal(again, all) {
-		t.Errorf("read once more: %v", again)
-	}
-}
-
-// lag: what is stored or deleted after an inventory was cut isn't in it.
-func (t *suiteTest) lag() {
-	if fresh := t.Store.Traits().FreshInventory; fresh != (t.Lag == 0) {
-		t.Fatalf("FreshInventory is %v with a lag of %v", fresh, t.Lag)
-	}
-	first := t.upload("first", Data(29, 100))
-	if t.Lag > 0 {
-		_, err := t.Store.StartInventory(t.ctx, "")
-		t.wants("before the first inventory", err, firn.NotReady)
-	}
-	t.Advance(t.Lag)
-	job, err := t.Store.StartInventory(t.ctx, "")
-	t.must(err)
-	t.Advance(time.Second)
-	t.upload("second", Data(30, 100))
-	t.must(t.Store.DeleteArchive(t.ctx, first))
-	if all, _ := t.readInventory(job); len(all) != 1 || all[0].ID != first {
-		t.Errorf("an inventory shows what came after it: %v", all)
-	}
-	if t.Lag > 0 {
-		job, err := t.Store.StartInventory(t.ctx, "")
-		t.must(err)
-		if all, _ := t.readInventory(job); len(all) != 1 || all[0].ID != first {
-			t.Errorf("an inventory is fresher than the last day's: %v", all)
-		}
-		info, err := t.Store.Describe(t.ctx)
-		t.must(err)
-		if info.LastInventory.IsZero() || info.Archives != 1 || info.Bytes < 100 {
-			t.Errorf("described as %+v", info)
-		}
-	}
-	if all := t.listed(); len(all) != 1 || all[0].Description != "second" {
-		t.Errorf("in the end there are %v", all)
-	}
-}
-
-func (t *suiteTest) inventoryStops() {
-	for i := range 3 {
-		t.upload(label(i), Data(uint64(i), 10))
-	}
-	t.Advance(t.Lag)
-	job, err := t.Store.StartInventory(t.ctx, "")
-	t.must(err)
-	t.Advance(t.Ripe)
-	// Even an error that looks like the network's ends the reading.
-	enough := &firn.Error{Op: "take", Kind: firn.Network, Err: errors.New("enough")}
-	n := 0
-	_, err = t.Store.Inventory(t.ctx, job, func(firn.Archive) error {
-		if n++; n == 2 {
-			return enough
-		}
-		return nil
-	})
-	if !errors.Is(err, enough) || n != 2 {
-		t.Errorf("%v after %d archives", err, n)
-	}
-}
-
-func (t *suiteTest) inventoryOfRetrieval() {
-	archive := t.upload("x", Data(31, 100))
-	job := t.retrieve(firn.RetrievalSpec{Archive: archive})
-	_, err := t.Store.Inventory(t.ctx, job.ID, func(firn.Archive) error { return nil })
-	t.wants("Inventory", err, firn.Corrupt)
 }
 
 func (t *suiteTest) deleteArchive() {

@@ -94,7 +94,7 @@ func (t *suiteTest) uploadInvalid() {
 		t.wants("an archive's description", err, firn.Invalid)
 		_, err = t.Store.StartUpload(t.ctx, s, mib)
 		t.wants("an upload's description", err, firn.Invalid)
-		_, err = t.Store.StartInventory(t.ctx, s)
+		_, err = t.Store.StartInventory(t.ctx, firn.InventorySpec{Description: s})
 		t.wants("a job's description", err, firn.Invalid)
 	}
 	t.nothing("every upload was refused")
