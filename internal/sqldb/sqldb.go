@@ -17,8 +17,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-
-	_ "modernc.org/sqlite" // the driver: SQLite itself, translated to Go, so that firn cross-compiles
 )
 
 // Options say what a database is and how it came to its present shape.
@@ -29,8 +27,9 @@ type Options struct {
 	// Name is what messages call such a file: "catalog", "vault database".
 	Name string
 	// Migrations are the scripts that build the schema, oldest first. Script i
-	// takes a database from user_version i to i+1, in one transaction. Before
-	// a file with data is migrated, a copy is put beside it.
+	// takes a database from user_version i to i+1, in one transaction; a new one
+	// is built by all of them in one. Before a file is migrated that isn't new, a
+	// copy is put beside it.
 	Migrations []string
 	// Readers is the number of read transactions at once; 0 means 4.
 	Readers int
@@ -58,6 +57,7 @@ type DB struct {
 	pool  *sql.DB
 	opts  Options
 	write *writer
+	giver giver
 	// readers holds the idle read connections, nil where none is made yet.
 	readers chan *Tx
 	close   func() error // once
@@ -89,11 +89,12 @@ func open(ctx context.Context, path string, o Options) (*DB, error) {
 	if err := create(path); err != nil {
 		return nil, err
 	}
-	pool, err := sql.Open("sqlite", uri(path))
+	db := &DB{path: path, opts: o, readers: make(chan *Tx, o.Readers)}
+	source, err := newConnector(uri(path), &db.giver)
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{path: path, pool: pool, opts: o, readers: make(chan *Tx, o.Readers)}
+	db.pool = sql.OpenDB(source)
 	for range o.Readers {
 		db.readers <- nil
 	}
@@ -104,7 +105,7 @@ func open(ctx context.Context, path string, o Options) (*DB, error) {
 		} else if denied := checkFolder(path); denied != nil {
 			err = denied // "unable to open database file", says SQLite
 		}
-		return nil, errors.Join(err, pool.Close())
+		return nil, errors.Join(err, db.pool.Close())
 	}
 	return db, nil
 }
@@ -163,6 +164,9 @@ func (db *DB) start(ctx context.Context) error {
 	if err := db.migrate(ctx, tx); err != nil {
 		return err
 	}
+	if err := db.giver.add(ctx, tx); err != nil {
+		return err
+	}
 	db.write = &writer{tx: tx, lead: make(chan struct{}, 1)}
 	return nil
 }
@@ -206,19 +210,15 @@ func (db *DB) identify(ctx context.Context, tx *Tx) error {
 	return nil
 }
 
-// migrate runs the scripts that the file has not seen. Two processes may come
-// here at once: the version is read again inside the transaction.
+// migrate runs the scripts that the file has not seen.
 func (db *DB) migrate(ctx context.Context, tx *Tx) error {
 	for {
 		var version int
-		if err := tx.QueryRow(ctx, "SELECT user_version FROM pragma_user_version").Scan(&version); err != nil {
+		if err := tx.QueryRow(ctx, versionQuery).Scan(&version); err != nil {
 			return err
 		}
 		if version >= len(db.opts.Migrations) {
 			return nil
-		}
-		if err := db.backup(ctx, tx, version); err != nil {
-			return err
 		}
 		if err := db.step(ctx, tx, version); err != nil {
 			return fmt.Errorf("migrate from schema %d: %w", version, err)
@@ -226,40 +226,70 @@ func (db *DB) migrate(ctx context.Context, tx *Tx) error {
 	}
 }
 
+const versionQuery = "SELECT user_version FROM pragma_user_version"
+
+// step takes a database from one version to the next, a new one to the newest.
+// Two processes may come here at once: the version is read again inside the
+// transaction, in which nobody else writes. The copy is made then, too, by
+// another connection, so that it has what there was just before.
 func (db *DB) step(ctx context.Context, tx *Tx, version int) error {
 	if _, err := tx.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
-	err := func() error {
+	return tx.end(func() error {
 		var now int
-		if err := tx.conn.QueryRowContext(ctx, "SELECT user_version FROM pragma_user_version").Scan(&now); err != nil {
+		if err := tx.conn.QueryRowContext(ctx, versionQuery).Scan(&now); err != nil {
 			return err
 		}
 		if now != version {
 			return nil // another process was faster
 		}
-		script := db.opts.Migrations[version] + fmt.Sprintf("\n;PRAGMA application_id=%d;PRAGMA user_version=%d", db.opts.ApplicationID, version+1)
+		next := len(db.opts.Migrations)
+		if version > 0 {
+			next = version + 1
+			if err := db.backup(ctx, version); err != nil {
+				return err
+			}
+		}
+		script := strings.Join(db.opts.Migrations[version:next], "\n;\n")
+		script += fmt.Sprintf("\n;PRAGMA application_id=%d;PRAGMA user_version=%d", db.opts.ApplicationID, next)
 		_, err := tx.conn.ExecContext(ctx, script)
 		return err
-	}()
-	return tx.end(err)
+	}())
 }
 
-// backup copies a database that holds something before its schema changes.
-func (db *DB) backup(ctx context.Context, tx *Tx, version int) error {
-	if version == 0 {
-		return nil
-	}
+// backup copies a database before its schema changes, in place of a copy that
+// was made before a migration that was cut short.
+func (db *DB) backup(ctx context.Context, version int) error {
 	copyPath := fmt.Sprintf("%s.schema%d", db.path, version)
-	if _, err := os.Lstat(copyPath); err == nil {
-		return nil // from a migration that was cut short; the file has not changed since
-	}
-	_, err := tx.conn.ExecContext(ctx, "VACUUM INTO ?", copyPath+".part")
+	part := copyPath + ".part"
+	err := removeAny(part) // of a process that was killed
 	if err == nil {
-		err = os.Rename(copyPath+".part", copyPath)
+		err = db.copyTo(ctx, part)
+	}
+	if err == nil {
+		err = os.Rename(part, copyPath)
 	}
 	if err != nil {
-		return fmt.Errorf("copy before migration: %w", errors.Join(err, os.Remove(copyPath+".part")))
+		return fmt.Errorf("copy before migration: %w", errors.Join(err, removeAny(part)))
+	}
+	return nil
+}
+
+// copyTo copies the database, as it is committed, into a new file.
+func (db *DB) copyTo(ctx context.Context, path string) error {
+	tx, err := db.connect(ctx, db.opts.CacheKiB/4)
+	if err != nil {
+		return err
+	}
+	_, err = tx.conn.ExecContext(ctx, "VACUUM INTO ?", path)
+	return errors.Join(err, tx.close())
+}
+
+// removeAny removes a file, if there is one.
+func removeAny(path string) error {
+	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	return nil
 }
@@ -307,7 +337,7 @@ func (db *DB) Read(ctx context.Context, fn func(tx *Tx) error) error {
 		if err != nil {
 			return err
 		}
-		if err := made.pragma(ctx, "query_only=1"); err != nil {
+		if err := errors.Join(db.giver.add(ctx, made), made.pragma(ctx, "query_only=1")); err != nil {
 			return errors.Join(err, made.close())
 		}
 		tx = made

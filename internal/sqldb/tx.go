@@ -13,6 +13,7 @@ import (
 type Tx struct {
 	conn  *sql.Conn
 	stmts map[string]*sql.Stmt
+	given *given // its rows, while a statement reads them
 }
 
 // Exec runs a statement that answers no rows.
