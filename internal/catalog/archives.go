@@ -66,6 +66,14 @@ func (c *Catalog) Archives(ctx context.Context, store int64) iter.Seq2[Holding, 
 	}
 }
 
+// holdingsQuery reads what scanHolding takes.
+const holdingsQuery = `SELECT a.id, a.kind, a.state, coalesce(a.remote, ''), a.size, a.tree, coalesce(a.created, -62135596800), coalesce(a.created_ns, 0),
+	coalesce(r.started, -62135596800), coalesce(r.started_ns, 0), coalesce(t.name, ''),
+	coalesce((SELECT max(member) + 1 FROM location l WHERE l.archive = a.id), 0), coalesce(d.text, ''),
+	EXISTS (SELECT 1 FROM deletion WHERE archive = a.id AND state > 0)
+	FROM archive a LEFT JOIN run r ON r.id = a.settled LEFT JOIN run m ON m.id = a.run LEFT JOIN tree t ON t.id = m.tree
+	LEFT JOIN description d ON d.archive = a.id`
+
 // holdings reads a page of archives, behind the row last, and of them those
 // that the store holds. It reads all rows, since the archives of other stores
 // stand between them: so no page takes long, however few it gives.
@@ -77,13 +85,7 @@ func holdings(tx tx, store, last int64, rows int) (page []Holding, end int64, mo
 		h, err := scanHolding(r)
 		page = append(page, h)
 		return err
-	}, `SELECT a.id, a.kind, a.state, coalesce(a.remote, ''), a.size, a.tree, coalesce(a.created, -62135596800), coalesce(a.created_ns, 0),
-		coalesce(r.started, -62135596800), coalesce(r.started_ns, 0), coalesce(t.name, ''),
-		coalesce((SELECT max(member) + 1 FROM location l WHERE l.archive = a.id), 0), coalesce(d.text, ''),
-		EXISTS (SELECT 1 FROM deletion WHERE archive = a.id AND state > 0)
-		FROM archive a LEFT JOIN run r ON r.id = a.settled LEFT JOIN run m ON m.id = a.run LEFT JOIN tree t ON t.id = m.tree
-		LEFT JOIN description d ON d.archive = a.id
-		WHERE a.id > ? AND a.id <= ? AND a.store = ? AND a.state IN (10, 11) ORDER BY a.id`, last, end, store)
+	}, holdingsQuery+" WHERE a.id > ? AND a.id <= ? AND a.store = ? AND a.state IN (10, 11) ORDER BY a.id", last, end, store)
 	return page, end, more, err
 }
 

@@ -23,6 +23,9 @@ const ApplicationID = 0x6669726e
 //go:embed schema.sql
 var schema1 string
 
+//go:embed schema2.sql
+var schema2 string
+
 // A Catalog is an open catalog. Its methods are safe for concurrent use, and
 // what changes something returns once that is durable.
 //
@@ -58,7 +61,7 @@ func Open(ctx context.Context, path string, c clock.Clock) (*Catalog, error) {
 	db, err := sqldb.Open(ctx, path, sqldb.Options{
 		ApplicationID: ApplicationID,
 		Name:          "catalog",
-		Migrations:    []string{schema1},
+		Migrations:    []string{schema1, schema2},
 	})
 	if err != nil {
 		return nil, openError(path, err)
@@ -117,7 +120,7 @@ func checkTables(tx tx) error {
 	if err != nil {
 		return err
 	}
-	for line := range strings.Lines(schema1) {
+	for line := range strings.Lines(schema1 + schema2) {
 		name, isTable := strings.CutPrefix(line, "CREATE TABLE ")
 		if name, _, _ = strings.Cut(name, " "); isTable && !there[name] {
 			return fmt.Errorf("%w: the table %s is missing", sqldb.ErrDamaged, name)
@@ -163,6 +166,11 @@ func (t tx) each(fn func(*sql.Rows) error, query string, args ...any) (err error
 	if err != nil {
 		return err
 	}
+	return readAll(rows, fn)
+}
+
+// readAll calls fn at each row of an answer, and closes it.
+func readAll(rows *sql.Rows, fn func(*sql.Rows) error) (err error) {
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		if err := fn(rows); err != nil {

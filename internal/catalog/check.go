@@ -25,12 +25,13 @@ const (
 	VersionRule  Rule = "version"   // the versions of an entry follow each other
 	ArchiveRule  Rule = "archive"   // an archive is what its state says
 	LocationRule Rule = "location"  // content lies within its archive
-	SumRule      Rule = "sum"       // the sums of trees and stores are right
+	SumRule      Rule = "sum"       // the sums of trees, stores and restores are right
+	RestoreRule  Rule = "restore"   // what a restore asks for lies within archives of its store
 )
 
 // Rules lists all rules, in the order in which Check looks at them.
 func Rules() []Rule {
-	return []Rule{FileRule, RefersRule, SumRule, ArchiveRule, LocationRule, DirRule, EntryRule, VersionRule, IndexRule}
+	return []Rule{FileRule, RefersRule, SumRule, ArchiveRule, LocationRule, DirRule, EntryRule, VersionRule, RestoreRule, IndexRule}
 }
 
 // A Fault is a place where a catalog breaks a rule.
@@ -76,6 +77,9 @@ func (c *Catalog) Check(ctx context.Context, each func(Fault) error) (Checked, e
 		{DirRule, k.dirs},
 		{EntryRule, k.files},
 		{VersionRule, k.versions},
+		{RestoreRule, k.restores},
+		{RestoreRule, k.ranges},
+		{RestoreRule, k.pieces},
 		{IndexRule, k.treeIndex},
 		{IndexRule, k.remoteIndex},
 	} {

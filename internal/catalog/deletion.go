@@ -28,17 +28,20 @@ type Deletion struct {
 // (https://docs.aws.amazon.com/amazonglacier/latest/dev/downloading-an-archive-two-steps.html)
 const jobLife = 7 * 24 * time.Hour
 
-// wanted holds for an archive a that a restore waits for; its parameter is the
-// time since when jobs count. doubted holds for one that there may be two of.
+// wanted holds for an archive a that a restore waits for; its two parameters are
+// both the time since when jobs count, and restores that are planned and never
+// began: those of processes that were killed. What couldn't be brought may be
+// asked for again while its restore is open. doubted holds for an archive that
+// there may be two of.
 const (
-	wanted = `(EXISTS (SELECT 1 FROM restore_range WHERE archive = a.id AND state < 10)
-		OR EXISTS (SELECT 1 FROM restore r CROSS JOIN restore_file f ON f.restore = r.id AND f.archive = a.id AND f.state < 10 WHERE r.store = a.store AND r.state < 10)
+	wanted = `(EXISTS (SELECT 1 FROM restore_range g CROSS JOIN restore r ON r.id = g.restore
+			WHERE g.archive = a.id AND g.state != 10 AND (r.state = 2 OR r.state = 1 AND r.started > ?))
 		OR EXISTS (SELECT 1 FROM job WHERE archive = a.id AND state < 10 AND asked > ?))`
 	doubted = "EXISTS (SELECT 1 FROM doubt WHERE archive = a.id)"
 )
 
-// openJobsSince is the parameter of wanted.
-func (c *Catalog) openJobsSince() int64 { return c.clock.Now().Add(-jobLife).Unix() }
+// wantedSince is each parameter of wanted.
+func (c *Catalog) wantedSince() int64 { return c.clock.Now().Add(-jobLife).Unix() }
 
 // Deletions lists a store's queue as far as it is due at a time, by NotBefore,
 // without what a restore waits for and what is in doubt. It holds no lock while
@@ -59,7 +62,7 @@ func (c *Catalog) Deletions(ctx context.Context, store int64, now time.Time) ite
 					FROM deletion d CROSS JOIN archive a ON a.id = d.archive
 					WHERE d.store = ? AND d.state > 0 AND (d.not_before, d.archive) > (?, ?) AND d.not_before <= ?
 					AND a.state = 10 AND NOT `+doubted+" AND NOT "+wanted+" ORDER BY d.not_before, d.archive LIMIT ?",
-					store, after.NotBefore.Unix(), after.Archive, now.Unix(), c.openJobsSince(), c.sizes.page)
+					store, after.NotBefore.Unix(), after.Archive, now.Unix(), c.wantedSince(), c.wantedSince(), c.sizes.page)
 			})
 			if err != nil {
 				yield(Deletion{}, err)
@@ -98,7 +101,7 @@ func (c *Catalog) DeletionAsked(ctx context.Context, archive int64) error {
 	return c.write(ctx, "delete", subject, func(tx tx) error {
 		var isWanted, isDoubted bool
 		err := tx.row("SELECT "+wanted+", "+doubted+` FROM deletion d CROSS JOIN archive a ON a.id = d.archive
-			WHERE d.archive = ? AND d.state > 0 AND a.state = 10`, c.openJobsSince(), archive).Scan(&isWanted, &isDoubted)
+			WHERE d.archive = ? AND d.state > 0 AND a.state = 10`, c.wantedSince(), c.wantedSince(), archive).Scan(&isWanted, &isDoubted)
 		switch {
 		case isNoRows(err):
 			return refuse(firn.NotFound, "it is not to be deleted any more")
@@ -111,6 +114,18 @@ func (c *Catalog) DeletionAsked(ctx context.Context, archive int64) error {
 		}
 		return tx.exec("UPDATE deletion SET state = 2 WHERE archive = ?", archive)
 	})
+}
+
+// WantedByRestore reports whether an archive must not be deleted, since an open
+// restore has a range of it that is not done, or a job that lately was asked for
+// brings it. Errors: NotFound.
+func (c *Catalog) WantedByRestore(ctx context.Context, archive int64) (is bool, err error) {
+	subject := fmt.Sprint("archive ", archive)
+	err = c.read(ctx, "look for restores", subject, func(tx tx) error {
+		err := tx.row("SELECT "+wanted+" FROM archive a WHERE a.id = ?", c.wantedSince(), c.wantedSince(), archive).Scan(&is)
+		return notThere(err, "look for restores", subject, "there is no such archive")
+	})
+	return is, err
 }
 
 // unqueue takes archives off the queue that something refers to again.

@@ -60,7 +60,7 @@ func (c *Catalog) Query(ctx context.Context, query string, args ...any) (rows []
 	return rows, err
 }
 
-// Schema is the script that makes a catalog.
+// Schema is the script that made a catalog of schema 1.
 func Schema() string { return schema1 }
 
 // The column that holds what only this machine can use.
@@ -79,3 +79,6 @@ var (
 func (c *Catalog) ClearReferred(ctx context.Context, run Run) error {
 	return errors.Join(c.clearReferred(ctx, run, currentRows), c.clearReferred(ctx, run, oldRows))
 }
+
+// BulkText is the statement that newBulk makes.
+func BulkText(head, tuple, tail string) string { return newBulk(head, tuple, tail).text }

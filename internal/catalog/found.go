@@ -32,6 +32,16 @@ type Find struct {
 	// is of BeginRecovery, and not before all syncs. Either way they are in the
 	// order in which they were made.
 	Late bool
+
+	h64 int64 // of the archive's id, once it is asked for; 0: it wasn't
+}
+
+// key is the archive's in by_remote.
+func (f *Find) key() int64 {
+	if f.h64 == 0 {
+		f.h64 = remote64(f.Archive.ID)
+	}
+	return f.h64
 }
 
 // A FoundMember is an entry that a find holds.
@@ -68,12 +78,12 @@ func (c *Catalog) TakeIn(ctx context.Context, run Run, finds []Find) (done Taken
 		return TakenIn{}, err
 	}
 	err = c.write(ctx, "take in", string(finds[0].Archive.ID), func(tx tx) error {
-		t := taker{c: c, tx: tx, run: run, merger: newMerger(tx), trees: map[string]*recorder{}, runs: map[foundRun]int64{}}
+		t := newTaker(c, tx, run)
 		if err := t.take(finds); err != nil {
 			return err
 		}
-		done = t.done
-		return nil
+		done, err = t.finish()
+		return err
 	})
 	if err != nil {
 		return TakenIn{}, err
@@ -103,15 +113,24 @@ func checkFinds(finds []Find) error {
 	return nil
 }
 
-// A taker is one TakeIn.
+// A taker takes finds in, within one transaction.
 type taker struct {
 	tx
-	c      *Catalog
-	run    Run
-	merger *merger
-	trees  map[string]*recorder // by name; they make directories
-	runs   map[foundRun]int64   // those that stand for times, known to be there
-	done   TakenIn
+	c         *Catalog
+	run       Run
+	next      int64 // row for an archive
+	in        archiveInsert
+	hashes    []heldHash // of what was held, to be indexed
+	merger    *merger
+	trees     map[string]*recorder // by name; they make directories
+	runs      map[foundRun]int64   // those that stand for times, known to be there
+	stored    firn.Count
+	done      TakenIn
+	strangers bool // none of the finds is known, and each is there once
+}
+
+func newTaker(c *Catalog, tx tx, run Run) *taker {
+	return &taker{c: c, tx: tx, run: run, in: newArchiveInsert(tx), merger: newMerger(tx), trees: map[string]*recorder{}, runs: map[foundRun]int64{}}
 }
 
 // A placed revision is one with its place.
@@ -124,7 +143,11 @@ type placed struct {
 	fresh bool // nothing is in its directory
 }
 
+// take takes in some thousands of finds.
 func (t *taker) take(finds []Find) error {
+	for _, r := range t.trees {
+		r.group++ // what was made for earlier ones isn't empty any more
+	}
 	rows, err := t.archives(finds)
 	if err != nil {
 		return err
@@ -145,13 +168,27 @@ func (t *taker) take(finds []Find) error {
 	if err := t.placeAll(all); err != nil {
 		return err
 	}
-	t.done.Versions = t.merger.added
-	if t.done.Versions > 0 {
+	return t.merger.flush()
+}
+
+// finish writes what was gathered over all finds.
+func (t *taker) finish() (TakenIn, error) {
+	if err := t.in.index(); err != nil {
+		return TakenIn{}, err
+	}
+	t.c.remotes.fresh.Add(t.done.Archives)
+	if err := t.c.indexHashes(t.tx, t.hashes); err != nil {
+		return TakenIn{}, err
+	}
+	if err := t.exec("UPDATE store SET archives = archives + ?, bytes = bytes + ? WHERE id = ?", t.stored.Files, t.stored.Bytes, t.run.Store); err != nil {
+		return TakenIn{}, err
+	}
+	if t.done.Versions = t.merger.added; t.done.Versions > 0 {
 		if err := disown(t.tx, t.run.Store); err != nil {
-			return err
+			return TakenIn{}, err
 		}
 	}
-	return t.merger.finish()
+	return t.done, t.merger.finish()
 }
 
 // disown lets nothing add to the snapshots that were made so far: what is taken
@@ -447,13 +484,12 @@ func (t *taker) archives(finds []Find) (rows []int64, err error) {
 	if err != nil {
 		return nil, err
 	}
-	var next int64
-	if err := t.row("SELECT coalesce(max(id), 0) + 1 FROM archive").Scan(&next); err != nil {
-		return nil, err
+	if t.next == 0 {
+		if err := t.row("SELECT coalesce(max(id), 0) + 1 FROM archive").Scan(&t.next); err != nil {
+			return nil, err
+		}
 	}
-	in := newArchiveInsert(t.tx)
-	var held []heldIn
-	var stored firn.Count
+	held := make([]heldIn, 0, len(finds))
 	for i := range finds {
 		f := &finds[i]
 		state := f.state()
@@ -465,33 +501,35 @@ func (t *taker) archives(finds []Find) (rows []int64, err error) {
 		if rows[i] != 0 {
 			err = t.exec("UPDATE archive SET state = 10, settled = ?, kind = ? WHERE id = ?", t.run.ID, string(f.Kind), rows[i])
 			if err == nil {
-				err = in.describe(rows[i], f)
+				err = t.in.describe(rows[i], f)
 			}
 		} else {
-			rows[i] = next
-			next++
+			rows[i] = t.next
+			t.next++
 			t.done.Archives++
-			err = in.add(t.run.Store, rows[i], f, state, 0, t.run.ID)
+			err = t.in.add(t.run.Store, rows[i], f, state, 0, t.run.ID)
 		}
 		if err != nil {
 			return nil, err
 		}
 		if state == Stored {
-			stored.Files++
-			stored.Bytes += f.Archive.Size
+			t.stored.Files++
+			t.stored.Bytes += f.Archive.Size
 		}
-		for _, h := range f.holds() {
-			held = append(held, heldIn{rows[i], h})
-		}
+		held = f.holds(rows[i], held)
 	}
-	if err := in.flush(); err != nil {
+	if err := t.in.rows(); err != nil {
 		return nil, err
 	}
-	t.c.remotes.fresh.Add(t.done.Archives)
-	if err := t.c.holdAll(t.tx, held); err != nil {
-		return nil, err
+	if !t.strangers { // the next ones are looked for
+		if err := t.in.index(); err != nil {
+			return nil, err
+		}
+		t.in.remotes = t.in.remotes[:0]
 	}
-	return rows, t.exec("UPDATE store SET archives = archives + ?, bytes = bytes + ? WHERE id = ?", stored.Files, stored.Bytes, t.run.Store)
+	hashes, err := insertHeld(t.tx, held)
+	t.hashes = append(t.hashes, hashes...)
+	return rows, err
 }
 
 // state is that of its archive: what nobody understands is there, and no more.
@@ -502,16 +540,21 @@ func (f *Find) state() State {
 	return Stored
 }
 
-// holds gives the contents of the find, by their numbers.
-func (f *Find) holds() (all []held) {
+// holds appends the contents of the find, by their numbers.
+func (f *Find) holds(archive int64, all []heldIn) []heldIn {
+	before := len(all)
 	for i := range f.Members {
 		m := &f.Members[i]
 		if m.Number >= 0 && m.Kind == firn.Regular && m.Content.Size > 0 {
-			all = append(all, held{m.Number, m.Offset, m.Content})
+			all = append(all, heldIn{archive, held{m.Number, m.Offset, m.Content}})
 		}
 	}
-	slices.SortFunc(all, func(a, b held) int { return cmp.Compare(a.number, b.number) })
-	return slices.CompactFunc(all, func(a, b held) bool { return a.number == b.number })
+	if one := all[before:]; len(one) > 1 {
+		slices.SortFunc(one, func(a, b heldIn) int { return cmp.Compare(a.number, b.number) })
+		one = slices.CompactFunc(one, func(a, b heldIn) bool { return a.number == b.number })
+		all = all[:before+len(one)]
+	}
+	return all
 }
 
 // known finds the rows of archives that are recorded. One whose token an upload
@@ -519,20 +562,23 @@ func (f *Find) holds() (all []held) {
 // find's archive that an earlier find has.
 func (t *taker) known(finds []Find) (rows []int64, states []State, err error) {
 	rows, states = make([]int64, len(finds)), make([]State, len(finds))
-	scan := func(r *sql.Rows) error {
-		var i int
-		var id int64
-		var state State
-		err := r.Scan(&i, &id, &state)
-		rows[i], states[i] = id, state
-		return err
+	if t.strangers {
+		return rows, states, nil
 	}
 	ids := make([]hashedID, len(finds))
 	for i := range finds {
-		ids[i] = hashedID{i, remote64(finds[i].Archive.ID), string(finds[i].Archive.ID)}
+		ids[i] = hashedID{i, finds[i].key(), string(finds[i].Archive.ID)}
 	}
 	for _, half := range inBothHalves {
-		if err := half.lookUp(t.tx, ids, t.run.Store, scan); err != nil {
+		err := half.lookUp(t.tx, ids, t.run.Store, func(r *sql.Rows) error {
+			var i int
+			var id int64
+			var state State
+			err := r.Scan(&i, &id, &state)
+			rows[i], states[i] = id, state
+			return err
+		})
+		if err != nil {
 			return nil, nil, err
 		}
 	}
@@ -599,7 +645,7 @@ func (in *archiveInsert) add(store, id int64, f *Find, state State, run, settled
 	if err == nil && len(f.Header) > 0 {
 		err = in.seals.add(id, f.Header, f.Recipients[:])
 	}
-	in.remotes = append(in.remotes, hashed{remote64(a.ID), id})
+	in.remotes = append(in.remotes, hashed{f.key(), id})
 	return err
 }
 
@@ -611,20 +657,34 @@ func (in *archiveInsert) describe(id int64, f *Find) error {
 	return in.descriptions.add(id, f.Archive.Description, f.Format, f.Packed)
 }
 
+// flush writes what was added.
 func (in *archiveInsert) flush() error {
-	slices.SortFunc(in.remotes, hashed.compare)
-	remotes := insertRemotes.batch(in.tx)
-	for _, h := range in.remotes {
-		if err := remotes.add(h.h64, h.of); err != nil {
-			return err
-		}
+	if err := in.rows(); err != nil {
+		return err
 	}
-	for _, b := range []*batch{in.archives, in.descriptions, in.seals, remotes} {
+	return in.index()
+}
+
+// rows writes what was added but for the index.
+func (in *archiveInsert) rows() error {
+	for _, b := range []*batch{in.archives, in.descriptions, in.seals} {
 		if err := b.flush(); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// index writes the index of the ids, in its order.
+func (in *archiveInsert) index() error {
+	slices.SortFunc(in.remotes, hashed.compare)
+	b := insertRemotes.batch(in.tx)
+	for _, h := range in.remotes {
+		if err := b.add(h.h64, h.of); err != nil {
+			return err
+		}
+	}
+	return b.flush()
 }
 
 // A heldIn is a content and the archive that holds it.
@@ -633,55 +693,53 @@ type heldIn struct {
 	held
 }
 
+// A heldHash is the key of a content in by_tree.
+type heldHash struct{ h64, archive, number int64 }
+
+func (h heldHash) compare(o heldHash) int {
+	return cmp.Or(cmp.Compare(h.h64, o.h64), cmp.Compare(h.archive, o.archive), cmp.Compare(h.number, o.number))
+}
+
 // holdAll writes what archives hold, in the order of their numbers, and indexes
-// it, in the order of the index. It changes all. Content that nobody read has no
-// hash, and is not to be found by it.
+// it.
 func (c *Catalog) holdAll(tx tx, all []heldIn) error {
+	hashes, err := insertHeld(tx, all)
+	if err != nil {
+		return err
+	}
+	return c.indexHashes(tx, hashes)
+}
+
+// insertHeld writes what archives hold, and gives what is to be indexed: content
+// that nobody read has no hash, and is not to be found by it.
+func insertHeld(tx tx, all []heldIn) (hashes []heldHash, err error) {
 	b := insertLocations.batch(tx)
+	hashes = make([]heldHash, 0, len(all))
 	for i := range all {
 		h := &all[i]
 		var tree any
 		if !h.Tree.IsZero() {
 			tree = h.Tree[:]
+			hashes = append(hashes, heldHash{hash64(h.Tree), h.archive, h.number})
 		}
 		if err := b.add(h.archive, h.number, h.offset, h.Size, tree); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	if err := b.flush(); err != nil {
-		return err
-	}
-	all = slices.DeleteFunc(all, func(h heldIn) bool { return h.Tree.IsZero() })
-	slices.SortFunc(all, func(a, b heldIn) int { return cmp.Compare(hash64(a.Tree), hash64(b.Tree)) })
-	b = insertTrees.batch(tx)
-	for i := range all {
-		if err := b.add(hash64(all[i].Tree), all[i].archive, all[i].number); err != nil {
-			return err
-		}
-	}
-	c.trees.fresh.Add(int64(len(all)))
-	return b.flush()
+	return hashes, b.flush()
 }
 
-// SavedUntil gives, of each of a store's trees by its name, when the newest
-// snapshot was stored that its owner made: the catalog that synced it last. The
-// times are the store's. What was stored later isn't in any snapshot that was
-// read. A tree of which no snapshot is known isn't in the answer.
-func (c *Catalog) SavedUntil(ctx context.Context, store int64) (times map[string]time.Time, err error) {
-	times = map[string]time.Time{}
-	err = c.read(ctx, "list snapshots", fmt.Sprint("of store ", store), func(tx tx) error {
-		return tx.each(func(rows *sql.Rows) error {
-			var name string
-			var sec int64
-			err := rows.Scan(&name, &sec)
-			times[name] = at(sec, 0)
+// indexHashes makes contents findable, in the order of the index.
+func (c *Catalog) indexHashes(tx tx, hashes []heldHash) error {
+	slices.SortFunc(hashes, heldHash.compare)
+	b := insertTrees.batch(tx)
+	for _, h := range hashes {
+		if err := b.add(h.h64, h.archive, h.number); err != nil {
 			return err
-		}, `SELECT name, until FROM (SELECT t.name, (SELECT max(coalesce(a.created, s.made)) FROM snapshot s CROSS JOIN archive a ON a.id = s.archive AND a.state = 10
-				WHERE s.store = t.store AND s.catalog = r.catalog) AS until
-			FROM tree t CROSS JOIN run r ON r.id = (SELECT max(id) FROM run WHERE tree = t.id AND command IN ('sync', 'mirror'))
-			WHERE t.store = ?) WHERE until IS NOT NULL`, store)
-	})
-	return times, err
+		}
+	}
+	c.trees.fresh.Add(int64(len(hashes)))
+	return b.flush()
 }
 
 // StagedInventory gives the inventory that a recovery has staged, if it has and

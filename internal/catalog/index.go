@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"math"
 	"sync"
 	"sync/atomic"
 
@@ -18,7 +19,7 @@ type batchIndex struct {
 	fresh atomic.Int64 // rows in the small table, about: other processes add too
 	mu    sync.Mutex   // held while rows move
 
-	count, bound, move, clear string // statements
+	count, bound, move, clear, empty string // statements
 }
 
 func treeIndex() batchIndex {
@@ -27,6 +28,7 @@ func treeIndex() batchIndex {
 		bound: "SELECT h64 FROM by_tree_new ORDER BY h64, archive, member LIMIT 1 OFFSET ?",
 		move:  "INSERT OR IGNORE INTO by_tree SELECT h64, archive, member FROM by_tree_new WHERE h64 <= ? ORDER BY h64, archive, member",
 		clear: "DELETE FROM by_tree_new WHERE h64 <= ?",
+		empty: "DELETE FROM by_tree_new",
 	}
 }
 
@@ -36,6 +38,7 @@ func remoteIndex() batchIndex {
 		bound: "SELECT h64 FROM by_remote_new ORDER BY h64, archive LIMIT 1 OFFSET ?",
 		move:  "INSERT OR IGNORE INTO by_remote SELECT h64, archive FROM by_remote_new WHERE h64 <= ? ORDER BY h64, archive",
 		clear: "DELETE FROM by_remote_new WHERE h64 <= ?",
+		empty: "DELETE FROM by_remote_new",
 	}
 }
 
@@ -50,11 +53,17 @@ func (x *batchIndex) measure(tx tx) error {
 // tidy moves rows to the large tables where enough have gathered. It goes
 // before a write, so that its failure is that write's.
 func (c *Catalog) tidy(ctx context.Context) error {
+	return c.tidyFrom(ctx, c.sizes.fresh, c.sizes.batch)
+}
+
+// tidyFrom is tidy where so many rows are enough, which moves a batch of them in a
+// transaction.
+func (c *Catalog) tidyFrom(ctx context.Context, enough, batch int64) error {
 	for _, x := range []*batchIndex{&c.trees, &c.remotes} {
-		if x.fresh.Load() < c.sizes.fresh || !x.mu.TryLock() {
+		if x.fresh.Load() < enough || !x.mu.TryLock() {
 			continue
 		}
-		err := c.spill(ctx, x)
+		err := c.spill(ctx, x, batch)
 		x.mu.Unlock()
 		if err != nil {
 			return err
@@ -64,21 +73,26 @@ func (c *Catalog) tidy(ctx context.Context) error {
 }
 
 // spill empties the small table of an index, a batch at a time.
-func (c *Catalog) spill(ctx context.Context, x *batchIndex) error {
+func (c *Catalog) spill(ctx context.Context, x *batchIndex, batch int64) error {
 	for done := false; !done; {
 		err := c.write(ctx, "sort index", c.db.Path(), func(tx tx) error {
 			var bound int64
-			err := tx.row(x.bound, c.sizes.batch-1).Scan(&bound)
+			err := tx.row(x.bound, batch-1).Scan(&bound)
 			if isNoRows(err) {
-				done, bound, err = true, 1<<63-1, nil
+				done, bound, err = true, math.MaxInt64, nil
+			}
+			if err == nil {
+				err = tx.exec(x.move, bound)
+			}
+			switch {
+			case err != nil:
+				return err
+			case done: // without a condition, SQLite drops the pages as they are
+				err = tx.exec(x.empty)
+			default:
+				err = tx.exec(x.clear, bound)
 			}
 			if err != nil {
-				return err
-			}
-			if err := tx.exec(x.move, bound); err != nil {
-				return err
-			}
-			if err := tx.exec(x.clear, bound); err != nil {
 				return err
 			}
 			return x.measure(tx)

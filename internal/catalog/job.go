@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/firn-archive/firn"
@@ -65,30 +66,59 @@ func (c *Catalog) JobStarted(ctx context.Context, id int64, remote firn.JobID) e
 	})
 }
 
+// A SeenJob is a job in a store's list.
+type SeenJob struct {
+	Token firn.Token // in its description; zero: there is none
+	Job   firn.Job
+}
+
 // JobSeen records what the store says of a job, in the row that has its id, or
 // else its token, or else in a new one: token is zero where its description
 // has none. It gives the row.
 func (c *Catalog) JobSeen(ctx context.Context, store int64, token firn.Token, job firn.Job) (id int64, err error) {
 	err = c.write(ctx, "record job", string(job.ID), func(tx tx) error {
-		id, err = findJob(tx, store, token, job.ID)
-		if err != nil {
-			return err
-		}
-		if id != 0 {
-			return updateJob(tx, id, &job)
-		}
-		j := Job{Store: store, Token: token, State: jobStateOf(job.State), Asked: c.clock.Now(), Remote: job}
-		if job.Archive != "" {
-			if j.Archive, err = archiveByRemote(tx, store, job.Archive); err != nil {
+		id, err = c.seeJob(tx, store, &SeenJob{token, job})
+		return err
+	})
+	return id, err
+}
+
+// JobsSeen is JobSeen of some thousand jobs, in one transaction.
+func (c *Catalog) JobsSeen(ctx context.Context, store int64, jobs []SeenJob) error {
+	if len(jobs) == 0 {
+		return nil
+	}
+	return c.write(ctx, "record jobs", fmt.Sprint("of store ", store), func(tx tx) error {
+		for i := range jobs {
+			if _, err := c.seeJob(tx, store, &jobs[i]); err != nil {
 				return err
 			}
 		}
-		if id, err = insertJob(tx, &j); err != nil {
-			return err
-		}
-		return updateJob(tx, id, &job)
+		return nil
 	})
-	return id, err
+}
+
+func (c *Catalog) seeJob(tx tx, store int64, seen *SeenJob) (id int64, err error) {
+	job := &seen.Job
+	id, named, err := findJob(tx, store, seen.Token, job.ID)
+	switch {
+	case err != nil:
+		return 0, err
+	case named:
+		return id, updateJob(tx, id, job)
+	case id != 0:
+		return id, nameJob(tx, id, job)
+	}
+	j := Job{Store: store, Token: seen.Token, State: jobStateOf(job.State), Asked: c.clock.Now(), Remote: *job}
+	if job.Archive != "" {
+		if j.Archive, err = archiveByRemote(tx, store, job.Archive); err != nil {
+			return 0, err
+		}
+	}
+	if id, err = insertJob(tx, &j); err != nil {
+		return 0, err
+	}
+	return id, nameJob(tx, id, job)
 }
 
 func jobStateOf(s firn.JobState) JobState {
@@ -101,15 +131,16 @@ func jobStateOf(s firn.JobState) JobState {
 	return JobRunning
 }
 
-// findJob gives the row of a job; 0 where there is none. A token whose row has
-// another id is that of a job asked for twice: the second has a row of its own.
-func findJob(tx tx, store int64, token firn.Token, remote firn.JobID) (id int64, err error) {
+// findJob gives the row of a job; 0 where there is none. Named: it has the job's
+// id already. A token whose row has another id is that of a job asked for twice:
+// the second has a row of its own.
+func findJob(tx tx, store int64, token firn.Token, remote firn.JobID) (id int64, named bool, err error) {
 	err = tx.row("SELECT id FROM job WHERE remote = ? AND store = ? LIMIT 1", string(remote), store).Scan(&id)
 	if !isNoRows(err) || token.IsZero() {
-		return id, ignoreNoRows(err)
+		return id, err == nil, ignoreNoRows(err)
 	}
 	err = tx.row("SELECT id FROM job WHERE token = ? AND store = ? AND remote IS NULL LIMIT 1", token[:], store).Scan(&id)
-	return id, ignoreNoRows(err)
+	return id, false, ignoreNoRows(err)
 }
 
 func ignoreNoRows(err error) error {
@@ -135,6 +166,14 @@ func insertJob(tx tx, job *Job) (int64, error) {
 		job.Store, job.Run, token, string(r.Kind), job.State, job.Archive, string(r.Archive), from, to, string(r.Tier), sec, nsec)
 }
 
+// nameJob is updateJob of a job whose row doesn't have its id yet.
+func nameJob(tx tx, id int64, j *firn.Job) error {
+	if err := tx.exec("UPDATE job SET remote = ? WHERE id = ?", string(j.ID), id); err != nil {
+		return err
+	}
+	return updateJob(tx, id, j)
+}
+
 // updateJob writes what the store says of a job.
 func updateJob(tx tx, id int64, j *firn.Job) error {
 	var from, to any
@@ -143,10 +182,10 @@ func updateJob(tx tx, id int64, j *firn.Job) error {
 	}
 	created, createdNs := instant(j.Created)
 	completed, completedNs := instant(j.Completed)
-	return tx.exec(`UPDATE job SET remote = ?, state = ?, kind = ?, tier = ?, from_byte = coalesce(?, from_byte), to_byte = coalesce(?, to_byte),
+	return tx.exec(`UPDATE job SET state = ?, kind = ?, tier = ?, from_byte = coalesce(?, from_byte), to_byte = coalesce(?, to_byte),
 		created = ?, created_ns = ?, completed = ?, completed_ns = ?, archive_size = ?, archive_tree = ?, range_tree = ?,
 		partial = ?, output = ?, message = ? WHERE id = ?`,
-		string(j.ID), jobStateOf(j.State), string(j.Kind), string(j.Tier), from, to,
+		jobStateOf(j.State), string(j.Kind), string(j.Tier), from, to,
 		created, createdNs, completed, completedNs, j.ArchiveSize, j.ArchiveTree[:], j.RangeTree[:],
 		j.Partial, j.InventorySize, j.Message, id)
 }
@@ -182,30 +221,146 @@ func scanJob(rows *sql.Rows) (j Job, err error) {
 // OpenJobs lists a store's jobs that are intended, running or ready, oldest
 // first.
 func (c *Catalog) OpenJobs(ctx context.Context, store int64) (jobs []Job, err error) {
-	return c.jobs(ctx, fmt.Sprint("of store ", store), "SELECT "+jobColumns+" FROM job WHERE store = ? AND state < 10 ORDER BY id", store)
+	for j, err := range jobPages(ctx, c, store, 0, func(j *Job) int64 { return j.ID },
+		"SELECT "+jobColumns+" FROM job WHERE store = ? AND state < 10 AND id > ? ORDER BY id LIMIT ?", scanJob) {
+		if err != nil {
+			return nil, err
+		}
+		jobs = append(jobs, j)
+	}
+	return jobs, nil
 }
 
-// JobsOf lists the open jobs that bring an archive, or parts of it, oldest
-// first.
-func (c *Catalog) JobsOf(ctx context.Context, archive int64) (jobs []Job, err error) {
-	return c.jobs(ctx, fmt.Sprint("of archive ", archive), "SELECT "+jobColumns+" FROM job WHERE archive = ? AND state < 10 ORDER BY id", archive)
+// jobPages reads open jobs page by page: query takes the store, a row that they
+// are after, and how many.
+func jobPages[T any](ctx context.Context, c *Catalog, store, after int64, row func(*T) int64, query string, scan func(*sql.Rows) (T, error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var page []T
+		for more := true; more; more = len(page) == c.sizes.page {
+			page = page[:0]
+			err := c.read(ctx, "list jobs", fmt.Sprint("of store ", store), func(tx tx) error {
+				return tx.each(func(rows *sql.Rows) error {
+					one, err := scan(rows)
+					page = append(page, one)
+					return err
+				}, query, store, after, c.sizes.page)
+			})
+			if err != nil {
+				yield(*new(T), err)
+				return
+			}
+			for i := range page {
+				after = row(&page[i])
+				if !yield(page[i], nil) {
+					return
+				}
+			}
+		}
+	}
 }
 
-func (c *Catalog) jobs(ctx context.Context, subject, query string, arg int64) (jobs []Job, err error) {
-	err = c.read(ctx, "list jobs", subject, func(tx tx) error {
-		return tx.each(func(rows *sql.Rows) error {
-			j, err := scanJob(rows)
-			jobs = append(jobs, j)
-			return err
-		}, query, arg)
+// A JobKey is what tells an open job from others, and what the catalog knows of
+// its fate.
+type JobKey struct {
+	ID     int64 // row
+	Kind   firn.JobKind
+	State  JobState
+	Remote firn.JobID // empty while it is only intended
+	Token  firn.Token // zero of a job that somebody else started
+	Asked  time.Time  // when it was intended, by the local clock
+	Seen   bool       // the store has told of it
+}
+
+// OpenJobKeys is OpenJobs where there may be too many to hold all of them: after a
+// row, and as little of each as it takes to find it. It holds no lock while the
+// consumer works: a job that ends meanwhile may be among them, one that is
+// recorded meanwhile is. It ends with the first error.
+func (c *Catalog) OpenJobKeys(ctx context.Context, store, after int64) iter.Seq2[JobKey, error] {
+	return jobPages(ctx, c, store, after, func(k *JobKey) int64 { return k.ID },
+		`SELECT id, kind, state, coalesce(remote, ''), token, asked, asked_ns, created IS NOT NULL
+		FROM job WHERE store = ? AND state < 10 AND id > ? ORDER BY id LIMIT ?`, scanJobKey)
+}
+
+func scanJobKey(rows *sql.Rows) (k JobKey, err error) {
+	var kind, remote, token sql.RawBytes
+	var state, asked, askedNs, seen int64
+	err = rows.Scan(&k.ID, &kind, &state, &remote, &token, &asked, &askedNs, &seen)
+	copy(k.Token[:], token)
+	k.Kind, k.State, k.Remote = jobKind(kind), JobState(state), firn.JobID(remote)
+	k.Asked, k.Seen = at(asked, askedNs), seen != 0
+	return k, err
+}
+
+// jobKind is a kind without memory of its own.
+func jobKind(b []byte) firn.JobKind {
+	switch string(b) {
+	case string(firn.RetrievalJob):
+		return firn.RetrievalJob
+	case string(firn.InventoryJob):
+		return firn.InventoryJob
+	}
+	return firn.JobKind(b)
+}
+
+// JobByRemote finds a job by the store's id, whatever its state; false where the
+// catalog has none.
+func (c *Catalog) JobByRemote(ctx context.Context, store int64, id firn.JobID) (job Job, ok bool, err error) {
+	err = c.read(ctx, "find job", string(id), func(tx tx) error {
+		jobs, err := readJobs(tx, "SELECT "+jobColumns+" FROM job WHERE remote = ? AND store = ? ORDER BY id LIMIT 1", string(id), store)
+		if len(jobs) > 0 {
+			job, ok = jobs[0], true
+		}
+		return err
 	})
+	return job, ok, err
+}
+
+// Jobs gives some thousand jobs by their rows, whatever their state. Errors:
+// NotFound.
+func (c *Catalog) Jobs(ctx context.Context, ids []int64) (jobs []Job, err error) {
+	err = c.read(ctx, "read jobs", fmt.Sprint(len(ids), " of them"), func(tx tx) error {
+		for _, id := range ids {
+			one, err := readJobs(tx, "SELECT "+jobColumns+" FROM job WHERE id = ?", id)
+			if err == nil && len(one) == 0 {
+				err = sql.ErrNoRows
+			}
+			if err != nil {
+				return wrap(tx.ctx, "read job", fmt.Sprint(id), err)
+			}
+			jobs = append(jobs, one[0])
+		}
+		return nil
+	})
+	return jobs, err
+}
+
+func readJobs(tx tx, query string, args ...any) (jobs []Job, err error) {
+	err = tx.each(func(rows *sql.Rows) error {
+		j, err := scanJob(rows)
+		jobs = append(jobs, j)
+		return err
+	}, query, args...)
 	return jobs, err
 }
 
 // JobGone records that a job is not there any more, or never was, and why.
 // Errors: NotFound.
 func (c *Catalog) JobGone(ctx context.Context, id int64, reason string) error {
-	return c.write(ctx, "record job", fmt.Sprint(id), func(tx tx) error {
-		return tx.row("UPDATE job SET state = 11, message = ? WHERE id = ? RETURNING id", reason, id).Scan(&id)
+	return c.JobsGone(ctx, []int64{id}, reason)
+}
+
+// JobsGone is JobGone of some thousand jobs, in one transaction: of all, or after
+// an error of none.
+func (c *Catalog) JobsGone(ctx context.Context, ids []int64, reason string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	return c.write(ctx, "record job", fmt.Sprint(ids[0]), func(tx tx) error {
+		for _, id := range ids {
+			if err := tx.row("UPDATE job SET state = 11, message = ? WHERE id = ? RETURNING id", reason, id).Scan(&id); err != nil {
+				return wrap(tx.ctx, "record job", fmt.Sprint(id), err)
+			}
+		}
+		return nil
 	})
 }

@@ -1,6 +1,7 @@
 package catalog_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -52,11 +53,6 @@ func TestJob(t *testing.T) {
 		t.Errorf("seen as row %d", id)
 	}
 	step("ready", err)
-	of, err := f.JobsOf(ctx, loc.Archive)
-	check(t, err)
-	if diff := gocmp.Diff([]catalog.Job{want}, of); diff != "" {
-		t.Error(diff)
-	}
 
 	check(t, f.JobGone(ctx, want.ID, "expired"))
 	if jobs := f.openJobs(t); len(jobs) != 0 {
@@ -117,9 +113,128 @@ func TestForeignJobFindsItsArchive(t *testing.T) {
 	check(t, err)
 	loc, _, err := f.ArchiveByRemote(t.Context(), f.store.ID, remote)
 	check(t, err)
-	jobs, err := f.JobsOf(t.Context(), loc.Archive)
-	check(t, err)
-	if len(jobs) != 1 || jobs[0].ID != id || jobs[0].Remote.Archive != remote {
+	if jobs := f.openJobs(t); len(jobs) != 1 || jobs[0].ID != id || jobs[0].Archive != loc.Archive || jobs[0].Remote.Archive != remote {
 		t.Errorf("%+v", jobs)
+	}
+}
+
+// runningJob is what a store says of a job.
+func runningJob(id string) firn.Job {
+	return firn.Job{ID: firn.JobID(id), Kind: firn.RetrievalJob, State: firn.JobRunning, Created: epoch, Tier: firn.Bulk, Archive: "some"}
+}
+
+// TestManyJobs are recorded together, and read by pages while others are written.
+func TestManyJobs(t *testing.T) {
+	f := newFixture(t)
+	f.SetSizes(3, 4, 2)
+	ctx := t.Context()
+	var seen []catalog.SeenJob
+	for i := range 10 {
+		seen = append(seen, catalog.SeenJob{Token: firn.NewToken(), Job: runningJob(fmt.Sprint("job-", i))})
+	}
+	check(t, f.JobsSeen(ctx, f.store.ID, seen))
+	check(t, f.JobsSeen(ctx, f.store.ID, nil))
+	for i := range seen {
+		seen[i].Job.State = firn.JobReady
+	}
+	check(t, f.JobsSeen(ctx, f.store.ID, seen)) // the same rows
+	jobs := f.openJobs(t)
+	if len(jobs) != 10 {
+		t.Fatalf("%d jobs", len(jobs))
+	}
+	var keys []catalog.JobKey
+	for k, err := range f.OpenJobKeys(ctx, f.store.ID, jobs[1].ID) {
+		check(t, err)
+		if keys = append(keys, k); len(keys) == 2 {
+			check(t, f.JobGone(ctx, jobs[9].ID, "gone meanwhile"))
+			_, err := f.JobIntent(ctx, catalog.Job{Store: f.store.ID, Token: firn.Token{1}, Remote: firn.Job{Kind: firn.InventoryJob}})
+			check(t, err)
+		}
+	}
+	if len(keys) != 8 {
+		t.Fatalf("%d keys: %+v", len(keys), keys)
+	}
+	for i, k := range keys[:7] {
+		j := &jobs[i+2]
+		if want := (catalog.JobKey{ID: j.ID, Kind: firn.RetrievalJob, State: catalog.JobReady, Remote: j.Remote.ID, Token: seen[i+2].Token, Asked: epoch, Seen: true}); k != want {
+			t.Errorf("%+v, want %+v", k, want)
+		}
+	}
+	if want := (catalog.JobKey{ID: keys[7].ID, Kind: firn.InventoryJob, State: catalog.JobIntended, Token: firn.Token{1}, Asked: epoch}); keys[7] != want {
+		t.Errorf("%+v, want %+v", keys[7], want)
+	}
+	for range f.OpenJobKeys(ctx, f.store.ID, 0) {
+		break // whoever has enough may stop
+	}
+}
+
+// TestJobsGone: all of them, or after an error none.
+func TestJobsGone(t *testing.T) {
+	f := newFixture(t)
+	ctx := t.Context()
+	check(t, f.JobsSeen(ctx, f.store.ID, []catalog.SeenJob{{Job: runningJob("a")}, {Job: runningJob("b")}, {Job: runningJob("c")}}))
+	jobs := f.openJobs(t)
+	wantKind(t, f.JobsGone(ctx, []int64{jobs[0].ID, 99}, "x"), firn.NotFound, "99")
+	if left := f.openJobs(t); len(left) != 3 {
+		t.Errorf("after an error %d jobs are left", len(left))
+	}
+	check(t, f.JobsGone(ctx, []int64{jobs[0].ID, jobs[2].ID}, "expired"))
+	check(t, f.JobsGone(ctx, nil, "nothing"))
+	if left := f.openJobs(t); len(left) != 1 || left[0].Remote.ID != "b" {
+		t.Errorf("left: %+v", left)
+	}
+	read, err := f.Jobs(ctx, []int64{jobs[2].ID, jobs[1].ID})
+	check(t, err)
+	if len(read) != 2 || read[0].State != catalog.JobGone || read[0].Remote.Message != "expired" || read[1].State != catalog.JobRunning {
+		t.Errorf("%+v", read)
+	}
+	_, err = f.Jobs(ctx, []int64{jobs[1].ID, 99})
+	wantKind(t, err, firn.NotFound, "99")
+}
+
+// TestJobByRemote: whatever its state, and only of the store.
+func TestJobByRemote(t *testing.T) {
+	f := newFixture(t)
+	ctx := t.Context()
+	id, err := f.JobSeen(ctx, f.store.ID, firn.Token{}, runningJob("a"))
+	check(t, err)
+	check(t, f.JobGone(ctx, id, "gone"))
+	for remote, want := range map[firn.JobID]int64{"a": id, "b": 0, "": 0} {
+		job, ok, err := f.JobByRemote(ctx, f.store.ID, remote)
+		check(t, err)
+		if job.ID != want || ok != (want != 0) {
+			t.Errorf("%q: %t, %+v", remote, ok, job)
+		}
+	}
+	if _, ok, err := f.JobByRemote(ctx, f.store.ID+1, "a"); ok || err != nil {
+		t.Errorf("of another store: %t, %v", ok, err)
+	}
+}
+
+// TestInventoryEndsItsJob, and no other.
+func TestInventoryEndsItsJob(t *testing.T) {
+	f := newFixture(t)
+	ctx := t.Context()
+	for _, id := range []string{"a", "b"} {
+		job := runningJob(id)
+		job.Kind = firn.InventoryJob
+		_, err := f.JobSeen(ctx, f.store.ID, firn.Token{}, job)
+		check(t, err)
+	}
+	inv, err := f.BeginInventory(ctx, f.run, f.openJobs(t)[0].ID)
+	check(t, err)
+	_, err = f.StagedAll(ctx, inv, firn.InventoryInfo{})
+	check(t, err)
+	check(t, f.EndInventory(ctx, inv))
+	if left := f.openJobs(t); len(left) != 1 || left[0].Remote.ID != "b" {
+		t.Errorf("left: %+v", left)
+	}
+	without, err := f.BeginInventory(ctx, f.run, 0)
+	check(t, err)
+	_, err = f.StagedAll(ctx, without, firn.InventoryInfo{})
+	check(t, err)
+	check(t, f.EndInventory(ctx, without))
+	if left := f.openJobs(t); len(left) != 1 {
+		t.Errorf("left: %+v", left)
 	}
 }

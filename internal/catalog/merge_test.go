@@ -11,6 +11,7 @@ import (
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/clock"
 	"github.com/firn-archive/firn/internal/rows"
 )
 
@@ -317,4 +318,124 @@ func TestRemoveOneKind(t *testing.T) {
 		}
 		wantWhole(t, f.Catalog)
 	}
+}
+
+// adopted is a catalog that took in what others left in the store, as a tree of
+// no directory.
+func adopted(tb testing.TB, finds ...catalog.Find) *fixture {
+	tb.Helper()
+	c, store := another(tb)
+	f := &fixture{Catalog: c, clock: clock.NewManual(epoch), store: catalog.Store{ID: store}}
+	var err error
+	f.run, err = c.BeginRun(tb.Context(), store, 0, "adopt")
+	check(tb, err)
+	f.takeIn(tb, finds...)
+	f.tree, err = c.Tree(tb.Context(), store, "theirs")
+	check(tb, err)
+	return f
+}
+
+// synced binds the tree to a directory, and begins its first sync.
+func (f *fixture) synced(tb testing.TB, host string) {
+	tb.Helper()
+	var err error
+	f.tree, err = f.Bind(tb.Context(), f.store.ID, "theirs", host, "/home/"+host)
+	check(tb, err)
+	f.run = f.begin(tb)
+}
+
+// bothWays reads streams into an empty catalog, in either order, and hands it on.
+func bothWays(t *testing.T, a, b func(*catalog.Catalog, int64), want func(t *testing.T, c *catalog.Catalog, store int64)) {
+	t.Helper()
+	for order, takes := range [][]func(*catalog.Catalog, int64){{a, b}, {b, a}, {a, b, a, b}, {b, a, b, a}} {
+		t.Run(fmt.Sprint(order), func(t *testing.T) {
+			c, store := another(t)
+			for _, take := range takes {
+				take(c, store)
+			}
+			wantWhole(t, c)
+			want(t, c, store)
+		})
+	}
+}
+
+// TestReadRowsAdoptedTwice has two catalogs that adopted one vault, one of which
+// knows a bit more of it, and the other synced a directory since. There is one
+// tree, of that directory, and each version in it is there once.
+func TestReadRowsAdoptedTwice(t *testing.T) {
+	hour := epoch.Add(-48 * time.Hour).Truncate(time.Hour)
+	earlier, later := found("d/twice", "earlier", hour.Add(time.Minute)), found("d/twice", "later", hour.Add(2*time.Minute))
+	left, gone, kept := found("left", "left", hour), found("gone", "gone", hour), found("kept", "kept", hour)
+	own := found("own", "own", epoch.Add(time.Hour))
+
+	a := adopted(t, later, kept, gone)
+	a.synced(t, "nas")
+	a.record(t, a.run, directory(""), directory("d"), regular("kept", "kept"))
+	mine := a.upload(t, a.run, regular("own", "own"))
+	a.remove(t, "gone")
+	own.Archive.ID = mine
+	b := adopted(t, earlier, later, left, gone, kept, own) // after that
+	forA, _ := stream(t, a.Catalog, a.store.ID, catalog.RowsOptions{Seq: 1})
+	forB, _ := stream(t, b.Catalog, b.store.ID, catalog.RowsOptions{Seq: 1})
+
+	bothWays(t, func(c *catalog.Catalog, store int64) { take(t, c, store, forA) }, func(c *catalog.Catalog, store int64) { take(t, c, store, forB) },
+		func(t *testing.T, c *catalog.Catalog, store int64) {
+			trees, err := c.Trees(t.Context(), store)
+			check(t, err)
+			if len(trees) != 1 || trees[0].Host != "nas" {
+				t.Fatalf("%+v", trees)
+			}
+			for path, want := range map[string][]string{
+				"d/twice": {"earlier", "later+"}, "left": {"left+"}, "gone": {"gone"}, "kept": {"kept", "kept+"}, "own": {"own+"},
+			} {
+				if diff := cmp.Diff(want, f(c).texts(t, trees[0].ID, path, "earlier", "later", "left", "gone", "kept", "own")); diff != "" {
+					t.Errorf("%s (-want +got):\n%s", path, diff)
+				}
+			}
+			if trees[0].Files != 4 {
+				t.Errorf("%+v", trees[0])
+			}
+		})
+}
+
+// TestReadRowsBoundLater reads a tree that was bound to nothing in the base, and
+// to a directory in what adds to it, where another one has its name.
+func TestReadRowsBoundLater(t *testing.T) {
+	b := adopted(t, found("x", "old", epoch.Add(-48*time.Hour)))
+	check(t, b.EndRun(t.Context(), b.run, catalog.Outcome{Complete: true}))
+	base, through := stream(t, b.Catalog, b.store.ID, catalog.RowsOptions{Seq: 1})
+	if through <= 0 {
+		t.Fatal("nothing can add to it")
+	}
+	b.synced(t, "laptop")
+	b.upload(t, b.run, regular("y", "new"))
+	added, _ := stream(t, b.Catalog, b.store.ID, catalog.RowsOptions{Seq: 2, BaseSeq: 1, Base: through})
+	a := adopted(t, found("z", "other", epoch.Add(-48*time.Hour)))
+	a.synced(t, "nas")
+	a.upload(t, a.run, regular("y", "mine"))
+	forA, _ := stream(t, a.Catalog, a.store.ID, catalog.RowsOptions{Seq: 1})
+
+	bothWays(t, func(c *catalog.Catalog, store int64) { take(t, c, store, forA) },
+		func(c *catalog.Catalog, store int64) {
+			_, err := c.ReadRows(t.Context(), store, read(base), read(added))
+			check(t, err)
+		},
+		func(t *testing.T, c *catalog.Catalog, store int64) {
+			trees, err := c.Trees(t.Context(), store)
+			check(t, err)
+			if len(trees) != 2 || trees[1].Name != "theirs@"+trees[1].Host {
+				t.Fatalf("%+v", trees)
+			}
+			for _, tree := range trees {
+				want := map[string]string{"nas": "y@ z@", "laptop": "x@ y@"}[tree.Host]
+				got := ""
+				for e, err := range c.Files(t.Context(), catalog.ListQuery{Tree: tree.ID}) {
+					check(t, err)
+					got += e.Path + "@ "
+				}
+				if strings.TrimSpace(got) != want {
+					t.Errorf("%s of %s has %s, want %s", tree.Name, tree.Host, got, want)
+				}
+			}
+		})
 }

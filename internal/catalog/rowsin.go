@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -9,10 +8,6 @@ import (
 	"iter"
 	"maps"
 	"slices"
-	"sort"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/rows"
@@ -21,10 +16,16 @@ import (
 // RowsRead says what a stream brought.
 type RowsRead struct {
 	Header   rows.Header
-	Trees    int64             // that were not known
-	Archives int64             // that were not known
-	Versions int64             // that were not known
-	Renamed  map[string]string // trees whose names others have here, and what they are called now
+	Trees    int64 // that were not known
+	Archives int64 // that were not known
+	Versions int64 // that were not known
+	// Renamed are trees whose names others have here, or that none can have, and
+	// what they are called now.
+	Renamed map[string]string
+	// Refused counts the rows that can't be, and were left out: archives, and
+	// versions of files. Wrong says of the first of them what is.
+	Refused int64
+	Wrong   []string
 }
 
 // ReadRows takes the rows of a stream into a store, and those of the streams
@@ -33,16 +34,32 @@ type RowsRead struct {
 // stream: so a stream can be read twice. Streams of several catalogs may come in
 // any order, those of one by their Seq.
 //
-// A tree is the one of the same name if host and directory are the same, or if
-// one has runs of the other; else it gets another name.
+// A tree is the one of the same name if host and directory are the same, if one of
+// them has no directory, since it was found in the store, or if one has runs of
+// the other; else it gets another name.
+//
+// Archives and versions that can't be are left out, counted, and told by
+// RowsRead; what was taken in breaks no rule of Check.
 //
 // It goes in transactions of some 10,000 rows. Cut short, it has taken in what
 // came, and is to be read again. Errors: those of the stream, Invalid.
 func (c *Catalog) ReadRows(ctx context.Context, store int64, stream iter.Seq2[rows.Row, error], more ...iter.Seq2[rows.Row, error]) (RowsRead, error) {
-	in := rowReader{c: c, ctx: ctx, store: store, out: RowsRead{Renamed: map[string]string{}}}
-	for i, stream := range append([]iter.Seq2[rows.Row, error]{stream}, more...) {
+	in := rowReader{c: c, ctx: ctx, store: store, out: RowsRead{Renamed: map[string]string{}}, later: map[int64]*rows.Tree{}, treeBytes: map[int64]int64{}}
+	streams := []iter.Seq2[rows.Row, error]{stream}
+	for _, m := range more {
+		next := ahead(m)
+		defer next.stop()
+		for _, t := range next.trees() {
+			in.later[t.ID] = t
+		}
+		streams = append(streams, next.all())
+	}
+	for i, stream := range streams {
 		in.base = i < len(more)
 		if err := in.read(stream); err != nil {
+			if tidyErr := in.forgetDeleted(); tidyErr != nil { // what came counts
+				err = fmt.Errorf("%w; and then: %w", err, tidyErr)
+			}
 			return in.out, err
 		}
 	}
@@ -79,8 +96,8 @@ func (in *rowReader) explain(err error) error {
 	return err
 }
 
-// forgetDeleted lets go of old versions whose archives are deleted: they were
-// forgotten before.
+// forgetDeleted lets go of versions whose archives are deleted: they were
+// forgotten before, by whoever deleted these.
 func (in *rowReader) forgetDeleted() error {
 	const step = 10_000 // directories
 	for from, end := int64(0), int64(1); in.deleted && from < end; from += step {
@@ -88,14 +105,40 @@ func (in *rowReader) forgetDeleted() error {
 			if err := tx.row("SELECT coalesce(max(id), 0) + 1 FROM dir").Scan(&end); err != nil {
 				return err
 			}
-			return tx.exec(`DELETE FROM version WHERE dir >= ? AND dir < ?
-				AND EXISTS (SELECT 1 FROM archive a WHERE a.id = version.archive AND a.store = ? AND a.state = 22)`, from, from+step, in.store)
+			return in.forgetDeletedIn(tx, from, from+step)
 		})
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// forgetDeletedIn is forgetDeleted of some directories.
+func (in *rowReader) forgetDeletedIn(tx tx, from, to int64) error {
+	const gone = " f WHERE dir >= ? AND dir < ? AND EXISTS (SELECT 1 FROM archive a WHERE a.id = f.archive AND a.store = ? AND a.state = 22)"
+	sums := map[int64]totals{}
+	err := tx.each(func(r *sql.Rows) error {
+		var tree, size int64
+		err := r.Scan(&tree, &size)
+		t := sums[tree]
+		sums[tree] = totals{files: t.files - 1, bytes: t.bytes - size}
+		return err
+	}, "SELECT coalesce((SELECT tree FROM dir WHERE id = f.dir), 0), size FROM file"+gone, from, to, in.store)
+	if err != nil {
+		return err
+	}
+	for tree, t := range sums {
+		if err := t.addTo(tx, tree); err != nil {
+			return err
+		}
+	}
+	if len(sums) > 0 {
+		if err := tx.exec("DELETE FROM file AS"+gone, from, to, in.store); err != nil {
+			return err
+		}
+	}
+	return tx.exec("DELETE FROM version AS"+gone, from, to, in.store)
 }
 
 // A rowReader is one ReadRows. It keeps what the numbers in the stream are here.
@@ -106,6 +149,7 @@ type rowReader struct {
 	out      RowsRead
 	catalogs map[int64]int64
 	trees    map[int64]int64
+	later    map[int64]*rows.Tree // as the streams that add to this one have them
 	runs     map[int64]int64
 	archives []rowMap // of this stream, and before it of those that it adds to
 
@@ -121,6 +165,9 @@ type rowReader struct {
 
 	lastArchive int64 // of this stream
 
+	bytes     int64           // in the store
+	treeBytes map[int64]int64 // in all versions of a tree that came, and were current in it before
+
 	room    int64 // runs get numbers below it
 	base    bool  // another stream adds to this one
 	deleted bool  // an archive is
@@ -135,16 +182,13 @@ type heads struct {
 	written   bool
 }
 
-// isGone stands for the row of an archive that is deleted.
-const isGone = -1
-
-// archive gives the row of an archive; 0 where no stream has it, or it is
-// deleted.
+// archive gives the row of an archive; 0 where no stream has it, and isGone and
+// the like where it has none.
 func (in *rowReader) archive(id int64) (row int64) {
 	for i := len(in.archives) - 1; i >= 0 && row == 0; i-- {
 		row = in.archives[i].get(id)
 	}
-	return max(row, 0)
+	return row
 }
 
 // A pathRows is one path of the stream with its versions.
@@ -168,8 +212,8 @@ func (in *rowReader) take(row rows.Row) error {
 	case *rows.Snapshot:
 		in.heads.snapshots = append(in.heads.snapshots, *r)
 	case *rows.Archive:
-		if r.ID <= in.lastArchive || r.Remote == "" {
-			return in.refuse("archive %d, %q, comes behind archive %d", r.ID, r.Remote, in.lastArchive)
+		if r.ID <= in.lastArchive {
+			return in.refuse("archive %d comes behind archive %d", r.ID, in.lastArchive)
 		}
 		a := *r
 		a.Contents, in.lastArchive = slices.Clone(a.Contents), r.ID
@@ -235,9 +279,16 @@ func (in *rowReader) writeHeads() error {
 		if err := in.readLeaving(tx); err != nil {
 			return err
 		}
+		if err := tx.row("SELECT bytes FROM store WHERE id = ?", in.store).Scan(&in.bytes); err != nil {
+			return err
+		}
 		same := in.sameTrees(known)
 		for i := range in.heads.trees {
-			if err := in.writeTree(tx, &in.heads.trees[i], same); err != nil {
+			tree := &in.heads.trees[i]
+			if later := in.later[tree.ID]; later != nil { // it may have got a directory since
+				tree = later
+			}
+			if err := in.writeTree(tx, tree, same); err != nil {
 				return err
 			}
 		}
@@ -333,95 +384,6 @@ func (in *rowReader) keyOfRun(r *rows.Run) runKey {
 	return key
 }
 
-// sameTrees tells which trees of the stream are here under whatever name, since
-// they have a run in common.
-func (in *rowReader) sameTrees(known map[runKey]knownRun) map[int64]int64 {
-	same := map[int64]int64{}
-	for i := range in.heads.runs {
-		run := &in.heads.runs[i]
-		if run.ID < 0 || run.Tree == 0 || same[run.Tree] != 0 {
-			continue
-		}
-		if k, ok := known[in.keyOfRun(run)]; ok && k.tree != 0 {
-			same[run.Tree] = k.tree
-		}
-	}
-	return same
-}
-
-// writeTree finds the tree that a tree of the stream is, or makes it.
-func (in *rowReader) writeTree(tx tx, r *rows.Tree, same map[int64]int64) error {
-	if tree := same[r.ID]; tree != 0 {
-		in.trees[r.ID] = tree
-		return in.updateTree(tx, tree, r)
-	}
-	name := r.Name
-	for n := 1; ; n++ {
-		tree, err := scanTree(tx.row("SELECT "+treeColumns+" FROM tree WHERE store = ? AND name = ?", in.store, name))
-		if isNoRows(err) {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		if !tree.IsBound() || r.Host == "" && len(r.Root) == 0 || tree.Host == r.Host && tree.Root == string(r.Root) {
-			in.trees[r.ID] = tree.ID
-			return in.updateTree(tx, tree.ID, r)
-		}
-		name = otherName(r, n)
-	}
-	if err := checkTreeName(name); err != nil {
-		return err
-	}
-	id, err := tx.insert("INSERT INTO tree (store, name, host, root, recipients, keys) VALUES (?, ?, ?, ?, ?, ?)",
-		in.store, name, r.Host, []byte(string(r.Root)), r.Recipients, strings.Join(r.Keys, "\n"))
-	if err != nil {
-		return err
-	}
-	in.trees[r.ID] = id
-	in.out.Trees++
-	if name != r.Name {
-		in.out.Renamed[r.Name] = name
-	}
-	return nil
-}
-
-// otherName is the nth name that a tree gets where others have its own:
-// NAME@HOST, as far as such a name may be.
-func otherName(r *rows.Tree, n int) string {
-	suffix := "@" + strings.Map(func(c rune) rune {
-		if c == '/' || !unicode.IsPrint(c) {
-			return '_'
-		}
-		return c
-	}, r.Host)
-	const most = maxTreeName / 2
-	if suffix = suffix[:runesWithin(suffix, most)]; n > 1 {
-		suffix += fmt.Sprint("-", n)
-	}
-	return r.Name[:runesWithin(r.Name, maxTreeName-len(suffix))] + suffix
-}
-
-// runesWithin gives how many bytes the runes of a text have that fit into most.
-func runesWithin(text string, most int) (n int) {
-	for i, c := range text {
-		if end := i + utf8.RuneLen(c); end <= most {
-			n = end
-		}
-	}
-	return n
-}
-
-// updateTree fills in what is not known of a tree. Where it is, and whom it is
-// encrypted for, this machine knows best once it was synced here.
-func (in *rowReader) updateTree(tx tx, tree int64, r *rows.Tree) error {
-	if err := tx.exec("UPDATE tree SET host = ?, root = ? WHERE id = ? AND host = '' AND length(root) = 0", r.Host, []byte(string(r.Root)), tree); err != nil {
-		return err
-	}
-	return tx.exec("UPDATE tree SET recipients = ?, keys = ? WHERE id = ? AND recipients IS NULL AND NOT EXISTS (SELECT 1 FROM run WHERE tree = ? AND catalog = 1)",
-		r.Recipients, strings.Join(r.Keys, "\n"), tree, tree)
-}
-
 // writeRun finds or makes the row of a run. One that stands for a time has the
 // same id everywhere, but for its tree.
 func (in *rowReader) writeRun(t *taker, r *rows.Run, known map[runKey]knownRun) error {
@@ -482,8 +444,8 @@ func (in *rowReader) writeSnapshots() error {
 	return in.c.write(in.ctx, "take in snapshots", "", func(tx tx) error {
 		for _, s := range in.heads.snapshots {
 			archive := in.archive(s.Archive)
-			if archive == 0 {
-				continue // never stored
+			if archive <= 0 {
+				continue // never stored, or gone
 			}
 			err := tx.exec("INSERT OR IGNORE INTO snapshot (store, catalog, seq, base, through, archive, made, own) VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
 				in.store, in.catalogs[s.Catalog], s.Seq, s.Base, in.runs[s.Through], archive, s.Made.Unix())
@@ -513,306 +475,4 @@ func (c *Catalog) TakeSnapshot(ctx context.Context, run Run, h rows.Header, f Fi
 		return tx.exec(`INSERT OR IGNORE INTO snapshot (store, catalog, seq, base, through, archive, made, own)
 			VALUES (?, (SELECT id FROM catalog WHERE token = ?), ?, ?, 0, ?, ?, 0)`, run.Store, h.Catalog[:], h.Seq, h.Base, archive, h.Made.Unix())
 	})
-}
-
-// A rowMap maps numbers that come in rising order to rows. Runs of both take
-// one entry.
-type rowMap struct{ spans []span }
-
-// A span maps from.. to to.., n of them.
-type span struct{ from, to, n int64 }
-
-func (m *rowMap) add(from, to int64) {
-	if k := len(m.spans); k > 0 {
-		if last := &m.spans[k-1]; last.from+last.n == from && last.to+last.n == to {
-			last.n++
-			return
-		}
-	}
-	m.spans = append(m.spans, span{from, to, 1})
-}
-
-// get gives the row of a number; 0 where there is none.
-func (m *rowMap) get(from int64) int64 {
-	i := sort.Search(len(m.spans), func(i int) bool { return m.spans[i].from > from }) - 1
-	if i < 0 || from >= m.spans[i].from+m.spans[i].n {
-		return 0
-	}
-	return m.spans[i].to + from - m.spans[i].from
-}
-
-// writeArchives records the archives that came.
-func (in *rowReader) writeArchives() error {
-	if err := in.writeHeads(); err != nil {
-		return err
-	}
-	found := in.found
-	in.found, in.held = in.found[:0], 0
-	if len(found) == 0 {
-		return nil
-	}
-	if err := in.c.tidy(in.ctx); err != nil {
-		return err
-	}
-	return in.c.write(in.ctx, "take in archives", string(found[0].Remote), func(tx tx) error {
-		w := archiveWriter{in: in, tx: tx, add: newArchiveInsert(tx)}
-		return w.write(found)
-	})
-}
-
-// An archiveWriter records archives of a stream, within one transaction.
-type archiveWriter struct {
-	in *rowReader
-	tx
-	add    archiveInsert
-	held   []heldIn
-	stored firn.Count // what the store has more
-}
-
-func (w *archiveWriter) write(found []rows.Archive) error {
-	finds := make([]Find, len(found))
-	for i := range found {
-		a := &found[i]
-		finds[i] = Find{Archive: firn.Archive{ID: a.Remote, Description: a.Description, Created: a.Created, Size: a.Size, Tree: a.Tree},
-			Kind: ArchiveKind(a.Kind), Token: a.Token, Format: a.Format, Packed: a.Packed, Header: a.Header}
-		copy(finds[i].Recipients[:], a.Recipients)
-	}
-	t := taker{tx: w.tx, run: Run{Store: w.in.store}}
-	ids, states, err := t.known(finds)
-	if err != nil {
-		return err
-	}
-	var next int64
-	if err := w.row("SELECT coalesce(max(id), 0) + 1 FROM archive").Scan(&next); err != nil {
-		return err
-	}
-	for i := range found {
-		a := &found[i]
-		switch {
-		case ids[i] < 0:
-			return w.in.refuse("archive %s is there twice", a.Remote)
-		case ids[i] != 0 && states[i] < Stored:
-			// An upload that is still open here: reconciliation finds its archive.
-		case ids[i] != 0:
-			err = w.update(ids[i], states[i], a)
-		default:
-			ids[i] = next
-			next++
-			w.in.out.Archives++
-			err = w.insert(ids[i], a, &finds[i])
-		}
-		if err != nil {
-			return err
-		}
-		if states[i] == Deleted {
-			ids[i] = isGone
-		}
-		w.in.archives[len(w.in.archives)-1].add(a.ID, ids[i])
-	}
-	if err := w.add.flush(); err != nil {
-		return err
-	}
-	w.in.c.remotes.fresh.Add(int64(len(w.add.remotes)))
-	if err := w.in.c.holdAll(w.tx, w.held); err != nil {
-		return err
-	}
-	return w.exec("UPDATE store SET archives = archives + ?, bytes = bytes + ? WHERE id = ?", w.stored.Files, w.stored.Bytes, w.in.store)
-}
-
-// insert records an archive that was not known.
-func (w *archiveWriter) insert(id int64, a *rows.Archive, f *Find) error {
-	run, err := w.in.run(a.Run)
-	if err != nil {
-		return err
-	}
-	settled, err := w.in.run(a.Settled)
-	if err != nil {
-		return err
-	}
-	w.count(State(a.State), a.Size, 1)
-	w.hold(id, a)
-	if err := w.leave(id, a); err != nil {
-		return err
-	}
-	return w.add.add(w.in.store, id, f, State(a.State), run, settled)
-}
-
-// leave queues an archive that its catalog was about to delete. It may have done
-// so: what it holds doesn't count as stored.
-func (w *archiveWriter) leave(id int64, a *rows.Archive) error {
-	if a.Leaves.IsZero() || State(a.State) != Stored {
-		return nil
-	}
-	w.in.leaving[id] = true
-	return w.exec("INSERT INTO deletion (archive, store, run, not_before, state, why) VALUES (?, ?, ?, ?, 2, ?)",
-		id, w.in.store, w.in.runs[a.Settled], a.Leaves.Unix(), "let go by "+w.in.out.Header.Host)
-}
-
-func (w *archiveWriter) count(s State, size, n int64) {
-	if s == Stored {
-		w.stored.Files += n
-		w.stored.Bytes += n * size
-	}
-}
-
-func (w *archiveWriter) hold(id int64, a *rows.Archive) {
-	for _, c := range a.Contents {
-		w.held = append(w.held, heldIn{id, held{c.Member, c.Offset, firn.Content{Size: c.Size, Tree: c.Tree}}})
-	}
-}
-
-// update brings an archive that is known to what became of it since: what was
-// stored may be lost or deleted, what was foreign taken in. What is deleted stays
-// so, and what is lost, unless a later run than the one that missed it had it.
-func (w *archiveWriter) update(id int64, before State, a *rows.Archive) error {
-	now := State(a.State)
-	if now == before || before == Deleted || now == Foreign {
-		return nil
-	}
-	settled, err := w.in.run(a.Settled)
-	if err != nil {
-		return err
-	}
-	var size, since int64
-	if err := w.row("SELECT size, coalesce(settled, 0) FROM archive WHERE id = ?", id).Scan(&size, &since); err != nil {
-		return err
-	}
-	if before == Lost && now == Stored && settled <= since {
-		return nil
-	}
-	if before == Foreign {
-		w.hold(id, a)
-	}
-	w.count(before, size, -1)
-	w.count(now, size, 1)
-	return w.exec("UPDATE archive SET state = ?, settled = ?, kind = ? WHERE id = ?", now, settled, a.Kind, id)
-}
-
-// writeFiles records the versions that came.
-func (in *rowReader) writeFiles() error {
-	if err := in.writeArchives(); err != nil {
-		return err
-	}
-	files := in.files
-	in.files, in.size = nil, 0
-	if len(files) == 0 {
-		return nil
-	}
-	return in.c.write(in.ctx, "take in files", files[0].dir.Path, func(tx tx) error {
-		w := fileWriter{in: in, tx: tx, merger: newMerger(tx), trees: map[int64]*recorder{}}
-		if err := w.write(files); err != nil {
-			return err
-		}
-		in.out.Versions += w.merger.added
-		return w.merger.finish()
-	})
-}
-
-// A fileWriter records versions of a stream, within one transaction.
-type fileWriter struct {
-	in *rowReader
-	tx
-	merger *merger
-	trees  map[int64]*recorder // they make directories
-}
-
-func (w *fileWriter) write(files []pathRows) error {
-	slots, fresh, err := w.slots(files)
-	if err != nil {
-		return err
-	}
-	var maybe []slot
-	for i := range files {
-		if !fresh[i] {
-			maybe = append(maybe, slots[i])
-		}
-	}
-	has, err := taken(w.tx, maybe)
-	if err != nil {
-		return err
-	}
-	for i := range files {
-		revisions, err := w.revisions(files[i].entries)
-		if err != nil {
-			return err
-		}
-		known := false
-		if !fresh[i] {
-			known, has = has[0], has[1:]
-		}
-		tree := w.in.trees[files[i].dir.Tree]
-		switch {
-		case len(revisions) == 0:
-		case known:
-			err = w.merger.merge(tree, slots[i], revisions)
-		default:
-			err = w.merger.add(tree, slots[i], revisions)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// slots finds the places of paths, making their directories. What is in a
-// directory that was made is fresh: it has no history.
-func (w *fileWriter) slots(files []pathRows) (slots []slot, fresh []bool, err error) {
-	slots, fresh = make([]slot, len(files)), make([]bool, len(files))
-	for i := range files {
-		f := &files[i]
-		tree, ok := w.in.trees[f.dir.Tree]
-		if !ok {
-			return nil, nil, w.in.refuse("it has no tree %d", f.dir.Tree)
-		}
-		if err := checkPath(f.dir.Path); err != nil {
-			return nil, nil, err
-		}
-		r := w.trees[tree]
-		if r == nil {
-			r = newRecorder(w.tx, Run{Store: w.in.store, Tree: tree})
-			w.trees[tree] = r
-		}
-		dir, err := r.makeDir(f.dir.Path)
-		if err != nil {
-			return nil, nil, err
-		}
-		slots[i], fresh[i] = slot{dir.id, f.name}, dir.group == r.group
-	}
-	return slots, fresh, nil
-}
-
-// revisions gives the versions of a path with the numbers that they have here.
-// What is in an archive that no stream has was on its way, and is none.
-func (w *fileWriter) revisions(entries []rows.Entry) (all []revision, err error) {
-	for i := range entries {
-		e := &entries[i]
-		r := revision{mode: int64(e.Mode), size: e.Size, uid: e.UID, gid: e.GID, group: e.LinkGroup, attrs: e.Attrs}
-		r.mtime, r.mtimeNs = instant(e.ModTime)
-		if r.mode&modeType == modeLink {
-			r.target = []byte(e.Target)
-		}
-		if r.since, err = w.in.run(e.Since); err != nil {
-			return nil, err
-		}
-		if r.until, err = w.in.run(e.Until); err != nil {
-			return nil, err
-		}
-		if e.Archive != 0 {
-			if r.where = (place{w.in.archive(e.Archive), e.Member}); r.where.archive == 0 {
-				continue
-			}
-			if w.in.leaving[r.where.archive] { // another catalog's version needs it
-				delete(w.in.leaving, r.where.archive)
-				if err := w.exec("DELETE FROM deletion WHERE archive = ?", r.where.archive); err != nil {
-					return nil, err
-				}
-			}
-		}
-		all = append(all, r)
-	}
-	slices.SortFunc(all, func(a, b revision) int { return cmp.Compare(a.since, b.since) })
-	all = slices.CompactFunc(all, func(a, b revision) bool { return a.since == b.since })
-	line(all)
-	return all, nil
 }

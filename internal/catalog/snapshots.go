@@ -115,6 +115,21 @@ func (c *Catalog) IntendSnapshot(ctx context.Context, in *Intent, s *Snapshot) e
 	})
 }
 
+// FirstSync gives the oldest run in which this catalog synced a tree. Runs that
+// stand for times, and those of other catalogs, are none.
+// Errors: NotFound (it never did).
+func (c *Catalog) FirstSync(ctx context.Context, tree int64) (run Run, err error) {
+	err = c.read(ctx, "find first sync", fmt.Sprint("of tree ", tree), func(tx tx) error {
+		var id int64
+		err := tx.row("SELECT id FROM run WHERE tree = ? AND catalog = 1 AND id > 0 AND command != 'found' ORDER BY id LIMIT 1", tree).Scan(&id)
+		if err == nil {
+			run, err = readRun(tx, id)
+		}
+		return notThere(err, "find first sync", fmt.Sprint("of tree ", tree), "the tree was never synced here")
+	})
+	return run, err
+}
+
 // Unsaved reports whether runs after the given one have changed a store's
 // archives, snapshots apart, or versions. Where there are such runs, and none
 // has changed anything, it reads through all versions, page by page: that takes

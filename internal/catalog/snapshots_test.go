@@ -165,3 +165,22 @@ func TestUnsaved(t *testing.T) {
 		}
 	}
 }
+
+// TestFirstSync passes over what stands for a time, or was another catalog's.
+func TestFirstSync(t *testing.T) {
+	f := newFixture(t)
+	old := found("x", "theirs", epoch.Add(-24*time.Hour))
+	old.Members[0].Tree = "photos"
+	f.takeIn(t, old)
+	if first, err := f.FirstSync(t.Context(), f.tree.ID); err != nil || first.ID != f.run.ID {
+		t.Errorf("run %d, %v, want %d", first.ID, err, f.run.ID)
+	}
+	f.upload(t, f.run, regular("x", "mine"))
+	b, _ := stream(t, f.Catalog, f.store.ID, catalog.RowsOptions{Seq: 1})
+	c, store := another(t)
+	take(t, c, store, b)
+	tree, err := c.Tree(t.Context(), store, "photos")
+	check(t, err)
+	_, err = c.FirstSync(t.Context(), tree.ID)
+	wantKind(t, err, firn.NotFound, "never synced here")
+}

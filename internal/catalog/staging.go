@@ -266,28 +266,9 @@ func unstageSame(tx tx, inv *Inventory, h64 int64) error {
 	return nil
 }
 
-// PendingInventory finds an inventory of a store that was read whole and is not
-// worked in yet: whoever did that may have been killed. Go on with it, or
-// begin another.
-func (c *Catalog) PendingInventory(ctx context.Context, store int64) (inv Inventory, ok bool, err error) {
-	err = c.read(ctx, "find inventory", fmt.Sprint("of store ", store), func(tx tx) error {
-		var id int64
-		err := tx.row("SELECT id FROM inventory WHERE store = ? AND state = 2 ORDER BY id DESC LIMIT 1", store).Scan(&id)
-		if isNoRows(err) {
-			return nil
-		}
-		if err == nil {
-			inv, err = findInventory(tx, id, inventoryStaged)
-		}
-		ok = err == nil
-		return err
-	})
-	return inv, ok, err
-}
-
 // EndInventory says that an inventory was worked in: it is the newest one that
-// the store's rows were compared with, and what was staged of it goes. Said twice
-// it changes nothing.
+// the store's rows were compared with, what was staged of it goes, and nothing
+// waits for its job any more. Said twice it changes nothing.
 // Errors: Conflict, NotFound as Stage.
 func (c *Catalog) EndInventory(ctx context.Context, inventory int64) error {
 	err := c.write(ctx, "end inventory", fmt.Sprint(inventory), func(tx tx) error {
@@ -299,6 +280,9 @@ func (c *Catalog) EndInventory(ctx context.Context, inventory int64) error {
 			return err
 		}
 		if err := tx.exec("UPDATE inventory SET state = 3 WHERE id = ?", inventory); err != nil {
+			return err
+		}
+		if err := tx.exec("UPDATE job SET state = 11, message = 'worked in' WHERE id = (SELECT job FROM inventory WHERE id = ?) AND state < 10", inventory); err != nil {
 			return err
 		}
 		return tx.exec("UPDATE store SET inventory = max(inventory, ?) WHERE id = ?", inv.Dated.Unix(), inv.Store)

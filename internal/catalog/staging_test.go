@@ -257,7 +257,7 @@ func TestInventoryCutShort(t *testing.T) {
 	f.SetSizes(2, 2, 2)
 	list := []firn.Archive{foreignArchive(0), foreignArchive(1), foreignArchive(2), foreignArchive(3), foreignArchive(4)}
 	pending := func() (catalog.Inventory, bool) {
-		inv, ok, err := f.PendingInventory(t.Context(), f.store.ID)
+		inv, ok, err := f.StagedInventory(t.Context(), f.run)
 		check(t, err)
 		return inv, ok
 	}

@@ -19,6 +19,7 @@ type revision struct {
 	group  int64  // of hard links; 0: none
 	attrs  []byte
 	seen   []byte // of a current one of this machine
+	found  bool   // its run stands for a time; see settleFound
 }
 
 // A slot is the place of a path among all: its directory's row, and its name.
@@ -136,7 +137,7 @@ func (m *merger) merge(tree int64, s slot, revisions []revision) error {
 	if n := len(all); n > 0 && all[n-1].until == 0 {
 		m.count(tree, &all[n-1], -1)
 	}
-	if all, err = m.withoutFound(all, revisions); err != nil {
+	if all, revisions, err = m.settleFound(tree, all, revisions); err != nil {
 		return err
 	}
 	before := len(all)
@@ -156,38 +157,6 @@ func (m *merger) merge(tree int64, s slot, revisions []revision) error {
 		}
 	}
 	return nil
-}
-
-// withoutFound leaves out of a history what was known from an archive alone, where
-// it is known now which run made that version.
-func (m *merger) withoutFound(history, revisions []revision) (kept []revision, err error) {
-	for _, h := range history {
-		isKnown := h.where != place{} && slices.ContainsFunc(revisions, func(r revision) bool { return r.where == h.where && r.since != h.since })
-		if isKnown {
-			if isKnown, err = m.isFound(h.since); err != nil {
-				return nil, err
-			}
-		}
-		if !isKnown {
-			kept = append(kept, h)
-			continue
-		}
-		if n := len(kept); n > 0 && kept[n-1].until == h.since {
-			kept[n-1].until = 0 // what follows it now ends it
-		}
-	}
-	return kept, nil
-}
-
-// isFound reports whether a run stands for a time.
-func (m *merger) isFound(run int64) (is bool, err error) {
-	is, known := m.founds[run]
-	if !known {
-		if err = m.row("SELECT command = 'found' FROM run WHERE id = ?", run).Scan(&is); err == nil {
-			m.founds[run] = is
-		}
-	}
-	return is, ignoreNoRows(err)
 }
 
 // add adds versions of a path that has no history, the oldest first.
