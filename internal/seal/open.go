@@ -72,6 +72,33 @@ func (o *Opener) SealedRange(plain firn.Range) firn.Range {
 	return firn.Range{Start: o.offset(start / chunkSize), End: o.offset(final) + int64(o.length(final))}
 }
 
+// PlainRange gives the bytes of the plaintext that can be read where no more is
+// at hand than a range of the archive: those of the chunks that lie in it whole.
+func (o *Opener) PlainRange(sealed firn.Range) firn.Range {
+	if sealed.End >= o.size() {
+		sealed.End = o.offset(o.last() + 1) // the last chunk may be short
+	}
+	first := max(0, (sealed.Start-o.start+sealedChunk-1)/sealedChunk)
+	end := max(first, (sealed.End-o.start)/sealedChunk)
+	return firn.Range{Start: min(first*chunkSize, o.plain), End: min(end*chunkSize, o.plain)}
+}
+
+// SealedRange is that of an Opener, for those who have no identity: the bytes of
+// an archive of size bytes that hold a range of its plaintext. Errors: Corrupt (no
+// archive has such a prefix or size).
+func SealedRange(prefix []byte, size int64, plain firn.Range) (firn.Range, error) {
+	header, _, err := split(prefix)
+	if err != nil {
+		return firn.Range{}, err
+	}
+	n, ok := plainSize(size - int64(len(prefix)))
+	if !ok {
+		return firn.Range{}, corrupt("no age file with a header of %d bytes has %d bytes", len(header), size)
+	}
+	o := &Opener{payload: payload{start: int64(len(prefix)), plain: n}}
+	return o.SealedRange(plain), nil
+}
+
 // Reader reads a range of the plaintext from sealed, a stream that begins at
 // SealedRange(plain).Start and isn't read beyond its End. The caller closes it.
 //
