@@ -147,6 +147,9 @@ func ours(keys raw, name string, mtime time.Time) (Archive, bool) {
 	if kind, ok := scalar(keys.kind); ok && kind != "" {
 		a.Kind = Kind(kind)
 	}
+	if id, ok := scalar(keys.cat); ok {
+		a.Catalog, _ = firn.ParseToken(id) // zero where it is none
+	}
 	ns, _ := number(keys.ns)
 	if ns < 0 || ns > 999_999_999 {
 		ns = 0
@@ -158,9 +161,7 @@ func ours(keys raw, name string, mtime time.Time) (Archive, bool) {
 	a.Made = mtime
 	a.Members, a.Index = count(keys.n), count(keys.ix)
 	a.Seq, a.Base = count(keys.seq), count(keys.base)
-	if id, ok := scalar(keys.cat); ok {
-		a.Catalog, _ = firn.ParseToken(id) // zero where it is none
-	}
+	a.Encrypted = a.Kind == Snapshot && strings.HasSuffix(name, ageExtension)
 	if sec, ok := number(keys.sec); ok {
 		a.ModTime = time.Unix(sec, ns).UTC()
 	}

@@ -18,6 +18,8 @@
 //	ns        number  nanoseconds of the time of modification; 0 where absent
 //	tree      string  name of the tree that the file belongs to; absent where it
 //	                  was uploaded alone
+//	cat       string  token of the catalog that wrote it, which tells apart trees
+//	                  of one name; absent where there is no room for it
 //
 // An archive that is not a file, or whose file's name or time can't be written
 // so, is called .firn/KIND/ID, and its mtime is the time when it was made. The
@@ -129,13 +131,16 @@ type Archive struct {
 	// Of bundles, 0 where it is not said: how many entries the index has, and in
 	// how many bytes at the archive's end index and footer are.
 	Members, Index int64
-	// Of snapshots: the catalog whose rows it has, how many it made before, and
-	// the one that it adds to; 0: it is full.
-	Catalog   firn.Token
+	// Catalog is the one that wrote it; of snapshots, the one whose rows it has.
+	// Zero where it is not said.
+	Catalog firn.Token
+	// Of snapshots: its number, from 1 in its catalog and store, and that of the
+	// one that it adds to; 0: it is full.
 	Seq, Base int64
 
 	// Of other formats: what was done to the content. Where either is set, the
-	// archive holds something that only the program that wrote it can read.
+	// archive holds something that only the program that wrote it can read. Of
+	// firn's: a snapshot is Encrypted, where its name says so.
 	Compressed, Encrypted bool
 	// Of other formats: the file as it was before that. PlainSize is in bytes,
 	// and said only where HasPlainSize; MD5 is in lower-case hexadecimal, empty

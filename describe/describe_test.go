@@ -53,12 +53,21 @@ func TestWritten(t *testing.T) {
 	bundle := Archive{Token: token, Kind: Bundle, Tree: "home", Made: made, Members: 7, Index: 1024}
 	sealed := Archive{Token: token, Kind: Sealed, Made: made}
 	other := Archive{Token: token, Kind: "other", Made: made}
+	theirs := photo("a")
+	theirs.Catalog = firn.Token{7}
+	crowded := photo(strings.Repeat("x", 642))
+	crowded.Catalog = firn.Token{7}
 	snapshot := Archive{Token: token, Kind: Snapshot, Made: made, Catalog: firn.Token{7}, Seq: 12, Base: 7}
+	secret := snapshot
+	secret.Encrypted = true
 	tests := []struct {
 		name string
 		a    Archive
 		want string
 	}{
+		{"of a catalog", theirs, `{"filename":"a","mtime":"20121225T100000Z","firn":1,"id":"AQAAAAD7AAAAAAAAAAAA_w","mode":"644","ns":123456789,"tree":"home","cat":"BwAAAAAAAAAAAAAAAAAAAA"}`},
+		{"without room for that", crowded, `{"filename":"` + crowded.Path + `","mtime":"20121225T100000Z","firn":1,"id":"AQAAAAD7AAAAAAAAAAAA_w","mode":"644","ns":123456789,"tree":"home"}`},
+		{"encrypted snapshot", secret, `{"filename":".firn/catalog/AQAAAAD7AAAAAAAAAAAA_w.jsonl.zst.age","mtime":"20261121T203001Z","firn":1,"id":"AQAAAAD7AAAAAAAAAAAA_w","kind":"catalog","cat":"BwAAAAAAAAAAAAAAAAAAAA","seq":12,"base":7}`},
 		{"file", photo("photos/2012/IMG_0001.jpg"), `{"filename":"photos/2012/IMG_0001.jpg","mtime":"20121225T100000Z","firn":1,"id":"AQAAAAD7AAAAAAAAAAAA_w","mode":"644","ns":123456789,"tree":"home"}`},
 		{"not so plain", link, `{"filename":"näme <&> \"x\"/b","mtime":"19600102T020405Z","firn":1,"id":"AQAAAAD7AAAAAAAAAAAA_w","mode":"4755","tree":"home"}`},
 		{"no mode", bare, `{"filename":"a","mtime":"20121225T100000Z","firn":1,"id":"AQAAAAD7AAAAAAAAAAAA_w","ns":123456789,"tree":"home"}`},
@@ -78,6 +87,9 @@ func TestWritten(t *testing.T) {
 			}
 			if diff := cmp.Diff(tt.want, object(t, s)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
+			}
+			if got := Decode(s); got.Encrypted != tt.a.Encrypted || !got.Catalog.IsZero() && got.Catalog != tt.a.Catalog {
+				t.Errorf("read as %+v", got)
 			}
 		})
 	}
@@ -104,6 +116,9 @@ func TestRoundTrip(t *testing.T) {
 			if got.Path == "" && len(a.Path) > 300 {
 				want.Path = "" // nowhere to put it
 			}
+		}
+		if got.Catalog.IsZero() && len(s) > MaxLen-60 {
+			want.Catalog = firn.Token{} // nowhere to put it
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("(-written +read):\n%s", diff)
@@ -138,6 +153,7 @@ func drawArchive(t *rapid.T) Archive {
 		Mode:    fs.FileMode(rapid.Uint32Range(0, 0o777).Draw(t, "mode")) | rapid.SampledFrom([]fs.FileMode{0, fs.ModeSetuid, fs.ModeSetgid | fs.ModeSticky}).Draw(t, "special"),
 		HasMode: true,
 		Made:    made,
+		Catalog: firn.Token{0: rapid.Byte().Draw(t, "catalog")},
 	}
 }
 

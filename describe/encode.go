@@ -61,12 +61,17 @@ func Encode(a Archive) (string, error) {
 		if s := f.encode(); len(s) <= MaxLen {
 			return s, nil
 		}
+		short := f
+		short.Catalog = "" // the name counts for more
+		if s := short.encode(); len(s) <= MaxLen {
+			return s, nil
+		}
 	}
 	return opaque(a, f)
 }
 
-// Fits tells whether a description can hold a file under its own name: else it
-// becomes Opaque.
+// Fits tells whether a description can hold a file under its own name, if need
+// be without its Catalog: else it becomes Opaque.
 func Fits(tree, path string, modTime time.Time) bool {
 	if !ValidName(path) || !validTime(modTime) {
 		return false
@@ -82,6 +87,9 @@ func Fits(tree, path string, modTime time.Time) bool {
 // isn't a file.
 var extensions = map[Kind]string{Bundle: ".tar", Sealed: ".tar.age", Snapshot: ".jsonl.zst"}
 
+// ageExtension follows that of a snapshot which is encrypted.
+const ageExtension = ".age"
+
 // opaque describes what can't bear its own name.
 func opaque(a Archive, f fields) (string, error) {
 	if !validTime(a.Made) {
@@ -92,6 +100,9 @@ func opaque(a Archive, f fields) (string, error) {
 		f.Kind = Opaque
 	}
 	f.Filename = ".firn/" + string(f.Kind) + "/" + f.ID + extensions[f.Kind]
+	if f.Kind == Snapshot && a.Encrypted {
+		f.Filename += ageExtension
+	}
 	f.MTime = a.Made.UTC().Format(mtTime)
 	if f.Kind != Opaque {
 		return f.encode(), nil
@@ -102,6 +113,10 @@ func opaque(a Archive, f fields) (string, error) {
 	}
 	short := f.encode()
 	f.Path = base64.RawURLEncoding.EncodeToString([]byte(a.Path))
+	if s := f.encode(); len(s) <= MaxLen {
+		return s, nil
+	}
+	f.Catalog = ""
 	if s := f.encode(); len(s) <= MaxLen {
 		return s, nil
 	}

@@ -61,6 +61,9 @@ type Info struct {
 	Tree string    // name of the tree that the members belong to
 	Host string    // that the tree is on
 	Made time.Time // when the bundle was begun
+	// Catalog is the one that the tree is in: it tells apart trees of one name.
+	// Zero where it is not said.
+	Catalog firn.Token
 }
 
 // hasContent says whether m has bytes in the tar.

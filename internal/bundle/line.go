@@ -35,6 +35,9 @@ func appendInfo(dst []byte, info Info) []byte {
 	dst = appendText(dst, "tree", info.Tree)
 	dst = appendText(dst, "host", info.Host)
 	dst = appendTime(dst, "made", info.Made)
+	if !info.Catalog.IsZero() {
+		dst = appendText(dst, "catalog", info.Catalog.String())
+	}
 	return append(dst, "}\n"...)
 }
 
@@ -144,6 +147,7 @@ type infoLine struct {
 	Host    string    `json:"host"`
 	HostB64 []byte    `json:"host_b64"`
 	Made    time.Time `json:"made"`
+	Catalog string    `json:"catalog"`
 	moment
 }
 
@@ -156,7 +160,8 @@ func parseInfo(text []byte) (Info, error) {
 		return Info{}, fmt.Errorf("it is of version %d, not %d as the footer says", l.V, Version)
 	}
 	made, err := l.moment.or(l.Made)
-	return Info{Tree: textOr(l.Tree, l.TreeB64), Host: textOr(l.Host, l.HostB64), Made: made}, err
+	by, _ := firn.ParseToken(l.Catalog) // zero where it is none
+	return Info{Tree: textOr(l.Tree, l.TreeB64), Host: textOr(l.Host, l.HostB64), Made: made, Catalog: by}, err
 }
 
 // textOr gives the bytes of a text that was not UTF-8, or else the text.

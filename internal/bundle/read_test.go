@@ -59,6 +59,11 @@ func TestFormat(t *testing.T) {
 	if string(text) != want {
 		t.Errorf("got\n%s\nwant\n%s", text, want)
 	}
+	of := Info{Tree: "home", Made: made, Catalog: firn.Token{7}}
+	text = appendInfo(nil, of)
+	if got, err := parseInfo(text); err != nil || got != of || !strings.HasSuffix(string(text), `,"catalog":"BwAAAAAAAAAAAAAAAAAAAA"}`+"\n") {
+		t.Errorf("%s is read as %+v, %v", text, got, err)
+	}
 	l, err := NewLayout(m.File, m.Content, 5, info)
 	if err != nil {
 		t.Fatal(err)

@@ -177,7 +177,7 @@ func (s *shot) describe(token firn.Token) (string, error) {
 		made = made.Truncate(24 * time.Hour)
 	}
 	return describe.Encode(describe.Archive{
-		Token: token, Kind: describe.Snapshot, Made: made, Catalog: s.token, Seq: s.seq, Base: s.baseSeq(),
+		Token: token, Kind: describe.Snapshot, Made: made, Catalog: s.token, Seq: s.seq, Base: s.baseSeq(), Encrypted: s.key != nil,
 	})
 }
 

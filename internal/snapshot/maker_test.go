@@ -795,3 +795,30 @@ func TestANewTreeIsDue(t *testing.T) {
 		t.Error("the first sync of a tree isn't due")
 	}
 }
+
+// TestAnAdoptedTreeIsDue takes the first sync of a tree that was found in the
+// store before for that of a new one: no snapshot knows its directory.
+func TestAnAdoptedTreeIsDue(t *testing.T) {
+	b := newBench(t, storetest.MemoryOptions{})
+	made := b.Clock.Now().Add(-time.Hour)
+	find := catalog.Find{Archive: firn.Archive{ID: "theirs", Size: 3, Created: made}, Kind: catalog.ForeignArchive, Members: []catalog.FoundMember{{
+		Tree: "tree", File: firn.File{Path: "a", Kind: firn.Regular, Stamp: firn.Stamp{Size: 3, ModTime: made}}, Content: firn.Content{Size: 3},
+	}}}
+	adopted, err := b.Catalog.BeginRun(t.Context(), b.Row.ID, 0, "adopt")
+	if err == nil {
+		_, err = b.Catalog.TakeIn(t.Context(), adopted, []catalog.Find{find})
+	}
+	if err == nil {
+		err = b.Catalog.EndRun(t.Context(), adopted, catalog.Outcome{Complete: true})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.save(b.Snapshots(), adopted)
+	b.Clock.Advance(time.Minute)
+	b.Write("a", "one")
+	m, _ := b.sync()
+	if due, err := m.Due(t.Context()); !due || err != nil {
+		t.Errorf("due: %t, %v", due, err)
+	}
+}

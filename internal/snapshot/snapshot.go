@@ -118,8 +118,9 @@ func (m *Maker) Due(ctx context.Context) (bool, error) {
 	return m.unsaved(ctx, known)
 }
 
-// hasNewTree reports whether a tree was synced for the first time since the last
-// snapshot was made.
+// hasNewTree reports whether a tree was synced here for the first time since the
+// last snapshot was made: one that was adopted before isn't bound to its directory
+// in that.
 func (m *Maker) hasNewTree(ctx context.Context, known []catalog.Snapshot) (bool, error) {
 	newest := newestStored(known)
 	if newest == nil {
@@ -130,7 +131,7 @@ func (m *Maker) hasNewTree(ctx context.Context, known []catalog.Snapshot) (bool,
 		return false, err
 	}
 	for _, t := range trees {
-		first, err := m.Catalog.FirstRun(ctx, t.ID)
+		first, err := m.Catalog.FirstSync(ctx, t.ID)
 		switch {
 		case firn.KindOf(err) == firn.NotFound:
 		case err != nil:

@@ -158,7 +158,7 @@ func (l *lone) compose(ctx context.Context, f *scan.File, info firn.File) error 
 	}
 	group := linkGroup(&l.file)
 	// Without the host, which may have got another name when the upload goes on.
-	layout, err := bundle.NewLayout(l.file, content.content, group, bundle.Info{Tree: l.tree.Name, Made: l.made})
+	layout, err := bundle.NewLayout(l.file, content.content, group, bundle.Info{Tree: l.tree.Name, Made: l.made, Catalog: l.Catalog.ID()})
 	if err != nil {
 		return err
 	}

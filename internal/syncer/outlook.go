@@ -119,7 +119,7 @@ func (f *forecast) add(file *firn.File, extent bundle.Extent) error {
 
 // newMeasure begins a bundle of the tree.
 func (o *outlook) newMeasure() *bundle.Measure {
-	return bundle.NewMeasure(bundle.Info{Tree: o.Tree, Host: o.Host})
+	return bundle.NewMeasure(bundle.Info{Tree: o.Tree, Host: o.Host, Catalog: o.Catalog.ID()})
 }
 
 // begin begins a bundle, if the budget has requests for it.

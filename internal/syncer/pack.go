@@ -97,7 +97,7 @@ func (s *syncer) newPack() (p *pack, err error) {
 
 // bundleInfo is what the index says of the bundle.
 func (s *syncer) bundleInfo(made time.Time) bundle.Info {
-	return bundle.Info{Tree: s.tree.Name, Host: s.Host, Made: made}
+	return bundle.Info{Tree: s.tree.Name, Host: s.Host, Made: made, Catalog: s.Catalog.ID()}
 }
 
 // A spoolFile remembers that it could not be written, which is told apart from
@@ -446,7 +446,7 @@ func (p *pack) describe(token firn.Token) (string, error) {
 	}
 	return describe.Encode(describe.Archive{
 		Token: token, Kind: describe.Bundle, Tree: p.tree.Name, Made: p.made,
-		Members: int64(len(p.members)), Index: p.index,
+		Members: int64(len(p.members)), Index: p.index, Catalog: p.Catalog.ID(),
 	})
 }
 

@@ -221,7 +221,7 @@ func (j *journal) Begin(ctx context.Context, b transfer.Begun) (transfer.Name, e
 	token := firn.NewToken()
 	description, err := describe.Encode(describe.Archive{
 		Token: token, Kind: describe.File, Tree: j.tree.Name, Path: j.file.Path,
-		ModTime: b.Stamp.ModTime, Mode: j.file.Mode, HasMode: true, Made: j.read,
+		ModTime: b.Stamp.ModTime, Mode: j.file.Mode, HasMode: true, Made: j.read, Catalog: j.Catalog.ID(),
 	})
 	if err != nil {
 		return transfer.Name{}, err
