@@ -58,6 +58,9 @@ func (a Amount) String() string {
 type Sum struct {
 	Amount Amount
 	Known  bool
+	// Doubt says which price in it the sources differ about, for people; empty
+	// where they don't. Several are apart by "; ".
+	Doubt string
 }
 
 // String gives the amount, or "unknown".
@@ -74,10 +77,15 @@ func (s Sum) Plus(o Sum) Sum {
 	if !s.Known || !o.Known {
 		return Sum{}
 	}
-	if o.Amount > 0 && s.Amount > math.MaxInt64-o.Amount {
-		return Sum{math.MaxInt64, true}
+	if !strings.Contains(s.Doubt, o.Doubt) {
+		s.Doubt = strings.TrimPrefix(s.Doubt+"; "+o.Doubt, "; ")
 	}
-	return Sum{s.Amount + o.Amount, true}
+	if o.Amount > 0 && s.Amount > math.MaxInt64-o.Amount {
+		s.Amount = math.MaxInt64
+		return s
+	}
+	s.Amount += o.Amount
+	return s
 }
 
 // A Price is what some units of something cost.
@@ -86,6 +94,7 @@ type Price struct {
 	Per        int64 // the units that it is for
 	Confidence Confidence
 	Source     string // where it was read
+	Doubt      string // of Disputed: how the sources differ, for people
 }
 
 // Cost is the price of n units, in proportion, rounded up. It ends at the

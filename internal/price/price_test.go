@@ -90,8 +90,8 @@ func TestVaultBills(t *testing.T) {
 		"deleted after 80 days":          {v.EarlyDeletion(32768, 0, 10*24*time.Hour), "0.0012"},
 		"deleted in time":                {v.EarlyDeletion(32768, 0, -time.Hour), "0.00"},
 		"expedited requests":             {v.Cost(RequestExpedited, 100), "1.00"},
-		"bulk":                           {v.Cost(RetrieveBulk, 1<<30), "unknown"},
-		"bulk requests":                  {v.Cost(RequestBulk, 1000), "unknown"},
+		"bulk":                           {v.Cost(RetrieveBulk, 1<<30), "0.0025"},
+		"bulk requests":                  {v.Cost(RequestBulk, 1000), "0.025"},
 	} {
 		if got := c.got.String(); got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)
@@ -110,17 +110,50 @@ func TestRetrievals(t *testing.T) {
 		"a thousand GiB":                  {v.Retrieval(firn.Standard, 1000, 1000<<30), "10.03"},
 		"one byte":                        {v.Retrieval(firn.Standard, 1, 1), "0.000030001"},
 		"expedited":                       {v.Retrieval(firn.Expedited, 10, 10<<30), "0.40"},
-		"bulk":                            {v.Retrieval(firn.Bulk, 1, 1), "unknown"},
+		"bulk":                            {v.Retrieval(firn.Bulk, 1000, 10<<30), "0.05"},
 		"nothing":                         {v.Retrieval(firn.Bulk, 0, 0), "0.00"},
 		"a tier that isn't there":         {v.Retrieval("soon", 0, 0), "unknown"},
 		"of a tariff that knows nothing":  {(Tariff{}).Retrieval(firn.Standard, 1, 1), "unknown"},
 		"of a folder":                     {Local().Retrieval(firn.Bulk, 1, 1<<40), "0.00"},
-		"more than there is money":        {Sum{math.MaxInt64 - 1, true}.Plus(v.Retrieval(firn.Standard, 1, 0)), "9223372036.854775807"},
+		"more than there is money":        {Sum{Amount: math.MaxInt64 - 1, Known: true}.Plus(v.Retrieval(firn.Standard, 1, 0)), "9223372036.854775807"},
 		"the way out, of what is brought": {v.Retrieval(firn.Standard, 0, 1<<30).Plus(v.Cost(TransferOut, 1<<30)), "0.10"},
 	} {
 		if got := c.got.String(); got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)
 		}
+	}
+}
+
+// TestBillOfARetrieval: by line, with what is doubtful about it.
+func TestBillOfARetrieval(t *testing.T) {
+	need := Need{Requests: 1000, Retrieve: 10 << 30, Transfer: 5 << 30}
+	for name, c := range map[string]struct {
+		bill  Bill
+		lines [3]string
+		total string
+		doubt string
+	}{
+		"bulk":           {Vault("us-east-1").Bill(firn.Bulk, need), [3]string{"0.025", "0.025", "0.45"}, "0.50", "an older list"},
+		"standard":       {Vault("us-east-1").Bill(firn.Standard, need), [3]string{"0.03", "0.10", "0.45"}, "0.58", "0.05 for 1,000"},
+		"expedited":      {Vault("us-east-1").Bill(firn.Expedited, need), [3]string{"10.00", "0.30", "0.45"}, "10.75", ""},
+		"of a folder":    {Local().Bill(firn.Bulk, need), [3]string{"0.00", "0.00", "0.00"}, "0.00", ""},
+		"unknown":        {Tariff{}.Bill(firn.Bulk, need), [3]string{"unknown", "unknown", "unknown"}, "unknown", ""},
+		"asked for":      {Vault("us-east-1").Bill(firn.Bulk, Need{Transfer: 1 << 30}), [3]string{"0.00", "0.00", "0.09"}, "0.09", ""},
+		"another region": {Vault("eu-west-1").Bill(firn.Bulk, need), [3]string{"0.025", "0.025", "0.45"}, "0.50", "an older list"},
+	} {
+		for i, l := range c.bill {
+			if got := l.Cost.String(); got != c.lines[i] {
+				t.Errorf("%s, %s: %s, want %s", name, l.Item, got, c.lines[i])
+			}
+		}
+		total := c.bill.Total()
+		if total.String() != c.total || (c.doubt == "") != (total.Doubt == "") || !strings.Contains(total.Doubt, c.doubt) {
+			t.Errorf("%s: %+v, want %s, %q", name, total, c.total, c.doubt)
+		}
+	}
+	bulk, standard := Vault("us-east-1").Retrieval(firn.Bulk, 1, 1), Vault("us-east-1").Retrieval(firn.Standard, 1, 1)
+	if got, want := bulk.Plus(standard).Plus(bulk).Doubt, bulk.Doubt+"; "+standard.Doubt; got != want {
+		t.Errorf("both: %q, want %q", got, want)
 	}
 }
 
@@ -154,7 +187,7 @@ func TestTablesSayWhereTheyAreFrom(t *testing.T) {
 		}
 		seen[table.Region] = true
 		for item, p := range table.Prices {
-			if p.Source == "" || p.Amount <= 0 || p.Per <= 0 || p.Confidence > Confirmed {
+			if p.Source == "" || p.Amount <= 0 || p.Per <= 0 || p.Confidence > Confirmed || (p.Doubt == "") == (p.Confidence == Disputed) {
 				t.Errorf("%s, %s: %+v", table.Region, item, p)
 			}
 		}

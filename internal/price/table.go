@@ -1,10 +1,6 @@
 package price
 
-import (
-	"time"
-
-	"github.com/firn-archive/firn"
-)
+import "time"
 
 // An Item is something that a store charges for.
 type Item string
@@ -42,7 +38,14 @@ const vaultOverhead = 32 * kib
 // Where the prices come from.
 const (
 	priceList = "AWS price list, Amazon Glacier, as copied by a public cost calculator after 2021"
+	oldList   = "AWS price list, Amazon Glacier, before 2021"
 	outList   = "AWS price list, data transfer"
+)
+
+// What is doubtful about prices of which the sources differ.
+const (
+	bulkDoubt     = "the prices of bulk retrievals are those of an older list: the present one has none"
+	standardDoubt = "another list has 0.05 for 1,000 standard requests"
 )
 
 // A Table is what a kind of store charges in one region, as of some day. Items
@@ -57,8 +60,8 @@ type Table struct {
 // vaultTables are the prices of vaults. A region is here where there is data of
 // it; the regions differ, so that one says nothing about another.
 //
-// Left out, and so unknown: bulk retrievals, of which the present list says
-// nothing, and an older one 0.0025 a GB and 0.025 a thousand requests.
+// Bulk retrievals have the prices of an older list, since the present one says
+// nothing of them. They may be free by now: who is told of them is told that.
 func vaultTables() []Table {
 	thousand := func(a Amount, c Confidence) Price {
 		return Price{Amount: a, Per: 1000, Confidence: c, Source: priceList}
@@ -79,7 +82,9 @@ func vaultTables() []Table {
 			RetrieveExpedited: perGB(30*tenthOfCent, Confirmed),
 			RequestExpedited:  thousand(10*Dollar, Confirmed),
 			// A page of the vendor has 0.05, for the class of the same name in S3.
-			RequestStandard:    thousand(30*tenthOfCent, Disputed),
+			RequestStandard:    {Amount: 30 * tenthOfCent, Per: 1000, Confidence: Disputed, Source: priceList, Doubt: standardDoubt},
+			RetrieveBulk:       {Amount: 25 * tenthOfCent / 10, Per: gb, Confidence: Disputed, Source: oldList, Doubt: bulkDoubt},
+			RequestBulk:        {Amount: 25 * tenthOfCent, Per: 1000, Confidence: Disputed, Source: oldList, Doubt: bulkDoubt},
 			ProvisionedPerUnit: {Amount: 100 * Dollar, Per: 1, Confidence: OneSource, Source: priceList},
 			TransferOut:        {Amount: 90 * tenthOfCent, Per: gb, Confidence: Confirmed, Source: outList},
 		},
@@ -122,7 +127,10 @@ func (t Tariff) Cost(item Item, n int64) Sum {
 	if !ok {
 		return Sum{}
 	}
-	return Sum{p.Cost(n), true}
+	if n <= 0 {
+		return Sum{Known: true}
+	}
+	return Sum{Amount: p.Cost(n), Known: true, Doubt: p.Doubt}
 }
 
 // Stored is the price of keeping archives for a month that have so many bytes
@@ -162,23 +170,4 @@ func (t Tariff) Priced(c Choice, content int64) Choice {
 	c.Overhead = c.Bytes - content + c.Archives*t.Overhead
 	c.Upload, c.Month = t.Cost(Upload, c.Requests), t.Stored(c.Archives, c.Bytes)
 	return c
-}
-
-// Retrieval is the price of asking for archives in so many requests, that bring
-// so many bytes together; what crosses the internet after is TransferOut, which
-// is charged beside it. Of a part whose price is unknown there must be nothing
-// for the sum to be known.
-func (t Tariff) Retrieval(tier firn.Tier, requests, bytes int64) Sum {
-	items, ok := map[firn.Tier][2]Item{
-		firn.Expedited: {RequestExpedited, RetrieveExpedited},
-		firn.Standard:  {RequestStandard, RetrieveStandard},
-		firn.Bulk:      {RequestBulk, RetrieveBulk},
-	}[tier]
-	sum := Sum{Known: t.Free || ok}
-	for i, n := range [2]int64{requests, bytes} {
-		if n > 0 {
-			sum = sum.Plus(t.Cost(items[i], n))
-		}
-	}
-	return sum
 }

@@ -1,0 +1,69 @@
+package price
+
+import "github.com/firn-archive/firn"
+
+// A Need is what a retrieval takes.
+type Need struct {
+	Requests int64
+	Retrieve int64 // bytes that these bring
+	Transfer int64 // bytes that then cross the internet
+}
+
+// A Line is one line of a bill.
+type Line struct {
+	Item  Item
+	Units int64
+	Cost  Sum
+}
+
+// A Bill is what something costs, line by line.
+type Bill []Line
+
+// Total is what all lines cost together, which is known where each is.
+func (b Bill) Total() Sum {
+	sum := Sum{Known: true}
+	for _, l := range b {
+		sum = sum.Plus(l.Cost)
+	}
+	return sum
+}
+
+// itemsOf are what asking costs with a tier: requests, and bytes.
+func itemsOf(tier firn.Tier) (request, retrieve Item, ok bool) {
+	switch tier {
+	case firn.Expedited:
+		return RequestExpedited, RetrieveExpedited, true
+	case firn.Standard:
+		return RequestStandard, RetrieveStandard, true
+	case firn.Bulk:
+		return RequestBulk, RetrieveBulk, true
+	}
+	return "", "", false
+}
+
+// Bill is what a retrieval costs with a tier: its requests, the bytes that are
+// retrieved, and those that cross the internet. The lines are these three, also
+// where there is nothing to be charged for.
+func (t Tariff) Bill(tier firn.Tier, n Need) Bill {
+	request, retrieve, _ := itemsOf(tier) // no such item has no price
+	bill := Bill{{Item: request, Units: n.Requests}, {Item: retrieve, Units: n.Retrieve}, {Item: TransferOut, Units: n.Transfer}}
+	for i := range bill {
+		if bill[i].Units <= 0 {
+			bill[i].Cost = Sum{Known: true}
+			continue
+		}
+		bill[i].Cost = t.Cost(bill[i].Item, bill[i].Units)
+	}
+	return bill
+}
+
+// Retrieval is the price of asking for archives in so many requests, that bring
+// so many bytes together; what crosses the internet after is TransferOut, which
+// is charged beside it. Of a part whose price is unknown there must be nothing
+// for the sum to be known.
+func (t Tariff) Retrieval(tier firn.Tier, requests, bytes int64) Sum {
+	if _, _, ok := itemsOf(tier); !ok && !t.Free {
+		return Sum{}
+	}
+	return t.Bill(tier, Need{Requests: requests, Retrieve: bytes}).Total()
+}
