@@ -38,7 +38,7 @@ type Options struct {
 	Row     catalog.Store
 	Store   firn.Store     // that the row stands for
 	Info    firn.StoreInfo // what it said of itself
-	Asker   *retrieval.Asker
+	Asker   *retrieval.Asker // its run is Run
 	Clock   clock.Clock
 	Events  firn.Sink
 	Run     catalog.Run // of the whole store; in a dry run its ID is not looked at
@@ -56,8 +56,8 @@ type Options struct {
 	// any the records alone are believed.
 	Inventory        string
 	WithoutInventory bool
-	// Batch is how many archives, or names, are taken in at a time; 0: 8,192. All
-	// of them are held in memory.
+	// Batch is how many archives, or names, are held in memory at a time, about; 0:
+	// 8,192. Up to four batches are taken in by one transaction.
 	Batch int
 	// Wait waits for the store's inventory. Without it the result is pending.
 	Wait bool
@@ -154,7 +154,6 @@ type adopter struct {
 	res       Result
 	files     []recordFile
 	inventory catalog.Inventory // ID 0: there is none
-	job       int64             // the catalog's row of the job that brought it; 0: none
 	taker     taker
 	names     namer
 	bound     map[string]bool // trees that are directories of machines
@@ -181,7 +180,7 @@ func newAdopter(ctx context.Context, o Options) (*adopter, error) {
 	o.Batch = cmp.Or(o.Batch, defaultBatch)
 	a := &adopter{Options: o, tally: map[string]*Source{}, bound: map[string]bool{}, seed: maphash.MakeSeed(), gone: map[uint64]struct{}{}, named: map[uint64]struct{}{}}
 	a.teller = teller{events: o.Events, told: map[string]int64{}}
-	a.taker = taker{Options: o, ctx: ctx}
+	a.taker = taker{Options: o, ctx: ctx, intake: o.Catalog.Intake(o.Run)}
 	a.names = namer{catalog: o.Catalog, store: o.Row.ID, claims: map[uint64]uint64{}, seed: a.seed}
 	var err error
 	if a.names.strip, err = prefix(o.Strip); err != nil {
@@ -201,12 +200,12 @@ func (a *adopter) takeAll(ctx context.Context) error {
 		if err := a.taker.flush(); err != nil {
 			return err
 		}
-		if err := a.taker.wait(); err != nil {
-			return err
-		}
 	}
 	if a.inventory.ID == 0 {
 		return nil
+	}
+	if err := a.taker.intake.OnlyStrangers(ctx); err != nil {
+		return err
 	}
 	if err := a.strangers(ctx); err != nil {
 		return err
@@ -246,10 +245,7 @@ func (a *adopter) close(ctx context.Context) error {
 	if a.inventory.ID == 0 || a.DryRun {
 		return nil
 	}
-	if err := a.Catalog.EndInventory(ctx, a.inventory.ID); err != nil || a.job == 0 {
-		return err
-	}
-	return a.Catalog.JobGone(ctx, a.job, "worked in")
+	return a.Catalog.EndInventory(ctx, a.inventory.ID)
 }
 
 // end ends the run, and a dry run without a trace.

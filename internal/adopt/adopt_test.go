@@ -262,12 +262,13 @@ func TestDryRun(t *testing.T) {
 	r.upload("two.txt", "22")
 	r.upload(cloudPacked, "333")
 	journal := r.file("journal", journalLine(one, 3, "from/journal"))
-	dry := r.adopt(func(o *adopt.Options) { o.DryRun, o.Journals = true, []string{journal} })
+	var run catalog.Run
+	dry := r.adopt(func(o *adopt.Options) { o.DryRun, o.Journals, run = true, []string{journal}, o.Run })
 	r.want("vault")
 	if trees, err := r.catalog.Trees(t.Context(), r.row.ID); err != nil || len(trees) > 0 {
 		t.Errorf("%v, %v", trees, err)
 	}
-	if _, pending, err := r.catalog.PendingInventory(t.Context(), r.row.ID); err != nil || pending {
+	if _, pending, err := r.catalog.StagedInventory(t.Context(), run); err != nil || pending {
 		t.Errorf("an inventory stays staged: %v", err)
 	}
 	real := r.adopt(func(o *adopt.Options) { o.Journals = []string{journal} })

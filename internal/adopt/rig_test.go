@@ -192,7 +192,7 @@ func (r *rig) restored(tree string, want map[string]string) {
 	to := filepath.Join(r.TempDir(), "back")
 	_, err = restore.Run(r.Context(), restore.Options{
 		Catalog: r.catalog, Row: r.row, Store: r.memory, Downloader: down, Clock: r.clock, Events: r.event,
-		Trees: []catalog.Tree{t}, To: to, Tier: firn.Bulk, Concurrency: 2,
+		Trees: []catalog.Tree{t}, To: to, Concurrency: 2,
 	})
 	r.check(err)
 	got := map[string]string{}

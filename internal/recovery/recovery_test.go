@@ -116,7 +116,7 @@ func (m *machine) restored() map[string]string {
 	to := filepath.Join(m.TempDir(), "back")
 	o := restore.Options{
 		Catalog: m.cat, Row: m.row, Store: m.store, Downloader: m.downloader(), Clock: m.clock, Events: firn.Discard,
-		Trees: trees, To: to, Tier: firn.Bulk, Wait: true, Concurrency: 2,
+		Trees: trees, To: to, Concurrency: 2, Days: restore.Days{Wait: true},
 	}
 	if m.ids != nil {
 		o.Identities = func(context.Context) (seal.Identities, error) { return *m.ids, nil }

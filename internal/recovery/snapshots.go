@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/describe"
@@ -265,27 +266,27 @@ func (f *fetched) fetch(ctx context.Context, ready *retrieval.Ready) error {
 // takeChain takes in the rows of a chain, and records its snapshots as read.
 func (r *recoverer) takeChain(ctx context.Context, links []fetched) error {
 	streams := make([]iter.Seq2[rows.Row, error], len(links))
-	headers := make([]rows.Header, len(links))
-	var got Catalog
+	headers, saw := make([]rows.Header, len(links)), make([]Catalog, len(links))
 	for i := range links {
 		file, err := os.Open(links[i].path)
 		if err != nil {
 			return spoolError(links[i].path, err)
 		}
 		defer file.Close()
-		streams[i] = r.observed(ctx, file, &links[i], &headers[i], &got)
+		streams[i] = r.observed(ctx, file, &links[i], &headers[i], &saw[i])
 	}
 	read, err := r.Catalog.ReadRows(ctx, r.Row.ID, streams[0], streams[1:]...)
 	if err != nil {
 		return err
 	}
+	r.refused(links[len(links)-1].Candidate, read)
 	for i := range links {
 		find := catalog.Find{Archive: links[i].archive, Token: tokenOf(links[i].archive)}
 		if err := r.Catalog.TakeSnapshot(ctx, r.Run, headers[i], find); err != nil {
 			return err
 		}
 	}
-	h := headers[len(headers)-1]
+	h, got := headers[len(headers)-1], saw[len(saw)-1]
 	got.Token, got.Host, got.Seq, got.Made, got.Archives, got.Versions = h.Catalog, h.Host, h.Seq, h.Made, read.Archives, read.Versions
 	for _, p := range h.Profiles {
 		got.Profiles = append(got.Profiles, Profile(p))
@@ -297,6 +298,16 @@ func (r *recoverer) takeChain(ctx context.Context, links []fetched) error {
 		r.out.Renamed[from] = to
 	}
 	return nil
+}
+
+// refused tells of rows that were left out. Their archives may be found in the
+// store by what they say themselves.
+func (r *recoverer) refused(c snapshot.Candidate, read catalog.RowsRead) {
+	if read.Refused == 0 {
+		return
+	}
+	r.out.Failed += read.Refused
+	r.Events(firn.NoticeEvent{Warn: true, Text: fmt.Sprintf("snapshot %d of catalog %s: rows that can't be are left out, %d in all: %s", c.Seq, c.Catalog, read.Refused, strings.Join(read.Wrong, "; "))})
 }
 
 // tokenOf is the token in an archive's description; zero where that isn't known.

@@ -28,55 +28,17 @@ func (r *recoverer) staged(ctx context.Context) (inv catalog.Inventory, ok bool,
 	return inv, ok && r.Clock.Now().Sub(inv.Dated) < inventoryLife, err
 }
 
-// outputTries bounds how often an inventory is asked for whose output is gone
-// when it is to be read.
-const outputTries = 3
-
 // inventory reads the store's inventory into the catalog, if this recovery
 // hasn't yet.
 func (r *recoverer) inventory(ctx context.Context) (catalog.Inventory, error) {
 	if inv, ok, err := r.staged(ctx); err != nil || ok {
 		return inv, err
 	}
-	var notBefore time.Time
-	for try := 1; ; try++ {
-		job, ready, err := r.Asker.AwaitInventory(ctx, notBefore, r.Wait)
-		if err != nil {
-			return catalog.Inventory{}, err
-		}
-		if !ready {
-			return catalog.Inventory{}, r.waitFor(1, retrieval.Expected(job))
-		}
-		inv, err := r.stage(ctx, job)
-		if firn.KindOf(err) != firn.NotFound || try == outputTries {
-			return inv, err
-		}
-		notBefore = job.Created.Add(time.Second) // that one has expired
+	inv, job, ok, err := r.Asker.StageInventory(ctx, retrieval.Staging{Batch: atOnce, Wait: r.Wait})
+	if err == nil && !ok {
+		err = r.waitFor(1, retrieval.Expected(job))
 	}
-}
-
-// stage reads the output of an inventory's job.
-func (r *recoverer) stage(ctx context.Context, job firn.Job) (catalog.Inventory, error) {
-	id, err := r.Catalog.BeginInventory(ctx, r.Run, 0)
-	if err != nil {
-		return catalog.Inventory{}, err
-	}
-	batch := make([]firn.Archive, 0, atOnce)
-	info, err := r.Store.Inventory(ctx, job.ID, func(a firn.Archive) error {
-		if batch = append(batch, a); len(batch) < atOnce {
-			return nil
-		}
-		err := r.Catalog.Stage(ctx, id, batch)
-		batch = batch[:0]
-		return err
-	})
-	if err == nil {
-		err = r.Catalog.Stage(ctx, id, batch)
-	}
-	if err != nil {
-		return catalog.Inventory{}, err
-	}
-	return r.Catalog.StagedAll(ctx, id, info)
+	return inv.Inventory, err
 }
 
 // lateMargin is how much older than its catalog's newest snapshot an archive may
@@ -86,11 +48,11 @@ const lateMargin = 24 * time.Hour
 // strangers takes in the archives that no snapshot knows: files by what their
 // descriptions say, bundles by their indexes.
 func (r *recoverer) strangers(ctx context.Context, inv catalog.Inventory) error {
-	saved, err := r.Catalog.SavedUntil(ctx, r.Row.ID)
+	o, err := r.owners(ctx)
 	if err != nil {
 		return err
 	}
-	t := &tails{recoverer: r, saved: saved}
+	t := &tails{recoverer: r, owners: o}
 	var files []catalog.Find
 	for a, err := range r.Catalog.Strangers(ctx, inv.ID) {
 		if err != nil {
@@ -104,7 +66,7 @@ func (r *recoverer) strangers(ctx context.Context, inv catalog.Inventory) error 
 		case d.Kind == describe.Bundle || d.Kind == describe.Sealed:
 			t.add(a, d)
 		case d.Kind == describe.File || d.Kind == describe.Opaque:
-			files = append(files, r.file(a, d, saved))
+			files = append(files, r.file(a, d, o))
 		default:
 			r.out.Foreign++ // of a newer firn
 		}
@@ -130,7 +92,7 @@ func (r *recoverer) takeIn(ctx context.Context, finds []catalog.Find) error {
 
 // file is what the description of a single file's archive says of it. One that
 // was uploaded by itself is of no tree, and keeps its description.
-func (r *recoverer) file(a firn.Archive, d describe.Archive, saved map[string]time.Time) catalog.Find {
+func (r *recoverer) file(a firn.Archive, d describe.Archive, o *owners) catalog.Find {
 	f := catalog.Find{Archive: a, Kind: catalog.FileArchive, Token: d.Token, Format: string(d.Format)}
 	if d.Tree == "" {
 		r.out.Loose++
@@ -138,8 +100,9 @@ func (r *recoverer) file(a firn.Archive, d describe.Archive, saved map[string]ti
 		return f
 	}
 	r.out.Files++
+	home := o.home(d.Tree, d.Catalog, "")
 	m := catalog.FoundMember{
-		Tree:    safeTree(d.Tree),
+		Tree:    home.tree,
 		File:    firn.File{Path: d.Path, Kind: firn.Regular, Mode: d.Mode, UID: -1, GID: -1, Links: 1, Stamp: firn.Stamp{Size: a.Size, ModTime: d.ModTime}},
 		Content: firn.Content{Size: a.Size, Tree: a.Tree},
 	}
@@ -151,19 +114,12 @@ func (r *recoverer) file(a firn.Archive, d describe.Archive, saved map[string]ti
 	}
 	m.Path = r.safePath(m.Path)
 	f.Members = []catalog.FoundMember{m}
-	f.Late = isLate(a, m.Tree, saved)
+	f.Late = home.isLate(a)
 	return f
 }
 
 // plainMode is that of files of which nobody knows it.
 const plainMode fs.FileMode = 0o644
-
-// isLate reports whether an archive is newer than what the snapshots say of its
-// tree.
-func isLate(a firn.Archive, tree string, saved map[string]time.Time) bool {
-	until, ok := saved[tree]
-	return ok && a.Created.After(until.Add(-lateMargin))
-}
 
 // safePath gives a path that lies within a tree. What was written by firn does;
 // what only says so is made to, and told.

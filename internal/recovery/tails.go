@@ -9,7 +9,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/describe"
@@ -34,7 +33,7 @@ const (
 // tails reads the indexes at the end of bundles.
 type tails struct {
 	*recoverer
-	saved map[string]time.Time
+	owners *owners
 
 	bundles map[firn.ArchiveID]*tail
 	wants   []retrieval.Want
@@ -47,6 +46,7 @@ type tails struct {
 type tail struct {
 	archive firn.Archive // without its description
 	token   firn.Token
+	by      firn.Token // the catalog that wrote it; zero: not said
 	sealed  bool
 	prefix  []byte // of an encrypted one, once it was read; under tails.mu
 }
@@ -58,7 +58,7 @@ func (t *tails) add(a firn.Archive, d describe.Archive) {
 	}
 	sealed := d.Kind == describe.Sealed
 	a.Description = ""
-	t.bundles[a.ID] = &tail{archive: a, token: d.Token, sealed: sealed}
+	t.bundles[a.ID] = &tail{archive: a, token: d.Token, by: d.Catalog, sealed: sealed}
 	t.out.Bundles++
 	switch {
 	case sealed && a.Size <= wholeSize:
@@ -187,7 +187,11 @@ func (t *tails) take(ctx context.Context, one *tail, at firn.Range, data []byte)
 		return err
 	}
 	find := catalog.Find{Archive: one.archive, Kind: catalog.BundleArchive, Token: one.token, Header: one.prefix}
-	tree := safeTree(info.Tree)
+	by := one.by
+	if !info.Catalog.IsZero() {
+		by = info.Catalog
+	}
+	home := t.homeOf(info.Tree, by, info.Host)
 	numbers := map[int64]int64{} // by offset
 	paths := map[string]bool{}
 	for m, err := range members {
@@ -198,10 +202,17 @@ func (t *tails) take(ctx context.Context, one *tail, at firn.Range, data []byte)
 			return &firn.Error{Op: "read bundle", Kind: firn.Corrupt, Err: fmt.Errorf("its index has %q twice", m.File.Path)}
 		}
 		paths[m.File.Path] = true
-		find.Members = append(find.Members, found(tree, m, numbers))
+		find.Members = append(find.Members, found(home.tree, m, numbers))
 	}
-	find.Late = isLate(one.archive, tree, t.saved)
+	find.Late = home.isLate(one.archive)
 	return t.record(ctx, find)
+}
+
+// homeOf is owners.home, for several goroutines.
+func (t *tails) homeOf(tree string, by firn.Token, host string) home {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.owners.home(tree, by, host)
 }
 
 func (t *tails) record(ctx context.Context, find catalog.Find) error {

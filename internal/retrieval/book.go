@@ -1,181 +1,196 @@
 package retrieval
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"hash/maphash"
 	"sync"
 	"time"
 
 	"github.com/firn-archive/firn"
-	"github.com/firn-archive/firn/describe"
 	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/treehash"
 )
 
-// A book knows the jobs of a store by what they bring, in one round.
+// A book knows the retrieval jobs of a store by what they bring, since the last
+// look at them. It is safe for concurrent use.
 type book struct {
-	seed maphash.Seed
-	// asking holds off a second want of one archive while the first asks.
-	asking [64]sync.Mutex
-
-	mu   sync.Mutex
-	jobs map[firn.ArchiveID][]*entry
-	why  map[firn.ArchiveID]string // what the store says of the last job that failed
+	mu    sync.Mutex
+	looks int             // that were begun
+	jobs  digests[*entry] // by archive; the last one that was added
+	why   digests[string] // by archive: what the store says of the last job that failed
 }
 
-// An entry is a job that runs, is ready, or may have been asked for.
+// An entry is a job that runs, is ready, or may have been asked for: then it was
+// created when that was, by the local clock. There may be very many, so that it
+// holds no more than it must.
 type entry struct {
-	firn.Job
-	row   int64     // in the catalog; 0: none
-	asked time.Time // by the local clock; zero where somebody else asked
+	id                 firn.JobID
+	tier               firn.Tier
+	size               int64 // of the archive
+	tree, rangeTree    treehash.Hash
+	at                 firn.Range
+	created, completed time.Time
+	row                int64  // in the catalog; 0: none waits for it
+	next               *entry // of the same archive
+	look               int    // the last one that it was seen in
+	ready              bool
 }
 
-func newBook() *book {
-	return &book{seed: maphash.MakeSeed(), jobs: map[firn.ArchiveID][]*entry{}, why: map[firn.ArchiveID]string{}}
-}
+func newBook() *book { return &book{jobs: newDigests[*entry](), why: newDigests[string]()} }
 
 // listed takes in a job of the store's list.
-func (b *book) listed(j Listed) {
-	if j.Kind != firn.RetrievalJob {
+func (b *book) listed(j *Listed) {
+	if j.State != firn.JobFailed {
+		b.add(&j.Job, j.Row)
 		return
 	}
-	if j.State == firn.JobFailed {
-		b.mu.Lock()
-		b.why[j.Archive] = j.Message
-		b.mu.Unlock()
-		return
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.why.set(string(j.Archive), j.Message)
+}
+
+// silent takes in a job that the catalog knows and the store doesn't list yet.
+func (b *book) silent(j *catalog.Job) {
+	job := j.Remote
+	job.State, job.Created = firn.JobRunning, j.Asked
+	b.add(&job, j.ID)
+}
+
+// add takes in a job, in place of what was known of it before.
+func (b *book) add(j *firn.Job, row int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	first, _ := b.jobs.get(string(j.Archive))
+	e := first
+	for e != nil && !e.is(j) {
+		e = e.next
 	}
-	b.add(&entry{Job: j.Job, row: j.Row})
+	if e == nil {
+		e = &entry{id: j.ID, tier: oneTier(j.Tier), at: j.Range, next: first}
+		b.jobs.set(string(j.Archive), e)
+	}
+	e.size, e.tree, e.rangeTree = j.ArchiveSize, j.ArchiveTree, j.RangeTree
+	e.created, e.completed, e.ready = j.Created, j.Completed, j.State == firn.JobReady
+	e.row, e.look = row, b.looks
 }
 
-func (b *book) add(e *entry) {
+// begin begins a look, that ends with sweep, or else leaves what was known before
+// in the book. There is never a second one, since they are large.
+func (b *book) begin() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.jobs[e.Archive] = append(b.jobs[e.Archive], e)
+	b.looks++
+	clear(b.why.all)
 }
 
-// drop forgets a job whose output is gone.
-func (b *book) drop(e *entry) {
+// sweep forgets what wasn't seen in the look.
+func (b *book) sweep() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var kept []*entry
-	for _, have := range b.jobs[e.Archive] {
-		if have != e {
-			kept = append(kept, have)
+	for archive, first := range b.jobs.all {
+		b.keep(archive, first, func(e *entry) bool { return e.look == b.looks })
+	}
+}
+
+// keep keeps some of the jobs of an archive.
+func (b *book) keep(archive digest, first *entry, which func(*entry) bool) {
+	var kept *entry
+	for e := first; e != nil; {
+		next := e.next
+		if which(e) {
+			e.next, kept = kept, e
+		}
+		e = next
+	}
+	if kept != nil {
+		b.jobs.all[archive] = kept
+	} else {
+		delete(b.jobs.all, archive)
+	}
+}
+
+// oneTier is a tier without memory of its own.
+func oneTier(t firn.Tier) firn.Tier {
+	for _, known := range []firn.Tier{firn.Bulk, firn.Standard, firn.Expedited} {
+		if t == known {
+			return known
 		}
 	}
-	b.jobs[e.Archive] = kept
+	return t
 }
 
-// find gives the best job for a want, nil where there is none: of the ready ones
-// the last, whose output stays longest, else the one that runs longest.
-func (b *book) find(w Want) (best *entry) {
+// failure is what the store says of the last job of an archive that failed.
+func (b *book) failure(archive firn.ArchiveID) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, e := range b.jobs[w.Remote] {
-		switch ready := e.State == firn.JobReady; {
-		case !e.serves(w):
-		case best == nil, ready && (best.State != firn.JobReady || e.Completed.After(best.Completed)):
+	why, _ := b.why.get(string(archive))
+	return why
+}
+
+// is reports whether the entry is that of a job of its archive.
+func (e *entry) is(job *firn.Job) bool { return e.id == job.ID && e.at == job.Range }
+
+// waits gives the catalog's row that waits for a job, once; 0: none does.
+func (b *book) waits(job *firn.Job) (row int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for e, _ := b.jobs.get(string(job.Archive)); e != nil; e = e.next {
+		if e.is(job) {
+			row, e.row = e.row, 0
+			return row
+		}
+	}
+	return 0
+}
+
+// drop forgets a job.
+func (b *book) drop(job *firn.Job) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	archive := b.jobs.of(string(job.Archive))
+	b.keep(archive, b.jobs.all[archive], func(e *entry) bool { return !e.is(job) })
+}
+
+// find gives the best job for a want: of the ready ones the last, whose output
+// stays longest, else the one that may be ready first.
+func (b *book) find(w *Want) (job firn.Job, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var best *entry
+	for e, _ := b.jobs.get(string(w.Remote)); e != nil; e = e.next {
+		if e.serves(w) && (best == nil || e.better(best)) {
 			best = e
 		}
 	}
-	return best
+	if best == nil {
+		return firn.Job{}, false
+	}
+	return best.job(w.Remote), true
 }
 
 // serves reports whether a job brings what is wanted.
-func (e *entry) serves(w Want) bool {
-	whole := e.Range == firn.Range{} || e.Range == firn.Range{End: e.ArchiveSize}
-	return whole || w.Range != nil && e.Range.Start <= w.Range.Start && w.Range.End <= e.Range.End
+func (e *entry) serves(w *Want) bool {
+	whole := e.at == firn.Range{} || e.at == firn.Range{End: e.size}
+	return whole || w.Range != nil && e.at.Start <= w.Range.Start && w.Range.End <= e.at.End
 }
 
-// job gives the best job for a want, and starts one if there is none.
-func (a *Asker) job(ctx context.Context, w Want) (*entry, error) {
-	asking := &a.book.asking[maphash.String(a.book.seed, string(w.Remote))%uint64(len(a.book.asking))]
-	asking.Lock()
-	defer asking.Unlock()
-	if e := a.book.find(w); e != nil {
-		return e, nil
+// better compares jobs that bring the same.
+func (e *entry) better(than *entry) bool {
+	if e.ready != than.ready {
+		return e.ready
 	}
-	for {
-		if err := a.count(w); err != nil {
-			return nil, err
-		}
-		if a.slow {
-			return a.startRecorded(ctx, w)
-		}
-		e, err := a.startInstant(ctx, w)
-		if firn.KindOf(err) != firn.Lost || ctx.Err() != nil {
-			return e, err
-		}
+	if e.ready {
+		return e.completed.After(than.completed)
 	}
+	return e.created.Add(Earliest(e.tier)).Before(than.created.Add(Earliest(than.tier)))
 }
 
-// count counts how often a want was asked for, up to what is enough.
-func (a *Asker) count(w Want) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.tries[w.key()]++; a.tries[w.key()] <= startTries {
-		return nil
+// job is the entry as the store tells of jobs.
+func (e *entry) job(archive firn.ArchiveID) firn.Job {
+	j := firn.Job{
+		ID: e.id, Kind: firn.RetrievalJob, State: firn.JobRunning, Created: e.created, Completed: e.completed, Tier: e.tier,
+		Archive: archive, ArchiveSize: e.size, ArchiveTree: e.tree, Range: e.at, RangeTree: e.rangeTree,
 	}
-	err := fmt.Errorf("it was asked for %d times, in vain", startTries)
-	if why := a.book.why[w.Remote]; why != "" {
-		err = fmt.Errorf("%w: %s", err, why)
+	if e.ready {
+		j.State = firn.JobReady
 	}
-	return &firn.Error{Op: "retrieve", Subject: w.Label, Kind: firn.Invalid, Err: err, Hint: "try again later, with another tier perhaps"}
-}
-
-func (a *Asker) start(ctx context.Context, w Want, token firn.Token) (firn.JobID, error) {
-	id, err := a.o.Store.StartRetrieval(ctx, firn.RetrievalSpec{Archive: w.Remote, Range: w.Range, Tier: a.o.Tier, Description: describe.Job(token, a.o.Run.Command)})
-	if err == nil && id == "" {
-		err = &firn.Error{Op: "retrieve", Subject: w.Label, Kind: firn.Invalid, Err: errors.New("the store's answer names no job")}
-	}
-	return id, err
-}
-
-// startInstant starts a job of a store where jobs are ready at once and cost
-// nothing: one that nobody remembers does no harm.
-func (a *Asker) startInstant(ctx context.Context, w Want) (*entry, error) {
-	id, err := a.start(ctx, w, firn.NewToken())
-	if err != nil {
-		return nil, err
-	}
-	job, err := a.o.Store.Job(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	if job.State == firn.JobFailed {
-		return nil, &firn.Error{Op: "retrieve", Subject: w.Label, Kind: firn.Invalid, Err: fmt.Errorf("the job failed: %s", job.Message)}
-	}
-	e := &entry{Job: job}
-	a.book.add(e)
-	return e, nil
-}
-
-// startRecorded records the intent before it asks, and the outcome after.
-func (a *Asker) startRecorded(ctx context.Context, w Want) (*entry, error) {
-	e := &entry{Job: firn.Job{Kind: firn.RetrievalJob, State: firn.JobRunning, Archive: w.Remote, ArchiveSize: w.Size, Tier: a.o.Tier}, asked: a.o.Clock.Now()}
-	if w.Range != nil {
-		e.Range = *w.Range
-	}
-	token := firn.NewToken()
-	var err error
-	if e.row, err = a.o.Catalog.JobIntent(ctx, catalog.Job{Store: a.o.Row, Run: a.o.Run.ID, Token: token, Remote: e.Job}); err != nil {
-		return nil, err
-	}
-	e.ID, err = a.start(ctx, w, token)
-	// What the store did is recorded even if the user wants no more.
-	record := context.WithoutCancel(ctx)
-	switch {
-	case err == nil:
-		a.book.add(e)
-		return e, a.o.Catalog.JobStarted(record, e.row, e.ID)
-	case firn.KindOf(err) == firn.Lost:
-		a.book.add(e) // if it was started, the next list of jobs shows it
-		return e, nil
-	}
-	if gone := a.o.Catalog.JobGone(record, e.row, err.Error()); gone != nil {
-		return nil, fmt.Errorf("%w (and its outcome could not be recorded: %w)", err, gone)
-	}
-	return nil, err
+	return j
 }

@@ -65,7 +65,7 @@ func (a *Asker) inventoryJob(ctx context.Context, which func(firn.Job) bool) (be
 		if err != nil {
 			return firn.Job{}, err
 		}
-		if job.Kind != firn.InventoryJob || job.Partial || job.State == firn.JobFailed || !which(job) {
+		if job.Kind != firn.InventoryJob || job.Partial || job.Format == firn.InventoryCSV || job.State == firn.JobFailed || !which(job) {
 			continue
 		}
 		ready := job.State == firn.JobReady
@@ -82,7 +82,7 @@ func (a *Asker) startInventory(ctx context.Context, token firn.Token) (firn.Job,
 	if err != nil {
 		return firn.Job{}, err
 	}
-	id, err := a.o.Store.StartInventory(ctx, describe.Job(token, "inventory"))
+	id, err := a.o.Store.StartInventory(ctx, firn.InventorySpec{Description: describe.Job(token, "inventory")})
 	record := context.WithoutCancel(ctx)
 	if firn.KindOf(err) == firn.Lost {
 		return firn.Job{}, err

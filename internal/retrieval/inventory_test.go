@@ -55,7 +55,7 @@ func TestInventory(t *testing.T) {
 func TestOtherPeoplesInventory(t *testing.T) {
 	r := newRig(t, slow)
 	r.Clock.Advance(25 * time.Hour)
-	id, err := r.Memory.StartInventory(t.Context(), "mtijob1 other")
+	id, err := r.Memory.StartInventory(t.Context(), firn.InventorySpec{Description: "mtijob1 other"})
 	r.check(err)
 	if job := r.inventory(time.Time{}, false); job.ID != id {
 		t.Errorf("%s runs, and it is %s", id, job.ID)

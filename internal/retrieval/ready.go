@@ -21,6 +21,9 @@ type Ready struct {
 	gone atomic.Bool // the output was asked for, and is gone
 }
 
+// Gone reports whether the output was to be read, and isn't there any more.
+func (r *Ready) Gone() bool { return r.gone.Load() }
+
 // Size is that of the archive, in bytes.
 func (r *Ready) Size() int64 {
 	if r.Job.ArchiveSize > 0 {
@@ -62,7 +65,7 @@ func (r *Ready) corrupt(err error) error {
 // Fetch brings a range of the archive into memory; it must lie in what Brings
 // says. All of the archive, all of the job's output, and a range that is a node
 // of the hash tree are verified; else whoever called must do so.
-// Errors: NotFound (the output is gone: give it to the Asker), Corrupt, Usage (the
+// Errors: NotFound (the output is gone: tell the Asker), Corrupt, Usage (the
 // range), and as transfer.Downloader.
 func (r *Ready) Fetch(ctx context.Context, at firn.Range) ([]byte, error) {
 	from, err := r.offset(at)

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"sync"
 	"time"
 
@@ -37,6 +38,9 @@ type Options struct {
 	Poll time.Duration
 	// Concurrency is how many wants are worked on at a time; 0: 4.
 	Concurrency int
+	// Waker hears from the store when something is ready; nil: nobody does, and
+	// the store is asked every so often.
+	Waker Waker
 }
 
 // A Want is an archive, or a range of one, that is to be brought.
@@ -72,11 +76,21 @@ type Result struct {
 // or expire: each costs money.
 const startTries = 3
 
-// An Asker asks one store. Of its methods one may run at a time.
+// An Asker asks one store. Find, Ask, Fetched, Gone, Why and Output may run side
+// by side; of its other methods one may run at a time, and none of those beside
+// it.
+//
+// A driver that decides itself what is asked for, and when, begins with Look, and
+// then uses Find, Ask, Output, Fetched and Gone; Run and Round do no more.
 type Asker struct {
 	o    Options
 	slow bool // the store takes time for its jobs
 	book *book
+	seed maphash.Seed
+	// asking holds off a second want of one archive while the first asks.
+	asking [64]sync.Mutex
+	looked time.Duration // how long the last look took
+	deaf   bool          // it was told that the Waker hears nothing
 
 	mu    sync.Mutex          // of what follows
 	res   Result              // of the round
@@ -107,7 +121,10 @@ func New(o Options) *Asker {
 	if o.Events == nil {
 		o.Events = firn.Discard
 	}
-	return &Asker{o: o, slow: !o.Store.Traits().InstantJobs, tries: map[key]int{}, gone: map[firn.JobID]bool{}}
+	return &Asker{
+		o: o, slow: !o.Store.Traits().InstantJobs, book: newBook(), seed: maphash.MakeSeed(),
+		tries: map[key]int{}, gone: map[firn.JobID]bool{},
+	}
 }
 
 // Run goes over the wants until none is pending, or, unless it is to wait, once.
@@ -150,11 +167,8 @@ func (a *Asker) Round(ctx context.Context, wants []Want, each func(ctx context.C
 	if len(wants) == 0 {
 		return a.res, nil
 	}
-	a.book = newBook()
-	if a.slow {
-		if err := a.list(ctx); err != nil {
-			return Result{Pending: wants}, err
-		}
+	if err := a.Look(ctx); err != nil {
+		return Result{Pending: wants}, err
 	}
 	// Whole archives first: a job that brings one serves all ranges of it.
 	for _, whole := range []bool{true, false} {
@@ -173,21 +187,6 @@ func (a *Asker) Round(ctx context.Context, wants []Want, each func(ctx context.C
 		}
 	}
 	return a.res, nil
-}
-
-// list learns of the store's jobs.
-func (a *Asker) list(ctx context.Context) error {
-	silent, err := Update(ctx, a.o, func(j Listed) {
-		if !a.gone[j.ID] {
-			a.book.listed(j)
-		}
-	})
-	for i := range silent {
-		e := &entry{Job: silent[i].Remote, row: silent[i].ID, asked: silent[i].Asked}
-		e.State = firn.JobRunning
-		a.book.add(e)
-	}
-	return err
 }
 
 // settle notes what became of a want; an error ends the round.
@@ -217,29 +216,55 @@ func (a *Asker) bring(ctx context.Context, w Want, each each) error {
 		return err
 	}
 	for {
-		e, err := a.job(ctx, w)
+		job, err := a.job(ctx, w)
 		if err != nil {
 			return err
 		}
-		if e.State != firn.JobReady {
-			a.expect(e)
+		if job.State != firn.JobReady {
+			a.expect(job)
 			return &firn.Error{Op: "retrieve", Subject: w.Label, Kind: firn.NotReady, Err: errors.New("the store is getting it ready")}
 		}
-		r := &Ready{Job: e.Job, want: w, from: a.o.Downloader}
-		if err = r.check(); err == nil {
+		r, err := a.Output(w, job)
+		if err == nil {
 			err = each(ctx, w, r)
 		}
 		switch {
 		case err == nil:
-			return a.done(ctx, e, "fetched")
-		case !r.gone.Load() || ctx.Err() != nil:
+			return a.Fetched(ctx, w, job)
+		case !r.Gone() || ctx.Err() != nil:
 			return err
 		}
-		a.drop(e)
-		if err := a.done(ctx, e, "its output expired"); err != nil {
+		if err := a.Gone(ctx, w, job, "its output expired"); err != nil {
 			return err
 		}
 	}
+}
+
+// job gives the best job for a want, and starts one if there is none, but not
+// too often.
+func (a *Asker) job(ctx context.Context, w Want) (firn.Job, error) {
+	defer a.alone(w.Remote)()
+	if job, ok := a.Find(w); ok {
+		return job, nil
+	}
+	if err := a.count(w); err != nil {
+		return firn.Job{}, err
+	}
+	return a.start(ctx, w, a.o.Tier)
+}
+
+// count counts how often a want was asked for, up to what is enough.
+func (a *Asker) count(w Want) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.tries[w.key()]++; a.tries[w.key()] <= startTries {
+		return nil
+	}
+	err := fmt.Errorf("it was asked for %d times, in vain", startTries)
+	if why := a.Why(w.Remote); why != "" {
+		err = fmt.Errorf("%w: %s", err, why)
+	}
+	return &firn.Error{Op: "retrieve", Subject: w.Label, Kind: firn.Invalid, Err: err, Hint: "try again later, with another tier perhaps"}
 }
 
 // check normalises a want, and finds what no store would take.
@@ -256,28 +281,8 @@ func (w *Want) check() error {
 	return nil
 }
 
-// done records that the catalog need not wait for a job any more.
-func (a *Asker) done(ctx context.Context, e *entry, why string) error {
-	if e.row == 0 {
-		return nil
-	}
-	return a.o.Catalog.JobGone(context.WithoutCancel(ctx), e.row, why)
-}
-
-// drop forgets a job whose output is gone.
-func (a *Asker) drop(e *entry) {
-	a.mu.Lock()
-	a.gone[e.ID] = true
-	a.mu.Unlock()
-	a.book.drop(e)
-}
-
 // expect remembers when the first of the running jobs may be done.
-func (a *Asker) expect(e *entry) {
-	job := e.Job
-	if job.Created.IsZero() {
-		job.Created = e.asked
-	}
+func (a *Asker) expect(job firn.Job) {
 	at := Expected(job)
 	a.mu.Lock()
 	defer a.mu.Unlock()

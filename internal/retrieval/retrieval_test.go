@@ -84,13 +84,18 @@ func part(w retrieval.Want, from, to int64) retrieval.Want {
 // asker gives one as a new process has it.
 func (r *rig) asker() *retrieval.Asker {
 	r.T.Helper()
+	return retrieval.New(r.options())
+}
+
+func (r *rig) options() retrieval.Options {
+	r.T.Helper()
 	down, err := transfer.NewDownloader(r.Store, transfer.DownloadOptions{Clock: r.Clock})
 	r.check(err)
 	run, err := r.Catalog.BeginRun(r.T.Context(), r.Row.ID, 0, "recover")
 	r.check(err)
-	return retrieval.New(retrieval.Options{
+	return retrieval.Options{
 		Catalog: r.Catalog, Row: r.Row.ID, Store: r.Store, Downloader: down, Clock: r.Clock, Events: r.Events, Run: run,
-	})
+	}
 }
 
 // take fetches a want and compares it with what was stored.

@@ -2,18 +2,17 @@ package retrieval
 
 import (
 	"context"
-	"errors"
-
-	"golang.org/x/sync/errgroup"
+	"slices"
+	"time"
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/describe"
 	"github.com/firn-archive/firn/internal/catalog"
 )
 
-// recordsAtOnce is how many jobs are recorded side by side, in one commit of
-// the catalog.
-const recordsAtOnce = 32
+// recordsAtOnce is how many jobs are recorded in one transaction of the catalog:
+// less than half a second, in which nobody else can write.
+const recordsAtOnce = 4096
 
 // A Listed is a job in the store's list, whoever started it.
 type Listed struct {
@@ -28,73 +27,142 @@ type Listed struct {
 // job that is gone. It hands each job to each, and gives the retrievals that the
 // store doesn't list and that may yet appear: their answer was lost, or they were
 // asked for a moment ago. Of o it looks at Catalog, Row, Store and Clock.
+//
+// However many jobs there are, it makes the requests that listing takes and no
+// other, and of each open job it holds some 100 bytes.
 func Update(ctx context.Context, o Options, each func(Listed)) (silent []catalog.Job, err error) {
-	began := o.Clock.Now()
-	open, err := o.Catalog.OpenJobs(ctx, o.Row)
-	if err != nil {
-		return nil, err
-	}
-	byID, byToken := make(map[firn.JobID]*catalog.Job, len(open)), map[firn.Token]*catalog.Job{}
-	for i := range open {
-		if j := &open[i]; j.Remote.ID != "" {
-			byID[j.Remote.ID] = j
-		} else {
-			byToken[j.Token] = j
-		}
-	}
-	listed := map[int64]bool{} // rows
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(recordsAtOnce)
-	for job, err := range o.Store.Jobs(gctx) {
+	u := &updating{o: o, began: o.Clock.Now(), open: newDigests[known](), tokens: map[firn.Token]known{}}
+	for k, err := range o.Catalog.OpenJobKeys(ctx, o.Row, 0) {
 		if err != nil {
-			return nil, errors.Join(err, g.Wait())
+			return nil, err
 		}
-		token, _ := describe.TokenOf(job.Description)
-		row := byID[job.ID]
-		if row == nil && !token.IsZero() {
-			row = byToken[token]
-		}
-		if row == nil {
-			each(Listed{Job: job})
-			continue
-		}
-		each(Listed{job, row.ID})
-		listed[row.ID] = true
-		if row.Remote.ID != job.ID || row.Remote.State != job.State {
-			g.Go(func() error {
-				_, err := o.Catalog.JobSeen(gctx, o.Row, token, job)
-				return err
-			})
-		}
+		u.know(&k)
 	}
-	if err := g.Wait(); err != nil {
+	for job, err := range o.Store.Jobs(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		row, err := u.take(ctx, job)
+		if err != nil {
+			return nil, err
+		}
+		each(Listed{job, row})
+	}
+	if err := o.Catalog.JobsSeen(ctx, o.Row, u.seen); err != nil {
 		return nil, err
 	}
-	err = Forget(ctx, o.Catalog, o.Row, "the store does not list it any more", func(j *catalog.Job) bool {
-		if j.Remote.Kind != firn.RetrievalJob || listed[j.ID] {
-			return false
-		}
-		if began.Sub(j.Asked) > AnswerTime {
-			return true
-		}
-		silent = append(silent, *j)
-		return false
-	})
-	return silent, err
+	return u.unlisted(ctx)
 }
 
-// Forget records that jobs that the catalog waits for are gone, and why.
-func Forget(ctx context.Context, c *catalog.Catalog, store int64, why string, which func(*catalog.Job) bool) error {
-	open, err := c.OpenJobs(ctx, store)
-	if err != nil {
-		return err
+// An updating is one Update.
+type updating struct {
+	o      Options
+	began  time.Time
+	last   int64                // the newest row that was open then
+	open   digests[known]       // open jobs by their ids
+	tokens map[firn.Token]known // and those without
+	seen   []catalog.SeenJob    // still to be recorded
+}
+
+// A known is an open job of the catalog.
+type known struct {
+	row    int64
+	state  catalog.JobState
+	fresh  bool // the store never told of it
+	late   bool // it was asked for so long ago that the store should list it
+	brings bool // an archive, and no inventory
+	listed bool
+}
+
+func (u *updating) know(k *catalog.JobKey) {
+	u.last = k.ID
+	one := known{row: k.ID, state: k.State, fresh: !k.Seen, late: u.began.Sub(k.Asked) > AnswerTime, brings: k.Kind == firn.RetrievalJob}
+	if k.Remote == "" {
+		u.tokens[k.Token] = one
+	} else {
+		u.open.set(string(k.Remote), one)
 	}
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(recordsAtOnce)
-	for i := range open {
-		if j := &open[i]; which(j) {
-			g.Go(func() error { return c.JobGone(ctx, j.ID, why) })
+}
+
+// take records a job of the list if it says anything new, and gives its row.
+func (u *updating) take(ctx context.Context, job firn.Job) (row int64, err error) {
+	k, ok := u.open.get(string(job.ID))
+	var token firn.Token
+	if !ok {
+		if token, _ = describe.TokenOf(job.Description); token.IsZero() {
+			return 0, nil
+		}
+		if k, ok = u.tokens[token]; !ok {
+			return 0, nil
+		}
+		delete(u.tokens, token) // another job with it is another job
+	}
+	news := k.fresh || k.state != stateOf(job.State)
+	k.listed, k.fresh, k.state = true, false, stateOf(job.State)
+	u.open.set(string(job.ID), k)
+	if !news {
+		return k.row, nil
+	}
+	if u.seen = append(u.seen, catalog.SeenJob{Token: token, Job: job}); len(u.seen) < recordsAtOnce {
+		return k.row, nil
+	}
+	err = u.o.Catalog.JobsSeen(ctx, u.o.Row, u.seen)
+	u.seen = u.seen[:0]
+	return k.row, err
+}
+
+// stateOf is a state of the store's as the catalog has it.
+func stateOf(s firn.JobState) catalog.JobState {
+	switch s {
+	case firn.JobReady:
+		return catalog.JobReady
+	case firn.JobFailed:
+		return catalog.JobFailed
+	}
+	return catalog.JobRunning
+}
+
+// unlisted records of the jobs that the store doesn't list that they are gone, and
+// gives the retrievals that may yet appear: with those that another process has
+// asked for meanwhile.
+func (u *updating) unlisted(ctx context.Context) (silent []catalog.Job, err error) {
+	var gone, young []int64
+	settle := func(k known) {
+		switch {
+		case k.listed:
+		case k.late:
+			gone = append(gone, k.row)
+		case k.brings:
+			young = append(young, k.row)
 		}
 	}
-	return g.Wait()
+	for _, k := range u.open.all {
+		settle(k)
+	}
+	for _, k := range u.tokens {
+		settle(k)
+	}
+	slices.Sort(gone) // which is how they lie in the catalog
+	slices.Sort(young)
+	for part := range slices.Chunk(gone, recordsAtOnce) {
+		if err := u.o.Catalog.JobsGone(ctx, part, "the store does not list it any more"); err != nil {
+			return nil, err
+		}
+	}
+	for k, err := range u.o.Catalog.OpenJobKeys(ctx, u.o.Row, u.last) {
+		if err != nil {
+			return nil, err
+		}
+		if !u.open.has(string(k.Remote)) && k.Kind == firn.RetrievalJob {
+			young = append(young, k.ID)
+		}
+	}
+	for part := range slices.Chunk(young, recordsAtOnce) {
+		jobs, err := u.o.Catalog.Jobs(ctx, part)
+		if err != nil {
+			return nil, err
+		}
+		silent = append(silent, jobs...)
+	}
+	return silent, nil
 }

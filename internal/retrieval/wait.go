@@ -2,6 +2,7 @@ package retrieval
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/firn-archive/firn"
@@ -10,6 +11,14 @@ import (
 // DefaultPoll is how often the store is asked for its jobs, once the tier's
 // earliest time has passed.
 const DefaultPoll = 15 * time.Minute
+
+// safetyPoll is how often the store is asked though it is to say itself what is
+// done: messages get lost.
+const safetyPoll = time.Hour
+
+// wakeGap is the least time between two looks, however many messages come. A look
+// that takes longer has its own time off, since it is many requests.
+const wakeGap = time.Minute
 
 // AnswerTime is how long a job that was asked for may be missing from the
 // store's list before it counts as gone: a request is refused five minutes
@@ -21,16 +30,10 @@ const AnswerTime = 10 * time.Minute
 // is not documented; some four hours is what was seen.
 const inventoryTime = 3 * time.Hour
 
-// Earliest is the shortest time in which a tier has been delivered. Source:
-// Amazon Glacier developer guide, "Archive retrieval options".
+// Earliest is the shortest time in which a tier has been delivered.
 func Earliest(t firn.Tier) time.Duration {
-	switch t {
-	case firn.Expedited:
-		return time.Minute
-	case firn.Bulk:
-		return 5 * time.Hour
-	}
-	return 3 * time.Hour
+	least, _ := t.Delivery()
+	return least
 }
 
 // Expected is when a job that was made at its Created may be ready at the
@@ -42,14 +45,53 @@ func Expected(job firn.Job) time.Time {
 	return job.Created.Add(Earliest(job.Tier))
 }
 
+// A Waker hears from a store when something is ready.
+type Waker interface {
+	// Wait returns at a time, or earlier when the store has said that a job is
+	// done. An error, but the context's cause, says that the store's messages can't
+	// be heard: whoever waits goes by the clock then, and may try again.
+	Wait(ctx context.Context, until time.Time) error
+}
+
 // Sleep waits until it may be worth asking the store again: until ready, and for
-// Poll at least. It says for what.
+// Poll at least, or until the Waker wakes it. It says for what.
 func (a *Asker) Sleep(ctx context.Context, what string, ready time.Time) error {
 	now := a.o.Clock.Now()
-	wait := a.o.Poll
-	if wait == 0 {
-		wait = max(DefaultPoll, ready.Sub(now))
+	poll := func(every time.Duration) time.Time {
+		if a.o.Poll != 0 {
+			return now.Add(a.o.Poll)
+		}
+		return now.Add(max(every, ready.Sub(now)))
 	}
-	a.o.Events(firn.WaitEvent{What: what, Until: now.Add(wait)})
-	return a.o.Clock.Sleep(ctx, wait)
+	if a.o.Waker == nil {
+		until := poll(DefaultPoll)
+		a.o.Events(firn.WaitEvent{What: what, Until: until})
+		return a.rest(ctx, until)
+	}
+	until := poll(safetyPoll)
+	a.o.Events(firn.WaitEvent{What: what, Until: until})
+	err := a.o.Waker.Wait(ctx, until)
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		if !a.deaf {
+			a.deaf = true
+			a.o.Events(firn.NoticeEvent{Warn: true, Text: fmt.Sprintf("what the store says of jobs that are done can't be heard, and it is asked every so often: %v", err)})
+		}
+		return a.rest(ctx, poll(DefaultPoll))
+	}
+	// Jobs that were asked for together are done together.
+	if soon := now.Add(max(wakeGap, a.looked)); soon.Before(until) {
+		until = soon
+	}
+	return a.rest(ctx, until)
+}
+
+// rest waits for the clock.
+func (a *Asker) rest(ctx context.Context, until time.Time) error {
+	if d := until.Sub(a.o.Clock.Now()); d > 0 {
+		return a.o.Clock.Sleep(ctx, d)
+	}
+	return nil
 }

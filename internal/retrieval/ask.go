@@ -1,0 +1,202 @@
+package retrieval
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"slices"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/describe"
+	"github.com/firn-archive/firn/internal/catalog"
+)
+
+// Look reads the store's list of jobs, whoever started them, and brings the
+// catalog up to it: see Update. From then on Find and Why go by it. After an
+// error Find still gives what it gave before. Where jobs are ready at once nothing
+// is listed: what was asked for before is forgotten, as it costs nothing.
+func (a *Asker) Look(ctx context.Context) error {
+	b := a.book
+	b.begin()
+	if !a.slow {
+		b.sweep()
+		return nil
+	}
+	began, gone := a.o.Clock.Now(), map[firn.JobID]bool{}
+	silent, err := Update(ctx, a.o, func(j Listed) {
+		switch {
+		case j.Kind != firn.RetrievalJob:
+		case a.gone[j.ID]:
+			gone[j.ID] = true // for as long as the store lists it
+		default:
+			b.listed(&j)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	for i := range silent {
+		b.silent(&silent[i])
+	}
+	b.sweep()
+	a.gone, a.looked = gone, a.o.Clock.Now().Sub(began)
+	return nil
+}
+
+// Find gives the best job that brings a want, as of the last Look and of what was
+// asked for since: JobReady, or JobRunning, which may also mean that it was asked
+// for and no answer came. It has no Description, and where the store doesn't list
+// it yet its Created is by the local clock.
+func (a *Asker) Find(w Want) (job firn.Job, ok bool) { return a.book.find(&w) }
+
+// Why is what the store said of the last job of an archive that failed; empty
+// where it lists none.
+func (a *Asker) Why(archive firn.ArchiveID) string {
+	return a.book.failure(archive)
+}
+
+// Ask gives the job that brings a want: the one that Find gives, else it asks for
+// one, with a tier (empty: that of the options). The intent is recorded before,
+// the outcome after it. Where the answer is lost the job is a running one without
+// an ID; a Look finds it if there is one, and AnswerTime after it was asked for
+// there is none.
+// Errors: those of firn.Retriever.StartRetrieval, and of the catalog.
+func (a *Asker) Ask(ctx context.Context, w Want, tier firn.Tier) (firn.Job, error) {
+	if err := w.check(); err != nil {
+		return firn.Job{}, err
+	}
+	defer a.alone(w.Remote)()
+	if job, ok := a.Find(w); ok {
+		return job, nil
+	}
+	return a.start(ctx, w, cmp.Or(tier, a.o.Tier))
+}
+
+// Fetched says that a want was fetched from a job's output: the catalog need not
+// wait for it any more. Find still gives it to other wants, while it is there.
+func (a *Asker) Fetched(ctx context.Context, _ Want, job firn.Job) error {
+	return a.forget(ctx, &job, "fetched")
+}
+
+// Gone says that a job's output is not there, and why: Find never gives it again,
+// whatever the store lists, and what it brought can be asked for anew.
+func (a *Asker) Gone(ctx context.Context, _ Want, job firn.Job, why string) error {
+	err := a.forget(ctx, &job, why)
+	a.book.drop(&job)
+	if job.ID != "" {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.gone[job.ID] = true
+	}
+	return err
+}
+
+// forget records that the catalog need not wait for a job, if it does.
+func (a *Asker) forget(ctx context.Context, job *firn.Job, why string) error {
+	row := a.book.waits(job)
+	if row == 0 {
+		return nil
+	}
+	return a.o.Catalog.JobGone(context.WithoutCancel(ctx), row, why)
+}
+
+// Output gives what a ready job brings. Errors: Corrupt (it is not of the archive
+// that is wanted, by what is known of that).
+func (a *Asker) Output(w Want, job firn.Job) (*Ready, error) {
+	r := &Ready{Job: job, want: w, from: a.o.Downloader}
+	return r, r.check()
+}
+
+// alone holds off others that would ask for an archive, until the function that
+// it gives is called.
+func (a *Asker) alone(archive firn.ArchiveID) func() {
+	asking := &a.asking[maphash.String(a.seed, string(archive))%uint64(len(a.asking))]
+	asking.Lock()
+	return asking.Unlock
+}
+
+// start asks for a want.
+func (a *Asker) start(ctx context.Context, w Want, tier firn.Tier) (firn.Job, error) {
+	if a.slow {
+		return a.startRecorded(ctx, w, tier)
+	}
+	for try := 1; ; try++ {
+		job, err := a.startInstant(ctx, w, tier)
+		if firn.KindOf(err) != firn.Lost || ctx.Err() != nil || try == startTries {
+			return job, err
+		}
+	}
+}
+
+func (a *Asker) request(ctx context.Context, w Want, tier firn.Tier, token firn.Token) (firn.JobID, error) {
+	id, err := a.o.Store.StartRetrieval(ctx, firn.RetrievalSpec{Archive: w.Remote, Range: w.Range, Tier: tier, Description: describe.Job(token, a.o.Run.Command)})
+	if err == nil && id == "" {
+		err = &firn.Error{Op: "retrieve", Subject: w.Label, Kind: firn.Lost, Err: errors.New("the store's answer names no job")}
+	}
+	return id, err
+}
+
+// startInstant starts a job of a store where jobs are ready at once and cost
+// nothing: one that nobody remembers does no harm.
+func (a *Asker) startInstant(ctx context.Context, w Want, tier firn.Tier) (firn.Job, error) {
+	id, err := a.request(ctx, w, tier, firn.NewToken())
+	if err != nil {
+		return firn.Job{}, err
+	}
+	job, err := a.o.Store.Job(ctx, id)
+	if err != nil {
+		return firn.Job{}, err
+	}
+	if job.State == firn.JobFailed {
+		return firn.Job{}, &firn.Error{Op: "retrieve", Subject: w.Label, Kind: firn.Invalid, Err: fmt.Errorf("the job failed: %s", job.Message)}
+	}
+	a.book.add(&job, 0)
+	return job, nil
+}
+
+// startRecorded records the intent before it asks, and the outcome after.
+func (a *Asker) startRecorded(ctx context.Context, w Want, tier firn.Tier) (firn.Job, error) {
+	job := firn.Job{Kind: firn.RetrievalJob, State: firn.JobRunning, Archive: w.Remote, ArchiveSize: w.Size, Tier: tier, Created: a.o.Clock.Now()}
+	if w.Range != nil {
+		job.Range = *w.Range
+	}
+	token := firn.NewToken()
+	row, err := a.o.Catalog.JobIntent(ctx, catalog.Job{Store: a.o.Row, Run: a.o.Run.ID, Token: token, Remote: job})
+	if err != nil {
+		return firn.Job{}, err
+	}
+	job.ID, err = a.request(ctx, w, tier, token)
+	// What the store did is recorded even if the user wants no more.
+	record := context.WithoutCancel(ctx)
+	switch {
+	case err == nil:
+		a.book.add(&job, row)
+		return job, a.o.Catalog.JobStarted(record, row, job.ID)
+	case firn.KindOf(err) == firn.Lost:
+		a.book.add(&job, row) // if it was started, the next look finds it
+		return job, nil
+	}
+	if gone := a.o.Catalog.JobGone(record, row, err.Error()); gone != nil {
+		return firn.Job{}, fmt.Errorf("%w (and its outcome could not be recorded: %w)", err, gone)
+	}
+	return firn.Job{}, err
+}
+
+// FetchedAll is Fetched of many jobs, in few transactions.
+func (a *Asker) FetchedAll(ctx context.Context, jobs []firn.Job) error {
+	var rows []int64
+	for i := range jobs {
+		if row := a.book.waits(&jobs[i]); row != 0 {
+			rows = append(rows, row)
+		}
+	}
+	slices.Sort(rows) // which is how they lie in the catalog
+	for part := range slices.Chunk(rows, recordsAtOnce) {
+		if err := a.o.Catalog.JobsGone(context.WithoutCancel(ctx), part, "fetched"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
