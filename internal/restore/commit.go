@@ -82,10 +82,13 @@ func (r *restorer) commit(ctx context.Context, batch []finished) error {
 	g.SetLimit(namesAtOnce)
 	for _, one := range ready {
 		g.Go(func() error {
-			if err := r.target.commit(one.folder, one.f, one.file); err != nil {
+			if err := r.target.put(one.folder, one.f, one.file, one.was); err != nil {
 				return r.outcome(ctx, one.item, localError("restore", one.from, err))
 			}
 			r.settle(one.item, firn.Restored, nil)
+			if d := r.days; d != nil && !d.inParts(&one.item) {
+				d.meter.arrived(one.content.Size)
+			}
 			return nil
 		})
 	}

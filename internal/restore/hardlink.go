@@ -27,6 +27,7 @@ type linked struct {
 	settled chan struct{} // closed when it is in place, or won't be
 	there   bool
 	face    face
+	old     bool // it was put in place before this process began, and is to be looked at
 }
 
 // A face is what names of one file have in common.
@@ -53,6 +54,37 @@ func (b *linkBook) lead(it item) (first *linked, leads bool) {
 	one := &linked{path: it.file.Path, settled: make(chan struct{}), face: faceOf(&it)}
 	b.files[key] = one
 	return one, true
+}
+
+// stands makes an item that an earlier process put in place the first of its
+// group, if there is none.
+func (b *linkBook) stands(it *item) {
+	if it.group == 0 {
+		return
+	}
+	if one, leads := b.lead(*it); leads {
+		one.there, one.old = true, true
+		close(one.settled)
+	}
+}
+
+// isOld reports whether what leads a group is still to be looked at.
+func (b *linkBook) isOld(first *linked) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return first.old
+}
+
+// confirm says whether what leads an item's group is there. If it isn't, it leads
+// no more.
+func (b *linkBook) confirm(it *item, first *linked, there bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	first.old = false
+	if key := (linkKey{it.tree, it.group}); !there && b.files[key] == first {
+		first.there = false
+		delete(b.files, key)
+	}
 }
 
 // settle says what became of an item, which may lead a group. One that isn't
@@ -86,10 +118,7 @@ func (r *restorer) linkTo(first *linked, it item) bool {
 	if !first.there || first.face != faceOf(&it) {
 		return false
 	}
-	if err := r.target.reach(it.folder, write); err != nil {
-		return false
-	}
-	if err := r.target.root.Link(first.path, it.file.Path); err != nil {
+	if err := r.target.putName(first.path, it.folder, it.file, it.was); err != nil {
 		return false
 	}
 	r.settle(it, firn.Restored, nil)

@@ -29,9 +29,9 @@ const (
 )
 
 // fetchMember fetches a member of a bundle, or of another program's tar, out of
-// a job's output. Members lie
-// in the order in which they are wanted, so that one request brings many.
-func (r *restorer) fetchMember(ctx context.Context, it item, job firn.JobID, to *os.File) error {
+// what a job brings. Members lie in the order in which they are wanted, so that
+// one request brings many.
+func (r *restorer) fetchMember(ctx context.Context, it item, job firn.Job, to *os.File) error {
 	if done, err := r.copyFromTar(it, to); done || err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func (r *restorer) fetchMember(ctx context.Context, it item, job firn.JobID, to 
 				Hint: "nothing of it is to be trusted",
 			}
 		}
-		r.windows.forget(job)
+		r.windows.forget(job.ID)
 	}
 }
 
@@ -114,6 +114,7 @@ type spot struct {
 // A window is a piece that was fetched, or is being fetched.
 type window struct {
 	spot
+	at    firn.Range    // of the output, shorter than others at its ends
 	there chan struct{} // closed when data or err is set
 	data  []byte
 	err   error
@@ -126,11 +127,10 @@ func newWindows(d *transfer.Downloader) *windows {
 // get gives what is held of a job's output from an offset on: some bytes at
 // least, unless the output ends there.
 func (w *windows) get(ctx context.Context, from output, off int64) ([]byte, error) {
-	if off >= from.size {
+	if off < from.has.Start || off >= from.has.End {
 		return nil, nil
 	}
-	at := spot{from.job, off / windowSize}
-	won, run := w.claim(at, (from.size+windowSize-1)/windowSize)
+	won, run := w.claim(from, off/windowSize)
 	if len(run) > 0 {
 		w.fill(ctx, from, run)
 	}
@@ -142,28 +142,29 @@ func (w *windows) get(ctx context.Context, from output, off int64) ([]byte, erro
 	if won.err != nil {
 		return nil, won.err
 	}
-	return won.data[off%windowSize:], nil
+	return won.data[off-won.at.Start:], nil
 }
 
-// claim finds a window, or makes it and those to be fetched with it: run is
-// what the caller has to fetch. count is how many the output has.
-func (w *windows) claim(at spot, count int64) (won *window, run []*window) {
+// claim finds the n-th window, or makes it and those to be fetched with it: run
+// is what the caller has to fetch.
+func (w *windows) claim(from output, n int64) (won *window, run []*window) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if e := w.held[at]; e != nil {
+	if e := w.held[spot{from.job, n}]; e != nil {
 		w.recent.MoveToFront(e)
 		return e.Value.(*window), nil
 	}
-	n := int64(1)
-	if w.held[spot{at.job, at.n - 1}] != nil {
-		n = ahead
+	count := int64(1)
+	if w.held[spot{from.job, n - 1}] != nil {
+		count = ahead
 	}
-	for i := at.n; i < min(at.n+n, count); i++ {
-		s := spot{at.job, i}
+	for i := n; i < n+count && i*windowSize < from.has.End; i++ {
+		s := spot{from.job, i}
 		if w.held[s] != nil {
 			break
 		}
-		next := &window{spot: s, there: make(chan struct{})}
+		at := firn.Range{Start: max(i*windowSize, from.has.Start), End: min((i+1)*windowSize, from.has.End)}
+		next := &window{spot: s, at: at, there: make(chan struct{})}
 		w.held[s] = w.recent.PushFront(next)
 		run = append(run, next)
 	}
@@ -181,12 +182,11 @@ func (w *windows) drop(e *list.Element) {
 
 // fill fetches windows that stand side by side. What fails is not kept.
 func (w *windows) fill(ctx context.Context, from output, run []*window) {
-	start := run[0].n * windowSize
-	data, err := w.fetch(ctx, from.job, from.open, firn.Range{Start: start, End: min(start+int64(len(run))*windowSize, from.size)})
-	for i, one := range run {
+	start := run[0].at.Start
+	data, err := w.fetch(ctx, from.job, from.open, firn.Range{Start: start, End: run[len(run)-1].at.End})
+	for _, one := range run {
 		if one.err = err; err == nil {
-			begin := i * windowSize
-			one.data = bytes.Clone(data[begin:min(begin+windowSize, len(data))]) // each is let go for itself
+			one.data = bytes.Clone(data[one.at.Start-start : one.at.End-start]) // each is let go for itself
 		}
 		close(one.there)
 	}

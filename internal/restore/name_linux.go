@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -13,6 +14,17 @@ func giveName(d *dir, tmp, name string) error {
 	err := unix.Renameat2(fd, tmp, fd, name, unix.RENAME_NOREPLACE)
 	if err == unix.ENOSYS || err == unix.EINVAL {
 		return linkName(d.Root, tmp, name)
+	}
+	return os.NewSyscallError("renameat2", err)
+}
+
+// swapNames exchanges what two names stand for, in one step; ErrUnsupported
+// where the file system can't.
+func swapNames(d *dir, a, b string) error {
+	fd := int(d.self.Fd())
+	err := unix.Renameat2(fd, a, fd, b, unix.RENAME_EXCHANGE)
+	if err == unix.ENOSYS || err == unix.EINVAL {
+		return errors.ErrUnsupported
 	}
 	return os.NewSyscallError("renameat2", err)
 }

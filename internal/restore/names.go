@@ -8,7 +8,8 @@ import (
 
 // checkPath refuses paths that would lead elsewhere than where they say, or
 // stand for something else than a file. No sync of this system records them,
-// but another system's might, and a damaged or hostile catalog hold them.
+// but another system's might, and a damaged or hostile catalog hold them:
+// escapeName makes names of theirs that aren't refused.
 func checkPath(p string) error { return checkPathOn(runtime.GOOS, p) }
 
 // checkPathOn is checkPath by the rules of a system, as GOOS names it.
@@ -33,12 +34,12 @@ func checkPathOn(system, p string) error {
 // notOnWindows says why a name can't be one on Windows; empty: it can. Source:
 // learn.microsoft.com, "Naming Files, Paths, and Namespaces".
 func notOnWindows(name string) string {
-	if i := strings.IndexAny(name, `<>:"/\|?*`); i >= 0 {
-		return fmt.Sprintf("%q has a meaning of its own there", name[i])
+	for i := range len(name) {
+		if hasMeaning(name[i]) {
+			return fmt.Sprintf("%q has a meaning of its own there", name[i])
+		}
 	}
 	switch last := name[len(name)-1]; {
-	case strings.ContainsFunc(name, func(r rune) bool { return r < ' ' }):
-		return "it has a control character"
 	case last == '.' || last == ' ':
 		return "it ends with a dot or a space, which get lost there"
 	case isDevice(name):
@@ -46,6 +47,10 @@ func notOnWindows(name string) string {
 	}
 	return ""
 }
+
+// hasMeaning reports whether Windows takes a byte for more than a part of a
+// name. Source: as above.
+func hasMeaning(c byte) bool { return c < ' ' || strings.IndexByte(`<>:"/\|?*`, c) >= 0 }
 
 // isDevice reports whether Windows takes a name for that of a device, whatever
 // its extension is. Source: as above; the superscript digits count as digits.

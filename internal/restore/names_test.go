@@ -23,7 +23,7 @@ func TestCheckPath(t *testing.T) {
 		{"con", true, false}, {"CON", true, false}, {"dir/Nul.txt", true, false}, {"aux .tar.gz", true, false}, {"com1", true, false}, {"COM¹.log", true, false}, {"lpt9", true, false},
 		{"conin$", true, false}, {"prn/a", true, false},
 		{"a\nb", true, false}, {"\x1b[2J", true, false}, {"a?", true, false}, {"a*", true, false}, {"<a>", true, false}, {"a|b", true, false}, {`"a"`, true, false},
-		{"\xff", true, true}, // it is written as the nearest that there is
+		{"\xff", true, true}, // escapeName sees to it
 	} {
 		for system, want := range map[string]bool{"linux": test.unix, "darwin": test.unix, "windows": test.windows} {
 			err := checkPathOn(system, test.path)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/atomicfile"
@@ -37,6 +38,29 @@ func openTarget(dir string) (*target, error) {
 	t, err := makeTarget(dir)
 	if err != nil {
 		return nil, localError("restore to", dir, err)
+	}
+	return t, nil
+}
+
+// openInPlace opens the directory that a tree was synced from. It is never made,
+// since an empty one in its place mostly means that its disk isn't mounted; and
+// it isn't ours, whatever a restore to it left there: its own mode, owner and
+// times stay.
+func openInPlace(dir string) (*target, error) {
+	root, err := os.OpenRoot(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, &firn.Error{Op: "restore to", Subject: dir, Kind: firn.NotFound, Err: errors.New("there is no such folder"),
+			Hint: "is its disk mounted? a new folder is made with --to"}
+	}
+	if err != nil {
+		return nil, localError("restore to", dir, err)
+	}
+	t := &target{root: root, dirs: newDirs(root)}
+	if t.real, err = filepath.Abs(dir); err == nil {
+		t.real, err = filepath.EvalSymlinks(t.real)
+	}
+	if err != nil {
+		return nil, localError("restore to", dir, errors.Join(err, root.Close()))
 	}
 	return t, nil
 }
@@ -111,32 +135,11 @@ func tempName(p string) string {
 	return fmt.Sprintf(".firn-%x.part", sum[:8])
 }
 
-// create opens the temporary file for p, which is in the folder, empty.
-func (t *target) create(in *folder, p string) (*os.File, error) {
-	if err := checkPath(p); err != nil {
-		return nil, err
-	}
-	d, err := t.in(in, write)
-	if err != nil {
-		return nil, err
-	}
-	defer t.dirs.give(d)
-	return createTemp(d.Root, tempName(p))
-}
+// baseName is the last name of a path below the target.
+func baseName(p string) string { return p[strings.LastIndexByte(p, '/')+1:] }
 
-// createTemp opens a temporary file, empty, in place of a leftover.
-func createTemp(d *os.Root, name string) (*os.File, error) {
-	const flags = os.O_RDWR | os.O_CREATE | os.O_EXCL
-	f, err := d.OpenFile(name, flags, 0o600)
-	if !errors.Is(err, fs.ErrExist) {
-		return f, err
-	}
-	// A leftover may be anything, a link too.
-	if err := d.Remove(name); err != nil {
-		return nil, err
-	}
-	return d.OpenFile(name, flags, 0o600)
-}
+// create opens the temporary file for p, which is in the folder, empty.
+func (t *target) create(in *folder, p string) (*os.File, error) { return t.open(in, p, false) }
 
 // dressNew gives the finished temporary file its metadata. Whoever makes a file
 // owns it, mostly: then there is nothing to be said of its owner.
@@ -150,27 +153,16 @@ func (t *target) dressNew(in *folder, f *os.File, file firn.File) error {
 	if err != nil {
 		return err
 	}
+	if info.Size() > file.Stamp.Size {
+		// It was a leftover of another version.
+		if err := f.Truncate(file.Stamp.Size); err != nil {
+			return err
+		}
+	}
 	if setsOwner(file) && isOwner(info, file) {
 		file.UID, file.GID = -1, -1
 	}
 	return dress(d.Root, tempName(file.Path), file)
-}
-
-// commit gives the finished temporary file, which is durable, its name, and
-// closes it. A file that has the name already stays, and it is an error.
-func (t *target) commit(in *folder, f *os.File, file firn.File) error {
-	d, err := t.in(in, write)
-	if err != nil {
-		f.Close()
-		return err
-	}
-	defer t.dirs.give(d)
-	tmp := tempName(file.Path)
-	if err := place(d, f, tmp, path.Base(file.Path)); err != nil {
-		discard(d.Root, f, tmp)
-		return err
-	}
-	return f.Close()
 }
 
 // discard drops the temporary file for p.
@@ -205,18 +197,6 @@ func isAt(d *os.Root, f *os.File, name string) error {
 	return err
 }
 
-// place gives the file at tmp, which must be f, its name.
-func place(d *dir, f *os.File, tmp, name string) error {
-	if err := isAt(d.Root, f, tmp); err != nil {
-		return err
-	}
-	err := giveName(d, tmp, name)
-	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s exists already", name)
-	}
-	return err
-}
-
 // linkName gives what is at tmp another name, if that is free. A hard link,
 // unlike a rename, never takes a name that exists. Where the file system has
 // none, looking first has to do.
@@ -243,16 +223,21 @@ func (t *target) tidy(it item) error {
 		return err
 	}
 	defer t.dirs.give(d)
-	tmp := tempName(it.file.Path)
-	if _, err := d.Lstat(tmp); err == nil {
-		if err := t.reach(it.folder, write); err != nil {
-			return err
-		}
-		if err := d.Remove(tmp); err != nil {
-			return err
-		}
+	if err := t.dropLeftover(it.folder, d, tempName(it.file.Path)); err != nil {
+		return err
 	}
 	return redress(d.Root, path.Base(it.file.Path), it.file)
+}
+
+// dropLeftover removes what has a temporary name in a folder, if anything has.
+func (t *target) dropLeftover(in *folder, d *dir, tmp string) error {
+	if _, err := d.Lstat(tmp); err != nil {
+		return nil
+	}
+	if err := t.reach(in, write); err != nil {
+		return err
+	}
+	return d.Remove(tmp)
 }
 
 // redress sets what is not yet as it should be.
@@ -261,13 +246,18 @@ func redress(d *os.Root, name string, file firn.File) error {
 	if err != nil {
 		return err
 	}
-	const bits = fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
-	sameMode := file.Kind == firn.Symlink || info.Mode()&bits == file.Mode&bits
-	sameTime := file.Stamp.ModTime.IsZero() || info.ModTime().Equal(file.Stamp.ModTime)
-	if sameMode && sameTime && (!setsOwner(file) || isOwner(info, file)) {
+	if isDressed(info, file) {
 		return nil
 	}
 	return dress(d, name, file)
+}
+
+// isDressed reports whether what was found has the metadata that it should have.
+func isDressed(info fs.FileInfo, file firn.File) bool {
+	const bits = fs.ModePerm | fs.ModeSetuid | fs.ModeSetgid | fs.ModeSticky
+	sameMode := file.Kind == firn.Symlink || info.Mode()&bits == file.Mode&bits
+	sameTime := file.Stamp.ModTime.IsZero() || info.ModTime().Equal(file.Stamp.ModTime)
+	return sameMode && sameTime && (!setsOwner(file) || isOwner(info, file))
 }
 
 // setsOwner reports whether the owner of files is set: root's business.
@@ -297,30 +287,6 @@ func dress(d *os.Root, name string, file firn.File) error {
 		return linkTimes(d, name, mtime)
 	}
 	return d.Chtimes(name, mtime, mtime)
-}
-
-// symlink makes a symbolic link in the folder, if the name is free or is that
-// link already.
-func (t *target) symlink(in *folder, file firn.File) (made bool, err error) {
-	d, err := t.in(in, search)
-	if err != nil {
-		return false, err
-	}
-	defer t.dirs.give(d)
-	name := path.Base(file.Path)
-	if is, err := d.Readlink(name); err == nil && is == file.Target {
-		return false, redress(d.Root, name, file)
-	}
-	if err := t.reach(in, write); err != nil {
-		return false, err
-	}
-	if err := d.Symlink(file.Target, name); err != nil {
-		if errors.Is(err, fs.ErrExist) {
-			return false, fmt.Errorf("%s exists already", file.Path)
-		}
-		return false, err
-	}
-	return true, dress(d.Root, name, file)
 }
 
 func syncPath(dir string) error {

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/firn-archive/firn"
@@ -58,8 +59,21 @@ func FuzzNothingLeavesTheTarget(f *testing.F) {
 		if err := os.Symlink(outer, filepath.Join(dir, "link")); err != nil {
 			t.Fatal(err)
 		}
-		if file, err := tgt.create(chain(path.Dir(p)), p); err == nil {
-			tgt.commit(chain(path.Dir(p)), file, firn.File{Path: p, Kind: firn.Regular, UID: -1, GID: -1, Mode: 0o600})
+		safe := make([]string, 0, 8)
+		for name := range strings.SplitSeq(p, "/") {
+			name, _ = escapeName(name)
+			safe = append(safe, name)
+		}
+		for _, p := range []string{p, strings.Join(safe, "/")} {
+			in, meta := chain(path.Dir(p)), firn.File{Path: p, Kind: firn.Regular, UID: -1, GID: -1, Mode: 0o600}
+			if file, err := tgt.create(in, p); err == nil {
+				tgt.put(in, file, meta, standing{})
+			}
+			meta.Kind, meta.Target = firn.Symlink, ".."
+			tgt.putLink(in, meta, Always)
+			if file, err := tgt.open(in, p, true); err == nil {
+				tgt.discard(in, file, p)
+			}
 		}
 		names, err := os.ReadDir(outer)
 		if err != nil || len(names) != 1 {

@@ -14,6 +14,9 @@ import (
 	"github.com/firn-archive/firn"
 )
 
+// openNonblock keeps a pipe that took a file's place from blocking the open.
+const openNonblock = unix.O_NONBLOCK
+
 // linkTimes sets the time of a symbolic link itself.
 func linkTimes(d *os.Root, name string, mtime time.Time) error {
 	at := path.Dir(name)
@@ -33,4 +36,11 @@ func linkTimes(d *os.Root, name string, mtime time.Time) error {
 func isOwner(info fs.FileInfo, file firn.File) bool {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	return ok && int(st.Uid) == file.UID && int(st.Gid) == file.GID
+}
+
+// isOurs reports whether an open file is nobody else's: it has one name, and
+// only we may write to it.
+func isOurs(_ *os.File, info fs.FileInfo) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(st.Uid) == os.Geteuid() && st.Nlink == 1 && info.Mode()&0o022 == 0
 }

@@ -37,29 +37,75 @@ type Options struct {
 	// each tree by the tree's ID. Of a tree that isn't in it nothing is
 	// restored: it wasn't there yet.
 	Runs map[int64]int64
+	// As is how the user said what Runs stand for. A restore that goes on over
+	// days is found again by it, and keeps to the runs that it began with.
+	As string
 	// Paths are files, or folders with all that is below them; none: all.
 	// What is named twice, or lies below another, is restored once.
 	Paths []string
+	// Globs, unless nil, choose among what Paths name: files that match, and
+	// folders that do, with all that is below them.
+	Globs *Globs
+	// MaxFiles and MaxBytes bound what a restore brings, in walk order; 0: they
+	// don't.
+	MaxFiles, MaxBytes int64
 	// To is made if need be. The folders of the trees get their own mode, owner
 	// and times, those above Paths too, unless something below one is missing
 	// yet; To itself only where a restore made it.
 	To string
+	// InPlace: To is the directory that the one tree was synced from. It has to
+	// be there.
+	InPlace bool
+	// Overwrite says what becomes of files that are there; "": Never.
+	Overwrite Overwrite
 	// Lock, unless nil, keeps other restores away from the folder with this
 	// real path, or fails; release gives it free.
 	Lock func(realPath string) (release func() error, err error)
-	Tier firn.Tier
 	// Identities gives what opens archives that are encrypted; it is called at
 	// the first one. Nil: there are none.
 	Identities func(context.Context) (seal.Identities, error)
+	// Concurrency is how many files are worked on at a time.
+	Concurrency int
+	// DryRun tells what would be restored, and does nothing.
+	DryRun bool
+	// Agree, unless nil, is told what is going to be asked for, before anything
+	// is; where it fails nothing is done. With DryRun it is told too.
+	Agree func(context.Context, Plan) error
+
+	Days
+}
+
+// Days are the options of restores from stores that take hours for a job.
+type Days struct {
 	// Wait stays until everything is there. Without it what can't be had yet
 	// is asked for, and the result is pending.
 	Wait bool
 	// Poll is how often to ask; 0: retrieval.DefaultPoll, after the tier's earliest time.
 	Poll time.Duration
-	// Concurrency is how many files are worked on at a time.
-	Concurrency int
-	// DryRun tells what would be restored, and does nothing.
-	DryRun bool
+	// Waker, unless nil, ends a wait when the store says that something is ready.
+	Waker retrieval.Waker
+	// Tiers are how fast to ask, in order of preference: a later one where the
+	// store has no capacity for those before it. None: firn.Bulk.
+	Tiers []firn.Tier
+	// RetrieveRate bounds what is asked for, in bytes an hour; 0: it doesn't.
+	RetrieveRate int64
+	// Gap is how many bytes of an archive that nobody wants are asked for, rather
+	// than asking once more: what costs as much as a request.
+	Gap int64
+	// Afford, unless nil, is asked before each retrieval, with all that was asked
+	// for in the restore's life, this one too; after an error no more is.
+	Afford func(tier firn.Tier, requests, bytes int64) error
+	// MaxRange is what is asked for of a large file at a time, in bytes, a power
+	// of two in MiB; 0: as much as can be downloaded while it can be read.
+	MaxRange int64
+}
+
+// Globs choose paths.
+type Globs struct {
+	// Match reports whether a path in its tree is meant.
+	Match func(path string, isFolder bool) bool
+	// Text is what was typed, by which the choice is known again.
+	Text string
 }
 
 // A Result counts what was done.
@@ -68,6 +114,10 @@ type Result struct {
 	Counts map[firn.Action]firn.Count
 	// Ready is when what is pending may be there, as far as that is known.
 	Ready time.Time
+	// ID is that of the restore in the catalog; 0 where it took no days.
+	ID int64
+	// Done: it took days, and is over now.
+	Done bool
 }
 
 // Failed reports whether anything was passed over after an error.
@@ -78,39 +128,54 @@ func (r Result) Pending() bool { return r.Counts[firn.Pending].Files > 0 }
 
 // Run restores. Errors of single files are events and counts; an error of Run
 // means that it ended early. Doing it again goes on: what is in place already
-// is found so by its hash, and jobs that exist are used.
+// is found so by its hash, and jobs that exist are used. From a store that takes
+// hours a restore goes on for days, in as many calls as it takes: one with the
+// same store, target and choice of files goes on with it.
 func Run(ctx context.Context, o Options) (res Result, err error) {
 	o.Paths = outermost(o.Paths)
-	r := &restorer{Options: o, counts: map[firn.Action]firn.Count{}, seed: maphash.MakeSeed(), book: newJobBook(), windows: newWindows(o.Downloader), openers: openers{held: map[int64]*seal.Opener{}},
-		links: linkBook{files: map[linkKey]*linked{}}, tars: newTars(o.Concurrency), slow: !o.Store.Traits().InstantJobs}
+	if len(o.Tiers) == 0 {
+		o.Tiers = []firn.Tier{firn.Bulk}
+	}
+	r := newRestorer(o)
 	if err := r.checkPaths(ctx); err != nil {
 		return Result{}, err
 	}
-	if o.DryRun {
-		err := r.walk(ctx, nil)
-		return Result{Counts: r.counts}, err
+	if r.real, err = realPath(o.To); err != nil {
+		return Result{}, localError("restore to", o.To, err)
 	}
-	if r.target, err = openTarget(o.To); err != nil {
-		return Result{}, err
-	}
-	defer func() { err = errors.Join(err, r.target.close()) }()
-	defer r.tars.close()
-	if o.Lock != nil {
-		release, err := o.Lock(r.target.real)
+	if o.Lock != nil && !o.DryRun {
+		release, err := o.Lock(r.real)
 		if err != nil {
 			return Result{}, err
 		}
 		defer release()
 	}
-	err = r.run(ctx)
-	return Result{Counts: r.counts, Ready: r.ready}, err
+	defer func() { err = errors.Join(err, r.close()) }()
+	switch {
+	case o.DryRun:
+		err = r.outlook(ctx)
+	case r.slow:
+		err = r.overDays(ctx)
+	default:
+		err = r.atOnce(ctx)
+	}
+	return Result{Counts: r.counts, Ready: r.ready, ID: r.id, Done: r.done}, err
+}
+
+func newRestorer(o Options) *restorer {
+	return &restorer{
+		Options: o, slow: !o.Store.Traits().InstantJobs, counts: map[firn.Action]firn.Count{}, seed: maphash.MakeSeed(),
+		windows: newWindows(o.Downloader), openers: openers{held: map[int64]*seal.Opener{}, prefixes: map[int64][]byte{}},
+		links: linkBook{files: map[linkKey]*linked{}}, tars: newTars(o.Concurrency), recent: recentJobs{jobs: map[int64]firn.JobID{}},
+	}
 }
 
 // A restorer is one Run. It keeps nothing of a file that is done; of one that
 // it waits for, a hash of its path.
 type restorer struct {
 	Options
-	slow   bool // the store takes time for its jobs
+	slow   bool   // the store takes time for its jobs
+	real   string // the target's path, with links followed
 	target *target
 	// windows are pieces of the bundles at hand
 	windows *windows
@@ -118,17 +183,35 @@ type restorer struct {
 	tars    *tars
 	links   linkBook
 	root    *firn.File // the target's own entry, where there is one
-	book    *jobBook
+	id      int64      // of the restore, in the catalog
+	done    bool
 	ready   time.Time
+
+	// One of these says where archives come from.
+	recent recentJobs // at once
+	days   *days      // over days
+	// planning, while it is not nil, only looks what is to be done.
+	planning *planning
+	limits   limits
 
 	seed maphash.Seed
 	// waiting is what this round is about; nil in the first, which is about
 	// everything.
 	waiting pathSet
+	// later: this process went over everything once, so folders are made.
+	later bool
 
 	mu     sync.Mutex
 	next   pathSet // what is still to be waited for
 	counts map[firn.Action]firn.Count
+}
+
+func (r *restorer) close() error {
+	r.tars.close()
+	if r.target == nil {
+		return nil
+	}
+	return r.target.close()
 }
 
 // A pathSet holds hashes of paths. Two paths of one hash do no harm: a file that
@@ -140,56 +223,30 @@ type item struct {
 	file    firn.File // Path is below the target
 	from    string    // path in its tree, for messages
 	tree    string
+	treeID  int64
 	content firn.Content
 	loc     catalog.Location
-	group   int64   // of hard links; 0: it has one name
-	learned bool    // its hash was found out just now
-	folder  *folder // that it is in
+	group   int64    // of hard links; 0: it has one name
+	learned bool     // its hash was found out just now
+	folder  *folder  // that it is in
+	was     standing // what is in its place
 }
 
-func (r *restorer) run(ctx context.Context) error {
-	if err := r.pin(ctx); err != nil {
+// atOnce restores from a store whose jobs are ready as soon as they are asked
+// for.
+func (r *restorer) atOnce(ctx context.Context) (err error) {
+	if err := r.openTarget(); err != nil {
 		return err
 	}
-	if err := r.rounds(ctx); err != nil {
-		return err
-	}
-	if r.slow {
-		if err := r.book.close(ctx, r); err != nil {
-			return err
-		}
-	}
-	if r.counts[firn.Failed].Files+r.counts[firn.Pending].Files > 0 {
-		return nil
-	}
-	return localError("restore to", r.To, r.target.finish(r.root))
-}
-
-// pin makes all rounds be about what is current now, since syncs may run while
-// the store takes its hours.
-func (r *restorer) pin(ctx context.Context) error {
-	if !r.slow || !r.Wait || r.Runs != nil {
-		return nil
-	}
-	r.Runs = map[int64]int64{}
-	always := r.Clock.Now().AddDate(100, 0, 0) // a clock may have been ahead
-	for _, tree := range r.Trees {
-		run, err := r.Catalog.RunAt(ctx, tree.ID, always)
-		if err != nil && firn.KindOf(err) != firn.NotFound {
-			return err
-		}
-		r.Runs[tree.ID] = run.ID
-	}
-	return nil
-}
-
-// rounds go over everything once, and then over what has to be waited for.
-func (r *restorer) rounds(ctx context.Context) error {
 	for {
 		r.next = pathSet{}
-		if err := r.round(ctx); err != nil || len(r.next) == 0 {
+		if err := r.pass(ctx, r.file); err != nil {
 			return err
 		}
+		if len(r.next) == 0 {
+			return r.finish()
+		}
+		// An answer got lost.
 		if err := r.sleep(ctx, len(r.next)); err != nil {
 			return err
 		}
@@ -197,13 +254,30 @@ func (r *restorer) rounds(ctx context.Context) error {
 	}
 }
 
-// round puts in place what can be had, and asks for what was not asked for.
-func (r *restorer) round(outer context.Context) error {
-	if r.slow {
-		if err := r.listJobs(outer); err != nil {
-			return err
-		}
+// openTarget opens the folder that is restored to, and makes it if need be.
+func (r *restorer) openTarget() (err error) {
+	if r.InPlace {
+		r.target, err = openInPlace(r.To)
+	} else {
+		r.target, err = openTarget(r.To)
 	}
+	return err
+}
+
+// finish dresses the target, once all is in place.
+func (r *restorer) finish() error {
+	if r.counts[firn.Failed].Files+r.counts[firn.Pending].Files+r.counts[firn.Left].Files > 0 {
+		return nil
+	}
+	return localError("restore to", r.To, r.target.finish(r.root))
+}
+
+// A work is what is done with each file that a pass is about. It settles the
+// item; an error ends the run.
+type work func(ctx context.Context, it item, done chan<- finished) error
+
+// pass goes over everything once, and puts in place what can be had.
+func (r *restorer) pass(outer context.Context, do work) error {
 	g, ctx := errgroup.WithContext(outer)
 	files := make(chan item) // without a buffer, so that none is ever left in it
 	g.Go(func() error {
@@ -215,7 +289,7 @@ func (r *restorer) round(outer context.Context) error {
 	for range max(1, r.Concurrency) {
 		workers.Go(func() error {
 			for it := range files {
-				if err := r.file(working, it, done); err != nil {
+				if err := do(working, it, done); err != nil {
 					return err
 				}
 			}
@@ -233,41 +307,49 @@ func (r *restorer) round(outer context.Context) error {
 	if outer.Err() != nil {
 		return context.Cause(outer)
 	}
+	if r.target == nil {
+		return nil
+	}
+	r.later = true
 	return localError("restore to", r.To, r.target.flush.names())
 }
 
 // settle says what became of an item.
 func (r *restorer) settle(it item, a firn.Action, err error) {
 	r.event(a, it, err)
-	r.note(it, a == firn.Restored || a == firn.Equal)
 	r.links.settle(it, a == firn.Restored || a == firn.Equal)
-	r.leave(it.folder, a == firn.Failed || a == firn.Pending)
+	r.leave(it.folder, a == firn.Failed || a == firn.Pending || a == firn.Left)
 }
 
 // fail settles an item that can't be restored.
 func (r *restorer) fail(it item, err error) {
-	r.settle(it, firn.Failed, localError("restore", it.from, err))
+	err = localError("restore", it.from, err)
+	r.settle(it, firn.Failed, err)
+	if r.days != nil {
+		r.days.failed(it, err)
+	}
 }
 
-// wait settles an item for this round, or, without Wait, for good.
-func (r *restorer) wait(it item) {
-	if !r.Wait {
-		r.settle(it, firn.Pending, nil)
+// refuse settles an item that no folder was entered for.
+func (r *restorer) refuse(it item, err error) {
+	if r.planning != nil {
+		r.planning.skip(it, err)
 		return
 	}
-	r.mu.Lock()
-	r.next[r.hash(it.file.Path)] = struct{}{}
-	r.mu.Unlock()
-	r.links.settle(it, false)
-	r.leave(it.folder, true)
+	r.fail(it, err)
 }
 
-// note keeps, where jobs are worth it, whether the files of an archive are in
-// place.
-func (r *restorer) note(it item, there bool) {
-	if r.slow && it.loc.Archive != 0 {
-		r.book.settle(it.loc.Archive, there)
+// wait settles an item for this pass.
+func (r *restorer) wait(ctx context.Context, it item) {
+	if r.days != nil {
+		r.days.lacks(ctx, &it)
+	} else {
+		r.mu.Lock()
+		r.next[r.hash(it.file.Path)] = struct{}{}
+		r.mu.Unlock()
 	}
+	r.links.settle(it, false)
+	r.leave(it.folder, true)
 }
 
 func (r *restorer) hash(p string) uint64 { return maphash.String(r.seed, p) }

@@ -25,7 +25,7 @@ func options(b *worktest.Bench, to string) restore.Options {
 	}
 	return restore.Options{
 		Catalog: b.Catalog, Row: b.Row, Store: b.Store, Downloader: down, Clock: b.Clock, Events: b.Events,
-		Trees: []catalog.Tree{b.Tree()}, To: to, Tier: firn.Bulk, Concurrency: 4,
+		Trees: []catalog.Tree{b.Tree()}, To: to, Concurrency: 4,
 	}
 }
 

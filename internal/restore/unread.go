@@ -54,12 +54,12 @@ func (r *restorer) ascertain(ctx context.Context, it *item) (wanted bool, err er
 		}
 	}
 	it.content.Tree, it.learned = tree, true
-	return r.needs(ctx, *it)
+	return r.needs(ctx, it)
 }
 
 // treeInTar gives the hash of what is in a tar, which is fetched if it wasn't.
 func (r *restorer) treeInTar(ctx context.Context, it item) (tree treehash.Hash, err error) {
-	err = r.fromJob(ctx, it, func(job firn.JobID) error {
+	err = r.fromJob(ctx, &it, func(job firn.Job) error {
 		ball, err := r.tars.take(ctx, it.loc.Archive, func(b *tarball) (*localCopy, error) { return r.fetchTar(ctx, it, job, b) })
 		var e *firn.Error
 		switch {
@@ -77,12 +77,12 @@ func (r *restorer) treeInTar(ctx context.Context, it item) (tree treehash.Hash, 
 }
 
 // fetchTar downloads a whole tar, verifies it, and reads what is in it.
-func (r *restorer) fetchTar(ctx context.Context, it item, job firn.JobID, ball *tarball) (*localCopy, error) {
+func (r *restorer) fetchTar(ctx context.Context, it item, job firn.Job, ball *tarball) (*localCopy, error) {
 	from, err := r.output(ctx, it, job)
 	if err != nil {
 		return nil, err
 	}
-	if from.open != nil {
+	if from.has != (firn.Range{End: it.loc.Size}) {
 		return nil, errUnverifiable // the hash is that of the sealed bytes
 	}
 	local, err := r.target.newLocalCopy(it.loc.Remote)
@@ -90,7 +90,7 @@ func (r *restorer) fetchTar(ctx context.Context, it item, job firn.JobID, ball *
 		return nil, localError("restore", it.from, err)
 	}
 	r.Events(firn.PlanEvent{Bytes: it.loc.Size})
-	_, err = r.Downloader.Download(ctx, transfer.Download{Path: it.file.Path, Job: job, Size: it.loc.Size, Tree: it.loc.Tree, Dest: local})
+	_, err = r.Downloader.Download(ctx, transfer.Download{Path: it.file.Path, Job: job.ID, Size: it.loc.Size, Tree: it.loc.Tree, Dest: local})
 	if err == nil {
 		ball.files, ball.damage, err = readTar(ctx, local, it.loc.Size)
 	}

@@ -67,10 +67,14 @@ type walker struct {
 	tree  catalog.Tree
 	run   int64
 	below string // where the tree goes in the target; "" is the target
+	*places
 	files chan<- item
 	// stack holds the folder that the walk is in, and those above it, from
 	// the tree's root.
 	stack []*folder
+	// chosen says whether globs match the folder judged, or one above it.
+	judged            string
+	wasJudged, chosen bool
 }
 
 // walkers gives one for each tree that was there.
@@ -82,9 +86,6 @@ func (r *restorer) walkers(files chan<- item) func(yield func(*walker) bool) {
 				continue
 			}
 			w := &walker{r: r, tree: tree, run: run, files: files}
-			if len(r.Trees) > 1 {
-				w.below = tree.Name
-			}
 			if !yield(w) {
 				return
 			}
@@ -129,13 +130,17 @@ func (w *walker) paths(ctx context.Context) error {
 }
 
 // start enters the tree's root.
-func (w *walker) start(ctx context.Context) error {
+func (w *walker) start(ctx context.Context) (err error) {
 	root := &folder{path: "."}
-	if w.below != "" {
-		if err := checkPath(w.below); err != nil {
-			return &firn.Error{Op: "restore", Subject: w.tree.Name, Kind: firn.Invalid, Err: err, Hint: "restore it alone, with --tree"}
+	if len(w.r.Trees) > 1 {
+		w.below, _ = escapeName(w.tree.Name)
+		if err := checkPlain(w.below); err != nil || strings.Contains(w.below, "/") {
+			return &firn.Error{Op: "restore", Subject: w.tree.Name, Kind: firn.Invalid, Err: errors.New("a tree of that name can't have a folder"), Hint: "restore it alone, with --tree"}
 		}
 		root = &folder{parent: &folder{path: "."}, path: w.below}
+	}
+	if w.places, err = w.r.newPlaces(ctx, w.tree, w.run, w.below); err != nil {
+		return err
 	}
 	file, known, err := w.lookup(ctx, "")
 	if err != nil {
@@ -149,23 +154,22 @@ func (w *walker) start(ctx context.Context) error {
 }
 
 // entry sees to one entry, or hands it out.
-func (w *walker) entry(ctx context.Context, e catalog.Entry) error {
-	if e.Path == "" {
-		return nil // start saw to it
+func (w *walker) entry(ctx context.Context, e catalog.Entry) (err error) {
+	if e.Path == "" || !w.isChosen(&e) {
+		return nil // start saw to the root
 	}
-	it := item{file: e.File, from: e.Path, tree: w.tree.Name, content: e.Content, loc: e.Location, group: e.LinkGroup}
-	if w.below != "" {
-		it.file.Path = w.below + "/" + e.Path
-	}
-	if err := checkPath(e.Path); err != nil {
-		w.r.fail(it, err)
+	if w.r.planning == nil && w.r.days.isBeyond(w.tree.ID, e.Path) {
 		return nil
 	}
-	if w.r.DryRun {
-		if e.Kind != firn.Directory {
-			w.r.event(firn.Restored, it, nil)
+	it := item{file: e.File, from: e.Path, tree: w.tree.Name, treeID: w.tree.ID, content: e.Content, loc: e.Location, group: e.LinkGroup}
+	if err := checkPlain(e.Path); err != nil {
+		if !w.r.later {
+			w.r.refuse(it, err)
 		}
 		return nil
+	}
+	if it.file.Path, err = w.place(ctx, e.Path, e.Kind); err != nil {
+		return err
 	}
 	if e.Kind != firn.Directory && !w.r.wants(it.file.Path) {
 		return nil
@@ -178,27 +182,100 @@ func (w *walker) entry(ctx context.Context, e catalog.Entry) error {
 	switch e.Kind {
 	case firn.Directory:
 		w.folder(it)
+		return nil
 	case firn.Symlink:
 		parent.enter()
-		w.r.link(it)
+		w.link(it)
+		return nil
+	}
+	parent.enter()
+	if out, err := w.r.isOut(ctx, it); out || err != nil {
+		return err
+	}
+	if it.group != 0 && w.r.planning == nil {
+		w.r.links.lead(it) // the first in this order, so that after a kill it is there if any is
+	}
+	select {
+	case w.files <- it:
+		return nil
+	case <-ctx.Done():
+		w.r.leave(parent, true)
+		return context.Cause(ctx)
+	}
+}
+
+// isOut settles an item that this pass can do nothing for.
+func (r *restorer) isOut(ctx context.Context, it item) (bool, error) {
+	if r.days == nil || r.planning != nil || it.content.Size == 0 && !r.later {
+		return false, nil
+	}
+	if it.content.Size == 0 {
+		r.leave(it.folder, false)
+		return true, nil
+	}
+	at, _, err := r.openers.stored(ctx, r.Catalog, &it)
+	if err != nil {
+		r.leave(it.folder, true)
+		return false, err
+	}
+	if it.isUnread() {
+		at = firn.Range{End: it.loc.Size}
+	}
+	is, why, left := r.days.spans.judge(it.loc.Archive, at, r.days.mayBegin)
+	if left {
+		r.days.cut.Store(true)
+	}
+	switch is {
+	case settled:
+		if !r.later && r.days.wasTold(&it) {
+			return false, nil // it is compared once more
+		}
+		r.links.stands(&it)
+		r.leave(it.folder, false)
+	case cantBe:
+		r.fail(it, errors.New(why))
+	case notYet:
+		r.leave(it.folder, true)
 	default:
-		parent.enter()
-		select {
-		case w.files <- it:
-		case <-ctx.Done():
-			w.r.leave(parent, true)
-			return context.Cause(ctx)
+		return false, nil
+	}
+	return true, nil
+}
+
+// isChosen reports whether an entry is among those that globs choose: it matches,
+// or a folder above it does.
+func (w *walker) isChosen(e *catalog.Entry) bool {
+	globs := w.r.Globs
+	if globs == nil || globs.Match(e.Path, e.Kind == firn.Directory) {
+		return true
+	}
+	if dir := dirOf(e.Path); dir != w.judged || !w.wasJudged {
+		w.judged, w.wasJudged, w.chosen = dir, true, false
+		for ; dir != "" && !w.chosen; dir = dirOf(dir) {
+			w.chosen = globs.Match(dir, true)
 		}
 	}
-	return nil
+	return w.chosen
+}
+
+// link sees to a symbolic link.
+func (w *walker) link(it item) {
+	switch {
+	case w.r.planning != nil:
+		w.r.planning.link(it)
+	case w.r.days != nil && w.r.later:
+		w.r.leave(it.folder, false)
+	default:
+		w.r.link(it)
+	}
 }
 
 // folder makes a folder, and goes into it.
 func (w *walker) folder(it item) {
 	f := &folder{parent: it.folder, path: it.file.Path, from: it.from}
 	w.push(f, it.file, true)
-	if w.r.waiting != nil {
-		return // made in the first round
+	if w.r.planning != nil || w.r.later {
+		return // made in the first pass
 	}
 	if err := w.r.target.reach(f, search); err != nil {
 		f.enter()
@@ -225,7 +302,11 @@ func (w *walker) into(ctx context.Context, p string) (*folder, error) {
 		if err != nil {
 			return nil, err
 		}
-		w.push(&folder{parent: w.top(), path: path.Join(w.below, from), from: from}, file, known)
+		to, err := w.place(ctx, from, firn.Directory)
+		if err != nil {
+			return nil, err
+		}
+		w.push(&folder{parent: w.top(), path: to, from: from}, file, known)
 	}
 	return w.top(), nil
 }

@@ -1,0 +1,355 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/plan"
+	"github.com/firn-archive/firn/internal/retrieval"
+)
+
+// failedTries is how often a range is asked for whose jobs fail: each costs
+// money. One whose output expired is asked for again, however often it takes.
+const failedTries = 3
+
+// advance looks once at the store's jobs, and asks for what may be asked for now.
+// It gives when it may be worth looking again.
+func (d *days) advance(ctx context.Context) (next time.Time, err error) {
+	if err := d.asker.Look(ctx); err != nil {
+		return next, err
+	}
+	if next, err = d.sort(ctx); err != nil {
+		return next, err
+	}
+	again, err := d.ask(ctx)
+	return earlier(next, again), err
+}
+
+// earlier gives the earlier one of two times; a zero one is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// sort finds out how far each range is. next is when the first of those that were
+// asked for may be ready.
+func (d *days) sort(ctx context.Context) (next time.Time, err error) {
+	var changes []catalog.RangeChange
+	for rg, err := range d.r.Catalog.RestoreRanges(ctx, d.id) {
+		if err != nil {
+			return next, err
+		}
+		s := d.spans.find(rg.Archive, rg.Range.Start)
+		if s == nil || s.state >= failing {
+			continue
+		}
+		was := s.state
+		d.place(s, &rg)
+		if s.state == catalog.RangeRequested {
+			next = earlier(next, s.expected())
+		}
+		if s.state != was && s.state < doubted {
+			changes = append(changes, s.become(s.state))
+		}
+	}
+	d.sorted = true
+	return next, d.setRanges(ctx, changes)
+}
+
+// place gives a range the state that it has by the store's jobs.
+func (d *days) place(s *span, rg *catalog.RestoreRange) {
+	want := wantOf(rg)
+	job, ok := d.asker.Find(want)
+	if ok && s.state == catalog.RangePlanned {
+		d.recall(s, &job)
+	}
+	switch {
+	case ok && job.State == firn.JobReady:
+		s.state, s.job, s.why = catalog.RangeReady, &job, ""
+	case ok:
+		s.state, s.job, s.expect = catalog.RangeRequested, nil, retrieval.Expected(job).Unix()
+	case s.state != catalog.RangePlanned:
+		d.lost(s, d.asker.Why(rg.Remote))
+	}
+}
+
+// lost is about a range whose job is gone, or failed for the reason that the
+// store gives.
+func (d *days) lost(s *span, failure string) {
+	s.state, s.job, s.expect = catalog.RangePlanned, nil, 0
+	if s.touched {
+		s.state, s.touched = doubted, false
+	}
+	if failure == "" {
+		s.why = "what the store had got ready was gone before it was fetched"
+		return
+	}
+	s.failed++
+	s.why = "the store's job failed: " + failure
+	if s.failed >= failedTries {
+		s.state, s.why = failing, fmt.Sprintf("%s; that was so %d times", s.why, s.failed)
+	}
+}
+
+// recall counts a job that an earlier process asked for, which was killed before
+// it noted that.
+func (d *days) recall(s *span, job *firn.Job) {
+	if !d.again || d.sorted || job.Created.Before(d.started.Add(-retrieval.AnswerTime)) {
+		return
+	}
+	s.asked++
+	d.askedRequests++
+	d.askedBytes += s.to - s.from
+}
+
+// An asking is one round of asking.
+type asking struct {
+	d        *days
+	room     int64 // bytes of the wave that are left
+	throttle *plan.Throttle
+
+	mu      sync.Mutex
+	tier    int // of Tiers
+	stop    error
+	next    time.Time
+	changes []catalog.RangeChange
+}
+
+// ask asks for ranges in the order in which their archives were made, since the
+// service limits restores in a random order: as many as can be downloaded before
+// they are gone, and as the rate allows. It gives when it may ask again, where
+// the rate doesn't allow it now.
+func (d *days) ask(ctx context.Context) (next time.Time, err error) {
+	a, err := d.newAsking(ctx)
+	if err != nil || !d.spans.has(catalog.RangePlanned) {
+		return next, err
+	}
+	err = a.run(ctx)
+	err = errors.Join(err, a.record(ctx, 1))
+	if a.stop != nil && err == nil {
+		err = a.explain(a.stop)
+	}
+	return a.next, err
+}
+
+func (d *days) newAsking(ctx context.Context) (*asking, error) {
+	r := d.r
+	rate, known, err := r.Catalog.DownloadRate(ctx, r.Row.ID)
+	if err != nil {
+		return nil, err
+	}
+	a := &asking{d: d, room: plan.WaveBytes(rate, known)}
+	busy := false
+	largest := int64(0)
+	for i := range d.spans.all {
+		s := &d.spans.all[i]
+		largest = max(largest, s.to-s.from)
+		if s.state == catalog.RangeRequested || s.state == catalog.RangeReady {
+			a.room -= s.to - s.from
+			busy = true
+		}
+	}
+	if !busy {
+		a.room = max(a.room, 1) // then one may be larger than a wave
+	}
+	var asks []plan.Ask
+	if r.RetrieveRate > 0 {
+		earlier, err := r.Catalog.AskedSince(ctx, r.Row.ID, r.Clock.Now().Add(-plan.LookBack(r.RetrieveRate, largest)))
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range earlier {
+			asks = append(asks, plan.Ask{At: e.At, Bytes: e.Bytes})
+		}
+	}
+	a.throttle = plan.NewThrottle(r.RetrieveRate, asks)
+	return a, nil
+}
+
+// run asks until the wave is full, the rate is used up, or the store takes no
+// more.
+func (a *asking) run(ctx context.Context) error {
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(max(1, a.d.r.Concurrency))
+	for rg, err := range a.d.r.Catalog.RestoreRanges(gctx, a.d.id) {
+		if err != nil {
+			return errors.Join(err, g.Wait())
+		}
+		s := a.d.spans.find(rg.Archive, rg.Range.Start)
+		if s == nil || s.state != catalog.RangePlanned {
+			continue
+		}
+		if !a.admit(rg.Range.Len()) {
+			break
+		}
+		g.Go(func() error { return a.one(gctx, s, rg) })
+		if err := a.record(ctx, changesAtOnce); err != nil {
+			return errors.Join(err, g.Wait())
+		}
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// record writes down what was asked for, if it is so much.
+func (a *asking) record(ctx context.Context, least int) error {
+	a.mu.Lock()
+	changes := a.changes
+	if len(changes) >= least {
+		a.changes = nil
+	}
+	a.mu.Unlock()
+	if len(changes) < least {
+		return nil
+	}
+	return a.d.setRanges(context.WithoutCancel(ctx), changes)
+}
+
+// admit reports whether a range of so many bytes may be asked for now.
+func (a *asking) admit(size int64) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.stop != nil || a.room <= 0 {
+		return false
+	}
+	now := a.d.r.Clock.Now()
+	if ok, next := a.throttle.Allowed(now, size); !ok {
+		a.next = next
+		return false
+	}
+	tier := a.d.r.Tiers[a.tier]
+	if a.d.r.Afford != nil {
+		if err := a.d.r.Afford(tier, a.d.askedRequests+1, a.d.askedBytes+size); err != nil {
+			a.stop = err
+			return false
+		}
+	}
+	a.d.askedRequests++
+	a.d.askedBytes += size
+	a.room -= size
+	a.throttle.Asked(now, size)
+	return true
+}
+
+// one asks for one range. What the store refuses for now stops the round; what it
+// refuses for good is settled.
+func (a *asking) one(ctx context.Context, s *span, rg catalog.RestoreRange) error {
+	for {
+		tier := a.tierNow()
+		job, err := a.d.asker.Ask(ctx, wantOf(&rg), tier)
+		if err != nil && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		a.mu.Lock()
+		again, err := a.note(s, tier, job, err)
+		a.mu.Unlock()
+		if !again {
+			return err
+		}
+	}
+}
+
+func (a *asking) tierNow() firn.Tier {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.d.r.Tiers[a.tier]
+}
+
+// note takes account of what became of a request, in a.mu; again: with another
+// tier it may go.
+func (a *asking) note(s *span, tier firn.Tier, job firn.Job, err error) (again bool, _ error) {
+	if err == nil {
+		s.tier, s.expect, s.why = codeOf(tier), retrieval.Expected(job).Unix(), ""
+		s.asked++
+		a.changes = append(a.changes, s.become(catalog.RangeRequested))
+		a.next = earlier(a.next, s.expected())
+		return false, nil
+	}
+	switch firn.KindOf(err) {
+	case firn.Capacity:
+		if next := a.tierAfter(tier); next >= 0 {
+			a.fallBack(next, err)
+			return true, nil
+		}
+		a.halt(s, err)
+		return false, nil
+	case firn.Policy:
+		a.halt(s, err)
+		return false, nil
+	case firn.NotFound, firn.Invalid:
+		s.state, s.why = failing, err.Error()
+		a.back(s)
+		return false, nil
+	}
+	a.halt(s, err)
+	return false, nil
+}
+
+// back gives what was not asked for back to the wave.
+func (a *asking) back(s *span) {
+	a.d.askedRequests--
+	a.d.askedBytes -= s.to - s.from
+	a.room += s.to - s.from
+}
+
+// halt ends the round: the store takes no more for now.
+func (a *asking) halt(s *span, err error) {
+	a.back(s)
+	s.why = err.Error()
+	a.changes = append(a.changes, s.become(catalog.RangePlanned))
+	if a.stop == nil {
+		a.stop = err
+	}
+}
+
+// tierAfter gives the place of the tier to fall back to from one; -1: none.
+func (a *asking) tierAfter(tier firn.Tier) int {
+	i := slices.Index(a.d.r.Tiers, tier)
+	if i < 0 || i+1 >= len(a.d.r.Tiers) {
+		return -1
+	}
+	return i + 1
+}
+
+func (a *asking) fallBack(to int, err error) {
+	if to <= a.tier {
+		return // another one did
+	}
+	a.tier = to
+	a.d.r.Events(firn.NoticeEvent{Warn: true, Text: fmt.Sprintf("%v; asking by the tier %s instead", err, a.d.r.Tiers[to])})
+}
+
+// explain says why nothing more is asked for. What the store refuses for now is
+// no error of the restore: the rest goes on.
+func (a *asking) explain(err error) error {
+	switch firn.KindOf(err) {
+	case firn.Capacity, firn.Policy:
+		a.d.r.Events(firn.NoticeEvent{Warn: true, Text: fmt.Sprintf("nothing more is asked for now: %v", err)})
+		a.next = earlier(a.next, a.d.r.Clock.Now().Add(retrieval.DefaultPoll))
+		return nil
+	}
+	if a.d.spans.anyReady() {
+		a.d.r.Events(firn.NoticeEvent{Warn: true, Text: err.Error()})
+		return nil // what is ready is paid for
+	}
+	return err
+}
+
+func (s *spans) has(state catalog.RangeState) bool {
+	return slices.ContainsFunc(s.all, func(o span) bool { return o.state == state })
+}

@@ -1,0 +1,277 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/plan"
+	"github.com/firn-archive/firn/internal/retrieval"
+)
+
+// A Plan says what a restore is going to do, and what it takes.
+type Plan struct {
+	Files, Bytes int64      // to bring back
+	Equal        firn.Count // in place already
+	Skipped      firn.Count // that can't be brought back, or mustn't replace what is there
+	Left         firn.Count // beyond the limits
+	Archives     int64      // that hold what is brought back
+	// Requests are the retrievals to be asked for, and RetrieveBytes what they
+	// are of. Taken are those that jobs bring that exist already: they cost
+	// nothing more.
+	Requests, RetrieveBytes, Taken int64
+	DownloadBytes                  int64 // that cross the network, if nothing is repeated
+	// Waves is in how many days' portions they are asked for, where bytes arrive
+	// at Rate, in bytes a second, which was measured if RateKnown.
+	Waves     int
+	Rate      float64
+	RateKnown bool
+	// All may be there between Earliest and Latest, by the first of Tiers.
+	Tier             firn.Tier
+	Earliest, Latest time.Time
+	Now              time.Time
+}
+
+// A planning is the first walk of a restore that takes days: it changes
+// nothing, and collects what has to be asked for.
+type planning struct {
+	r    *restorer
+	root *os.Root // nil: the target isn't there yet
+
+	id int64 // of the restore, once it is recorded
+
+	mu     sync.Mutex
+	plan   Plan
+	rest   plan.Ranges
+	large  plan.Ranges // files that may be asked for in parts
+	groups map[linkKey]struct{}
+	failed []catalog.FailedFile
+	// undressed are files in place that the first pass comes to: they lack
+	// metadata, or are empty
+	undressed pathSet
+	stop      *stop // the first that is beyond the limits
+}
+
+// A stop is an entry in walk order that a restore doesn't bring, nor any after
+// it.
+type stop struct {
+	Tree int64  `json:"tree"`
+	Path []byte `json:"path"`
+}
+
+func (s *stop) is(tree int64, path string) bool {
+	return s != nil && s.Tree == tree && string(s.Path) == path
+}
+
+// look walks over everything.
+func (r *restorer) look(ctx context.Context) (p *planning, err error) {
+	p = &planning{r: r, groups: map[linkKey]struct{}{}, undressed: pathSet{}}
+	root, err := os.OpenRoot(r.real)
+	switch {
+	case err == nil:
+		p.root = root
+		defer root.Close()
+	case r.InPlace || !errors.Is(err, fs.ErrNotExist):
+		return nil, localError("restore to", r.To, err)
+	}
+	r.planning = p
+	defer func() { r.planning = nil }()
+	if r.limits.any(&r.Options) {
+		defer func(n int) { r.Concurrency = n }(r.Concurrency)
+		r.Concurrency = 1 // so that they hold in walk order
+	}
+	return p, r.pass(ctx, p.file)
+}
+
+// file judges one file.
+func (p *planning) file(ctx context.Context, it item, _ chan<- finished) error {
+	r := p.r
+	var err error
+	if p.root != nil {
+		it.was, err = lookAt(ctx, p.root, it.file.Path, it, r.Overwrite)
+	}
+	switch {
+	case ctx.Err() != nil:
+		r.leave(it.folder, true)
+		return context.Cause(ctx)
+	case err != nil:
+		p.skip(it, err)
+		return nil
+	case it.was.state == isEqual:
+		p.keep(it)
+		p.count(&p.plan.Equal, it, firn.Equal)
+		return nil
+	}
+	if err := it.canCome(); err != nil {
+		p.skip(it, err)
+		return nil
+	}
+	if !r.limits.take(&r.Options, it.content.Size) {
+		if p.stop == nil {
+			p.stop = &stop{it.treeID, []byte(it.from)}
+		}
+		p.count(&p.plan.Left, it, firn.Left)
+		return nil
+	}
+	return p.want(ctx, it)
+}
+
+// want plans to bring a file.
+func (p *planning) want(ctx context.Context, it item) error {
+	p.mu.Lock()
+	p.plan.Files++
+	p.mu.Unlock()
+	if p.r.DryRun {
+		p.r.event(firn.Restored, it, nil)
+	}
+	p.r.leave(it.folder, false)
+	if it.content.Size == 0 {
+		return nil
+	}
+	at, sealed, err := p.r.openers.stored(ctx, p.r.Catalog, &it)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	bytes := it.content.Size
+	if it.group != 0 {
+		key := linkKey{it.tree, it.group}
+		if _, again := p.groups[key]; again {
+			bytes = 0
+		}
+		p.groups[key] = struct{}{}
+	}
+	p.plan.Bytes += bytes
+	switch {
+	case !it.isMember() && !sealed:
+		err = p.large.Whole(it.loc.Archive, it.loc.Size, bytes)
+	case !it.isMember() || it.isUnread():
+		err = p.rest.Whole(it.loc.Archive, it.loc.Size, bytes)
+	default:
+		err = p.rest.Add(it.loc.Archive, it.loc.Size, at, bytes)
+	}
+	return err
+}
+
+// keep remembers a file that is in place, and is still to get its metadata.
+func (p *planning) keep(it item) {
+	if it.content.Size > 0 && isDressed(it.was.info, it.file) {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.undressed[p.r.hash(it.file.Path)] = struct{}{}
+}
+
+// count settles a file that nothing is to be done about.
+func (p *planning) count(c *firn.Count, it item, a firn.Action) {
+	p.mu.Lock()
+	c.Files++
+	c.Bytes += it.content.Size
+	p.mu.Unlock()
+	p.r.settle(it, a, nil)
+}
+
+// skip settles a file that can't be brought back.
+func (p *planning) skip(it item, err error) {
+	err = localError("restore", it.from, err)
+	p.mu.Lock()
+	p.plan.Skipped.Files++
+	p.plan.Skipped.Bytes += it.content.Size
+	p.failed = append(p.failed, failure(&it, err))
+	p.mu.Unlock()
+	p.r.settle(it, firn.Failed, err)
+}
+
+func failure(it *item, err error) catalog.FailedFile {
+	return catalog.FailedFile{Tree: it.treeID, Path: it.from, Why: err.Error()}
+}
+
+// link judges a symbolic link: what is there shows when it is made.
+func (p *planning) link(it item) {
+	p.mu.Lock()
+	p.plan.Files++
+	p.mu.Unlock()
+	if p.r.DryRun {
+		p.r.event(firn.Restored, it, nil)
+	}
+	p.r.leave(it.folder, false)
+}
+
+// rangesAtOnce is how many ranges are recorded in one transaction.
+const rangesAtOnce = 5000
+
+// record writes the ranges of a restore into the catalog.
+func (p *planning) record(ctx context.Context, id, maxRange int64) error {
+	if err := p.large.Split(maxRange); err != nil {
+		return err
+	}
+	p.rest.Coalesce(p.r.Gap)
+	batch := make([]catalog.RestoreRange, 0, rangesAtOnce)
+	flush := func() error {
+		err := p.r.Catalog.AddRanges(ctx, id, batch)
+		batch = batch[:0]
+		return err
+	}
+	for _, ranges := range []*plan.Ranges{&p.large, &p.rest} {
+		last := int64(0)
+		for piece := range ranges.All() {
+			if piece.Archive != last {
+				p.plan.Archives++
+			}
+			last = piece.Archive
+			p.plan.DownloadBytes += piece.Download
+			batch = append(batch, catalog.RestoreRange{Archive: piece.Archive, Range: piece.At, Files: piece.Files, Bytes: piece.Bytes, State: catalog.RangePlanned})
+			if len(batch) == rangesAtOnce {
+				if err := flush(); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return flush()
+}
+
+// reckon completes a plan by what is asked for already, and how fast the rest
+// may come.
+func (p *planning) reckon(ctx context.Context, id int64, asker *retrieval.Asker, rate float64, known bool) (Plan, error) {
+	r := p.r
+	for rg, err := range r.Catalog.RestoreRanges(ctx, id) {
+		if err != nil {
+			return Plan{}, err
+		}
+		if _, ok := asker.Find(wantOf(&rg)); ok {
+			p.plan.Taken++
+			continue
+		}
+		p.plan.Requests++
+		p.plan.RetrieveBytes += rg.Range.Len()
+	}
+	p.plan.Rate, p.plan.RateKnown, p.plan.Now = rate, known, r.Clock.Now()
+	wave := plan.WaveBytes(rate, known)
+	p.plan.Waves = int((p.plan.RetrieveBytes + wave - 1) / wave)
+	journey := plan.Journey{Tier: r.Tiers[0], Waves: p.plan.Waves, Retrieve: p.plan.RetrieveBytes, Download: p.plan.DownloadBytes,
+		Rate: rate, RateKnown: known, HourlyBytes: r.RetrieveRate}
+	p.plan.Tier = r.Tiers[0]
+	p.plan.Earliest, p.plan.Latest = journey.Span(p.plan.Now)
+	if p.plan.Requests+p.plan.Taken == 0 || !r.slow {
+		p.plan.Earliest, p.plan.Latest = p.plan.Now, p.plan.Now
+	}
+	return p.plan, nil
+}
+
+// wantOf is a range as the store is asked for it.
+func wantOf(rg *catalog.RestoreRange) retrieval.Want {
+	w := retrieval.Want{Remote: rg.Remote, Size: rg.ArchiveSize, Tree: rg.ArchiveTree, Label: fmt.Sprint("archive ", rg.Remote)}
+	if at := rg.Range; at != (firn.Range{End: rg.ArchiveSize}) {
+		w.Range = &at
+	}
+	return w
+}

@@ -1,0 +1,201 @@
+package restore
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/catalog"
+)
+
+// States that only a process knows; the catalog keeps what it has until they end.
+const (
+	// doubted is a range whose job is gone, after an earlier process may have put
+	// in place what it brought.
+	doubted catalog.RangeState = 4
+	// failing is one that can't be had, until the files in it were told of.
+	failing catalog.RangeState = 9
+)
+
+// A span is a range of an archive that is asked for, while a process works on it.
+// There may be millions.
+type span struct {
+	archive, from, to int64 // from and to of the archive as stored
+	bytes             int64
+	expect            int64     // when it may be ready, Unix seconds; 0: nobody knows
+	job               *firn.Job // of a ready one
+	why               string
+	files             uint32
+	asked, failed     uint16 // how often; the most that can be counted means more
+	tier              tierCode
+	state             catalog.RangeState
+	touched           bool // an earlier process may have fetched it
+
+	// Of a pass:
+	begun bool // some of it was fetched
+	lacks bool // not all of it is in place
+}
+
+// A tierCode is a tier, in a byte.
+type tierCode uint8
+
+var tierCodes = [...]firn.Tier{"", firn.Bulk, firn.Standard, firn.Expedited}
+
+func codeOf(t firn.Tier) tierCode { return tierCode(max(0, slices.Index(tierCodes[:], t))) }
+
+// few is a count that fits.
+func few[N uint16 | uint32](n int64) N { return N(min(n, int64(^N(0)))) }
+
+func (s *span) Range() firn.Range { return firn.Range{Start: s.from, End: s.to} }
+
+// expected is when it may be ready; zero: nobody knows.
+func (s *span) expected() time.Time {
+	if s.expect == 0 {
+		return time.Time{}
+	}
+	return time.Unix(s.expect, 0).UTC()
+}
+
+// become gives a span a state, and what is to be recorded of that.
+func (s *span) become(state catalog.RangeState) catalog.RangeChange {
+	s.state = state
+	return catalog.RangeChange{
+		Archive: s.archive, From: s.from, State: state, Tier: tierCodes[s.tier], Asked: int(s.asked), Failed: int(s.failed), Ready: s.expected(), Why: s.why,
+	}
+}
+
+// spans are all that a restore asks for, by archive and from its start on.
+type spans struct {
+	mu  sync.Mutex // of state, job, begun and lacks
+	all []span
+}
+
+func (s *spans) add(rg *catalog.RestoreRange) {
+	one := span{archive: rg.Archive, from: rg.Range.Start, to: rg.Range.End, files: few[uint32](rg.Files), bytes: rg.Bytes,
+		state: rg.State, tier: codeOf(rg.Tier), asked: few[uint16](int64(rg.Asked)), failed: few[uint16](int64(rg.Failed)), why: rg.Why}
+	if one.state == catalog.RangeReady {
+		one.state, one.touched = catalog.RangeRequested, true // until the store's list shows its job
+	}
+	s.all = append(s.all, one)
+}
+
+func (s *spans) sort() {
+	slices.SortFunc(s.all, func(a, b span) int { return cmp.Or(cmp.Compare(a.archive, b.archive), cmp.Compare(a.from, b.from)) })
+}
+
+// of gives the spans of an archive.
+func (s *spans) of(archive int64) []span {
+	by := func(o span, a int64) int { return cmp.Compare(o.archive, a) }
+	from, found := slices.BinarySearchFunc(s.all, archive, by)
+	if !found {
+		return nil
+	}
+	to := from + 1
+	for to < len(s.all) && s.all[to].archive == archive {
+		to++
+	}
+	return s.all[from:to]
+}
+
+// find gives the span of an archive that begins at a byte.
+func (s *spans) find(archive, from int64) *span {
+	i, found := slices.BinarySearchFunc(s.all, from, func(o span, from int64) int {
+		return cmp.Or(cmp.Compare(o.archive, archive), cmp.Compare(o.from, from))
+	})
+	if !found {
+		return nil
+	}
+	return &s.all[i]
+}
+
+// anyReady reports whether a pass can settle something.
+func (s *spans) anyReady() bool {
+	for i := range s.all {
+		switch s.all[i].state {
+		case catalog.RangeReady, doubted, failing:
+			return true
+		}
+	}
+	return false
+}
+
+// left is how many are not settled.
+func (s *spans) left() (n int) {
+	for i := range s.all {
+		if s.all[i].state < catalog.RangeDone {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *spans) files() int64 { n, _ := s.open(); return n }
+func (s *spans) bytes() int64 { _, n := s.open(); return n }
+
+// open sums up what is not settled.
+func (s *spans) open() (files, bytes int64) {
+	for i := range s.all {
+		if one := &s.all[i]; one.state < catalog.RangeDone {
+			files, bytes = files+int64(one.files), bytes+one.bytes
+		}
+	}
+	return files, bytes
+}
+
+// used gives the jobs that are needed still.
+func (s *spans) used() map[firn.JobID]bool {
+	used := map[firn.JobID]bool{}
+	for i := range s.all {
+		if job := s.all[i].job; job != nil {
+			used[job.ID] = true
+		}
+	}
+	return used
+}
+
+func (s *spans) beginPass() {
+	for i := range s.all {
+		s.all[i].begun, s.all[i].lacks = false, false
+	}
+}
+
+// A readiness says what a pass can do for an item.
+type readiness int
+
+const (
+	settled readiness = iota // nothing: it is in place, or was told of
+	notYet
+	cantBe // it failed, and was not told of
+	isReady
+)
+
+// judge tells what can be done for what lies in a range of an archive. It notes
+// what is begun, unless that is to be left to a later pass.
+func (s *spans) judge(archive int64, at firn.Range, begin func() bool) (is readiness, why string, left bool) {
+	of := s.of(archive)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range of {
+		one := &of[i]
+		if one.to <= at.Start || one.from >= at.End {
+			continue
+		}
+		switch {
+		case one.state == failing:
+			return cantBe, one.why, false
+		case one.state == doubted: // nothing is fetched, so that there is no hurry
+			is = isReady
+		case one.state < catalog.RangeReady:
+			is = max(is, notYet)
+		case one.state == catalog.RangeReady && !one.begun && !begin():
+			one.lacks, left = true, true
+			is = max(is, notYet)
+		case one.state == catalog.RangeReady:
+			one.begun = true
+			is = isReady
+		}
+	}
+	return is, "", left
+}
