@@ -127,7 +127,7 @@ func inspect(t *testing.T, store firn.Store) stored {
 		}
 		s.uploads++
 	}
-	job, err := store.StartInventory(t.Context(), "test")
+	job, err := store.StartInventory(t.Context(), firn.InventorySpec{Description: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -98,6 +98,7 @@ func runAdopt(ctx context.Context, o *adoptOptions) error {
 		return err
 	}
 	defer s.close()
+	o.app.begin(ctx, s, s.loc.String(), o.Tree)
 	row, err := s.store.Check(ctx, s.catalog)
 	if err != nil {
 		return err
@@ -118,6 +119,7 @@ func runAdopt(ctx context.Context, o *adoptOptions) error {
 	if err != nil {
 		return err
 	}
+	o.app.expect(res.Ready)
 	status := o.report(s, row, res)
 	if o.DryRun || res.Pending {
 		return status
@@ -236,7 +238,7 @@ func (o *adoptOptions) adopt(ctx context.Context, s *session, row catalog.Store)
 	options := adopt.Options{
 		Catalog: s.catalog, Row: row, Store: s.store, Info: s.store.Info, Run: run, Clock: s.env.Clock, Events: s.env.Events,
 		Asker: retrieval.New(retrieval.Options{Catalog: s.catalog, Row: row.ID, Store: s.store, Clock: s.env.Clock, Events: s.env.Events, Run: run, Poll: o.Poll}),
-		Tree:  o.Tree, Strip: o.Strip, WithoutInventory: o.Inventory == noInventory, Wait: o.Wait, DryRun: o.DryRun,
+		Tree:  o.Tree, Strip: o.Strip, WithoutInventory: o.Inventory == noInventory, Wait: o.Wait && !o.app.once, DryRun: o.DryRun,
 	}
 	for _, path := range o.Journals {
 		options.Journals = append(options.Journals, o.app.env.Path(path))

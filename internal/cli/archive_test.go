@@ -61,7 +61,7 @@ func TestDescriptionsAreChecked(t *testing.T) {
 		strings.Repeat("x", 1025): "1025 characters", "a\tb": "at byte 2", "a\x7f": "at byte 2", "é": "at byte 1", "\xff": "at byte 1",
 		" a": "blank", "a ": "blank", ours: "firn's own",
 	} {
-		err := checkDescription(s)
+		err := checkDescription("upload", s)
 		if want == "" && err != nil || want != "" && (firn.KindOf(err) != firn.Usage || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%q: %v, want %q", s, err, want)
 		}

@@ -239,7 +239,7 @@ func (o *archiveUploadOptions) packed(infos []os.FileInfo) (cargo, error) {
 // checkNames finds what the store would refuse, or what would not come back as
 // it was given.
 func (o *archiveUploadOptions) checkNames(name string) error {
-	if err := checkDescription(o.Description); err != nil {
+	if err := checkDescription("upload", o.Description); err != nil {
 		return err
 	}
 	if o.Name == "" {
@@ -255,17 +255,17 @@ func (o *archiveUploadOptions) checkNames(name string) error {
 // as it was given: it is sent as a header, at whose ends blanks count for
 // nothing. Source: Amazon Glacier API reference, "Upload Archive": 1,024
 // characters of ASCII from 32 to 126.
-func checkDescription(s string) error {
+func checkDescription(op, s string) error {
 	odd := strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r > '~' })
 	switch _, ours := describe.TokenOf(s); {
 	case odd >= 0:
-		return wrongUsage("upload", "the description has a character other than printable ASCII, at byte %d", odd+1)
+		return wrongUsage(op, "the description has a character other than printable ASCII, at byte %d", odd+1)
 	case len(s) > describe.MaxLen:
-		return wrongUsage("upload", "the description has %d characters, and the service takes %d", len(s), describe.MaxLen)
+		return wrongUsage(op, "the description has %d characters, and the service takes %d", len(s), describe.MaxLen)
 	case strings.TrimSpace(s) != s:
-		return wrongUsage("upload", "the description begins or ends with a blank, which the service drops")
+		return wrongUsage(op, "the description begins or ends with a blank, which the service drops")
 	case ours:
-		return wrongUsage("upload", "the description is firn's own of another archive: the two would be taken for one")
+		return wrongUsage(op, "the description is one of firn's own: the two would be taken for one")
 	}
 	return nil
 }

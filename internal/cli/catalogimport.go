@@ -38,7 +38,8 @@ that this catalog doesn't know are added; what it knows stays. A tree whose name
 is taken here by another directory gets the name TREE@HOST.
 
 FILE is read twice: what is damaged or cut short is told, and nothing of it taken
-in; the rest is. It asks no store. Doing it again changes nothing.`,
+in; the rest is. Rows that can't be, such as a file in an archive that hasn't got
+it, are told and left out. It asks no store. Doing it again changes nothing.`,
 		Example: `  firn catalog import laptop.jsonl.zst`,
 		Args:    takes("FILE..."),
 	}
@@ -58,6 +59,7 @@ type importRecord struct {
 	Archives int64             `json:"archives"`
 	Versions int64             `json:"versions"`
 	Renamed  map[string]string `json:"renamed,omitempty"`
+	Refused  int64             `json:"refused,omitempty"`
 }
 
 func runCatalogImport(ctx context.Context, o *catalogImportOptions) error {
@@ -67,11 +69,12 @@ func runCatalogImport(ctx context.Context, o *catalogImportOptions) error {
 	}
 	defer s.close()
 	var errs []error
-	taken := 0
+	taken, refused := 0, int64(0)
 	chains, bad := o.look(ctx)
 	errs = append(errs, bad...)
 	for _, chain := range chains {
-		err := importChain(ctx, s, chain)
+		n, err := importChain(ctx, s, chain)
+		refused += n
 		if ctx.Err() != nil {
 			return err
 		}
@@ -81,7 +84,7 @@ func runCatalogImport(ctx context.Context, o *catalogImportOptions) error {
 		errs = append(errs, err)
 	}
 	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
-	if len(errs) == 0 || taken == 0 {
+	if len(errs) == 0 && refused == 0 || taken == 0 {
 		return errors.Join(errs...)
 	}
 	for _, err := range errs {
@@ -210,12 +213,13 @@ func (r *rowStream) open() (*streamFile, error) {
 	return f, nil
 }
 
-// importChain takes in a stream with those that add to it.
-func importChain(ctx context.Context, s *session, chain []rowStream) error {
+// importChain takes in a stream with those that add to it. It tells of rows that
+// were refused, and counts them.
+func importChain(ctx context.Context, s *session, chain []rowStream) (refused int64, err error) {
 	one := &chain[0]
 	store, err := importedStore(ctx, s, &one.header)
 	if err != nil {
-		return one.wrap(err)
+		return 0, one.wrap(err)
 	}
 	var more []iter.Seq2[rows.Row, error]
 	for i := range chain[1:] {
@@ -223,19 +227,25 @@ func importChain(ctx context.Context, s *session, chain []rowStream) error {
 	}
 	got, err := s.catalog.ReadRows(ctx, store.ID, one.rows(), more...)
 	if err != nil {
-		return one.wrap(err)
+		return got.Refused, one.wrap(err)
 	}
 	host := ui.Text(one.header.Host)
-	s.ui.Record("catalog_import", importRecord{one.file, one.header.Host, store.URL, got.Trees, got.Archives, got.Versions, got.Renamed})
+	s.ui.Record("catalog_import", importRecord{one.file, one.header.Host, store.URL, got.Trees, got.Archives, got.Versions, got.Renamed, got.Refused})
 	text := fmt.Sprintf("%s, from %s: %s, %s, %s that were not known", store.URL, host, counted(got.Trees, "tree"), counted(got.Archives, "archive"), counted(got.Versions, "version"))
 	if got.Trees+got.Archives+got.Versions == 0 {
 		text = fmt.Sprintf("%s, from %s: nothing that was not known", store.URL, host)
 	}
 	s.ui.Print(text)
 	for _, name := range slices.Sorted(maps.Keys(got.Renamed)) {
-		s.ui.Notice(fmt.Sprintf("the tree %s of %s is called %s here, since another directory has its name", name, host, got.Renamed[name]))
+		s.ui.Notice(fmt.Sprintf("the tree %s of %s is called %s here, since another directory has its name, or no tree can have it", name, host, got.Renamed[name]))
 	}
-	return nil
+	for _, what := range got.Wrong {
+		s.ui.Warn(fmt.Sprintf("%s: left out: %s", one.file, what))
+	}
+	if got.Refused > 0 {
+		s.ui.Warn(fmt.Sprintf("%s: %s left out in all", one.file, counted(got.Refused, "row")))
+	}
+	return got.Refused, nil
 }
 
 // importedStore finds the store that rows are of, by what it is; how it is

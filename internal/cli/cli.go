@@ -30,6 +30,9 @@ type Env struct {
 	// Hangups gives each request to read the configuration again, until stop is
 	// called; nil where there are none.
 	Hangups func() (asked <-chan struct{}, stop func())
+	// Setenv sets a variable of the process, or takes it away, for libraries that
+	// read them; nil where LookupEnv doesn't read those.
+	Setenv func(name, value string, set bool)
 }
 
 // Terminal says which streams are terminals.
@@ -68,6 +71,12 @@ type app struct {
 	ui      *ui.UI
 	log     *os.File
 	started bool // a command runs: errors are no longer those of usage
+
+	args    []string  // behind the program's name, as typed
+	command string    // that runs, such as "archive upload"
+	dryRun  bool      // nothing is to be done
+	once    bool      // firn resume runs it: it does what can be done now, and never waits
+	task    *heldTask // what is recorded for firn resume; nil for nothing
 }
 
 // globalOptions are those that all commands have.
@@ -81,6 +90,9 @@ func (a *app) setState(dir string) error {
 	if dir == "" {
 		return errors.New("it names no folder")
 	}
+	if a.once {
+		return nil // a task is in the catalog that it belongs to
+	}
 	dir, inner := a.env.Path(dir), a.env.LookupEnv
 	a.env.LookupEnv = func(name string) (string, bool) {
 		if name == config.HomeVar {
@@ -93,13 +105,10 @@ func (a *app) setState(dir string) error {
 
 // execute runs the arguments behind the program's name.
 func (a *app) execute(ctx context.Context, root *cobra.Command, args []string) Status {
+	a.args = args
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
-	var usage *usageError
-	if err != nil && !a.started && !silent(err) && !errors.As(err, &usage) {
-		err = &usageError{cmd, err}
-	}
-	return a.finish(ctx, err)
+	return a.finish(ctx, a.asUsage(cmd, err))
 }
 
 // finish shows err, closes what the run has open, and gives its status.
@@ -131,8 +140,12 @@ func (a *app) finish(ctx context.Context, err error) Status {
 	return status
 }
 
-// openUI makes the UI of the run, as the global options want it.
+// openUI makes the UI of the run, as the global options want it. A command that
+// firn resume runs has that of firn resume.
 func (a *app) openUI(command string, dryRun bool) error {
+	if a.once {
+		return nil
+	}
 	t := a.env.Terminal
 	o := ui.Options{
 		Stdin: a.env.Stdin, Stdout: a.env.Stdout, Stderr: a.env.Stderr,

@@ -234,5 +234,7 @@ func records() map[string]any {
 		"archive": archiveRecord{}, "vault": vaultRecord{}, "serve": serveRecord{}, "version": versionRecord{},
 		"catalog_fault": catalogFaultRecord{}, "catalog_check": catalogCheckRecord{}, "catalog_export": exportRecord{}, "journal_export": journalRecord{},
 		"catalog_import": importRecord{}, "recovery_sheet": sheetRecord{}, "price": priceRecord{},
+		"job": jobRecord{}, "output": outputRecord{}, "retrieval": retrievedRecord{}, "deletion": deletionRecord{}, "account": accountRecord{}, "reference": referenceRecord{}, "plan": planRecord{}, "cancelled": cancelledRecord{},
+		"queue": queueRecord{},
 	}
 }

@@ -24,6 +24,7 @@ type consentOptions struct {
 func (o *consentOptions) addFlags(f *pflag.FlagSet, a *app) {
 	o.app = a
 	f.Var(&o.MaxCost, "max-cost", "agree to a price of at most `USD`, such as 7.50, and do nothing where it is more")
+	notOfProfile(f, "max-cost")
 	f.BoolVar(&o.Yes, "yes", false, "agree to any price, also one that is not known")
 }
 
@@ -40,6 +41,7 @@ type priceRecord struct {
 	Items        []costItemRecord `json:"items"`
 	Region       string           `json:"region,omitempty"`
 	PricesRegion string           `json:"prices_region,omitempty"`
+	Doubt        string           `json:"doubt,omitempty"`
 }
 
 type costItemRecord struct {
@@ -57,8 +59,13 @@ func (o *consentOptions) agree(ctx context.Context, what string, tariff price.Ta
 	if tariff.Free || len(items) == 0 {
 		return nil
 	}
-	known, unknown := total(items)
 	o.show(what, tariff, items)
+	return o.decide(ctx, what, items)
+}
+
+// decide is agree, where the price was told.
+func (o *consentOptions) decide(ctx context.Context, what string, items []costItem) error {
+	known, unknown := total(items)
 	text := priceText(known, unknown)
 	refuse := func(why, hint string) error {
 		return &firn.Error{Op: "agree to the price of " + what, Kind: firn.Usage, Err: fmt.Errorf("%s: %s", text, why), Hint: hint}
@@ -107,27 +114,56 @@ func priceText(known price.Amount, unknown bool) string {
 // show tells the price before anybody is asked, with what it is made of.
 func (o *consentOptions) show(what string, tariff price.Tariff, items []costItem) {
 	known, unknown := total(items)
-	r := priceRecord{What: what, Region: tariff.For, PricesRegion: tariff.Region}
+	r := priceRecord{What: what, Items: itemRecords(items), Region: tariff.For, PricesRegion: tariff.Region, Doubt: doubts(items)}
 	if !unknown {
 		r.Cost = known.String()
-	}
-	var parts []string
-	for _, i := range items {
-		one := costItemRecord{What: i.What}
-		if i.Cost.Known {
-			one.Cost = i.Cost.String()
-		}
-		r.Items = append(r.Items, one)
-		parts = append(parts, i.What+" "+priceText(i.Cost.Amount, !i.Cost.Known))
 	}
 	u := o.app.ui
 	if u.IsJSON() {
 		u.Record("price", r)
 		return
 	}
+	var parts []string
+	for _, i := range items {
+		parts = append(parts, i.What+" "+priceText(i.Cost.Amount, !i.Cost.Known))
+	}
 	text := what + " costs " + priceText(known, unknown) + ": " + strings.Join(parts, ", ")
-	if !tariff.Exact() {
-		text += fmt.Sprintf("; the prices of %s are not known: these are those of %s", tariff.For, tariff.Region)
+	for _, more := range []string{whosePrices(tariff), doubts(items)} {
+		if more != "" {
+			text += "; " + more
+		}
 	}
 	u.Notice(text)
+}
+
+// itemRecords are the items for --json.
+func itemRecords(items []costItem) []costItemRecord {
+	records := []costItemRecord{}
+	for _, i := range items {
+		one := costItemRecord{What: i.What}
+		if i.Cost.Known {
+			one.Cost = i.Cost.String()
+		}
+		records = append(records, one)
+	}
+	return records
+}
+
+// doubts says about which prices of items the sources differ; empty where they
+// don't.
+func doubts(items []costItem) string {
+	sum := price.Sum{Known: true}
+	for _, i := range items {
+		sum = sum.Plus(price.Sum{Known: true, Doubt: i.Cost.Doubt})
+	}
+	return sum.Doubt
+}
+
+// whosePrices says that the prices are not those of the store's region; empty
+// where they are.
+func whosePrices(t price.Tariff) string {
+	if t.Exact() {
+		return ""
+	}
+	return fmt.Sprintf("the prices of %s are not known: these are those of %s", t.For, t.Region)
 }

@@ -55,12 +55,27 @@ var (
 // off.
 var errInterrupted = errors.New("interrupted; what was done is saved, run the same command again to go on")
 
+// A told stands for a status whose reasons were told where it came up.
+type told Status
+
+// toldError gives an error that stands for a status, and is told already; nil for
+// Done.
+func toldError(s Status) error {
+	if s == Done {
+		return nil
+	}
+	return told(s)
+}
+
+func (t told) Error() string { return fmt.Sprintf("it ended with status %d", int(t)) }
+
 // silent reports whether err needs no more words.
 func silent(err error) bool {
 	if joined := ui.Joined(err); joined != nil {
 		return !slices.ContainsFunc(joined, func(e error) bool { return !silent(e) })
 	}
-	return err == ErrPartial || err == ErrNotYet || err == errNoCommand
+	_, isTold := err.(told)
+	return isTold || err == ErrPartial || err == ErrNotYet || err == errNoCommand
 }
 
 // StatusOf gives the status for the error that a command ended with: the worst
@@ -82,8 +97,21 @@ func StatusOf(ctx context.Context, err error) Status {
 	return statusOfOne(err)
 }
 
+// isPending reports whether anything in err is not done yet, whatever else went
+// wrong: of something that failed and something that is pending the status tells
+// only the first.
+func isPending(ctx context.Context, err error) bool {
+	if joined := ui.Joined(err); joined != nil {
+		return slices.ContainsFunc(joined, func(e error) bool { return isPending(ctx, e) })
+	}
+	return StatusOf(ctx, err) == NotYet
+}
+
 func statusOfOne(err error) Status {
+	var told told
 	switch {
+	case errors.As(err, &told):
+		return Status(told)
 	case errors.Is(err, errNoCommand):
 		return WrongUsage
 	case errors.Is(err, ErrPartial):

@@ -134,24 +134,15 @@ func TestTreePath(t *testing.T) {
 	}
 }
 
-// TestPendingRestoreKeepsItsTime: "3d" means another time when the command is
-// run again hours later.
-func TestPendingRestoreKeepsItsTime(t *testing.T) {
+func TestWhatToDoAboutAPendingRestore(t *testing.T) {
 	now := time.Date(2026, 3, 7, 12, 0, 0, 0, time.UTC)
-	for at, want := range map[string]string{
-		"":           "the store is getting them ready, not before 2026-03-07 17:00:00; run the same command again then",
-		"2026-03-04": "the store is getting them ready, not before 2026-03-07 17:00:00; run the same command again then",
-		"3d":         "the store is getting them ready, not before 2026-03-07 17:00:00; run the same command again, with --at 2026-03-04T12:00:00Z, then",
+	for ready, want := range map[time.Time]string{
+		now.Add(5 * time.Hour): "the store is getting them ready, not before 2026-03-07 17:00:00; run the same command again, or firn resume, then",
+		now:                    "the store is getting them ready; run the same command again, or firn resume, later",
+		{}:                     "the store is getting them ready; run the same command again, or firn resume, later",
 	} {
-		var m moment
-		if at != "" {
-			var err error
-			if m, err = parseMoment(at, now); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if got := pendingText(now.Add(5*time.Hour), now, m); got != want {
-			t.Errorf("%q: %s, want %s", at, got, want)
+		if got := pendingText(ready, now); got != want {
+			t.Errorf("%s, want %s", got, want)
 		}
 	}
 }

@@ -27,7 +27,7 @@ func (r *profileRun) before(ctx context.Context, t config.Tree) error {
 // interrupt: it may be what sets free again what the first one held.
 func (r *profileRun) after(ctx context.Context, t config.Tree, err error) {
 	m := r.message(notify.After, t)
-	r.outcome(&m, StatusOf(ctx, err), err)
+	tellOutcome(&m, StatusOf(ctx, err), err)
 	m.Counts = notify.Counts(r.tree)
 	if err := r.call(context.WithoutCancel(ctx), r.profile.HooksOf(t).After, m); err != nil {
 		r.app.ui.Warn(profileTreeName(t) + ": " + err.Error())
@@ -37,7 +37,7 @@ func (r *profileRun) after(ctx context.Context, t config.Tree, err error) {
 // ended calls the hook for how the whole run went.
 func (r *profileRun) ended(ctx context.Context, err error) {
 	m := r.message("", config.Tree{})
-	r.outcome(&m, StatusOf(ctx, err), err)
+	tellOutcome(&m, StatusOf(ctx, err), err)
 	m.Counts = notify.Counts(r.counts)
 	hook := r.profile.Hooks.OnFailure
 	m.Event = notify.OnFailure
@@ -57,21 +57,32 @@ func (r *profileRun) call(ctx context.Context, h config.Hook, m notify.Message) 
 	if r.DryRun {
 		return nil
 	}
-	c := notify.Caller{Dir: filepath.Dir(r.file.Path), Timeout: r.profile.Hooks.Timeout, Clock: r.app.env.Clock, Events: r.app.ui.Sink()}
+	return r.app.callHook(ctx, r.file.Path, r.profile, h, m)
+}
+
+// callHook calls a hook of a profile, whose file lies at path.
+func (a *app) callHook(ctx context.Context, path string, p *config.Profile, h config.Hook, m notify.Message) error {
+	c := notify.Caller{Dir: filepath.Dir(path), Timeout: p.Hooks.Timeout, Clock: a.env.Clock, Events: a.ui.Sink()}
 	return c.Call(ctx, h, m)
 }
 
 func (r *profileRun) message(event string, t config.Tree) notify.Message {
-	host, _ := r.app.hostname() // without one the sync itself fails
-	m := notify.Message{Event: event, Host: host, Profile: r.profile.Name, Store: r.profile.Store, Path: t.Path}
+	m := r.app.newMessage(event, r.profile)
+	m.Path = t.Path
 	if t.Path != "" {
 		m.Tree = profileTreeName(t)
 	}
 	return m
 }
 
-// outcome puts an exit status into words.
-func (r *profileRun) outcome(m *notify.Message, status Status, err error) {
+// newMessage begins a message about a profile.
+func (a *app) newMessage(event string, p *config.Profile) notify.Message {
+	host, _ := a.hostname() // without one the command itself fails
+	return notify.Message{Event: event, Host: host, Profile: p.Name, Store: p.Store}
+}
+
+// tellOutcome puts an exit status into words.
+func tellOutcome(m *notify.Message, status Status, err error) {
 	m.Exit, m.Error = int(status), spoken(err)
 	switch status {
 	case Done:

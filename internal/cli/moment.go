@@ -22,8 +22,6 @@ type moment struct {
 	text string // as it was given
 	time time.Time
 	run  int64 // where it isn't 0, that run stands for the time
-	// ago: the same words mean a later time tomorrow.
-	ago bool
 }
 
 // isNow reports whether no point of the past was named.
@@ -63,7 +61,7 @@ func parseMoment(s string, now time.Time) (moment, error) {
 		return moment{text: s, run: int64(run)}, nil
 	}
 	if t, ok := timeAgo(s, now); ok {
-		return moment{text: s, time: t, ago: true}, nil
+		return moment{text: s, time: t}, nil
 	}
 	for _, form := range momentForms {
 		t, err := time.ParseInLocation(form.layout, s, now.Location())
@@ -103,9 +101,6 @@ func timeAgo(s string, now time.Time) (time.Time, bool) {
 	}
 	return lastOfSecond(t.Truncate(time.Second)), t.Year() > 0
 }
-
-// fixed writes the moment's time so that it means the same at any later time.
-func (m moment) fixed() string { return m.time.Format(time.RFC3339) }
 
 // An atValue is the option --at.
 type atValue struct {

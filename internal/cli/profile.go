@@ -193,6 +193,7 @@ func showHooks(line func(indent, key string, values ...string), indent string, h
 	line(indent, "on_success", hookText(h.OnSuccess))
 	line(indent, "on_partial", hookText(h.OnPartial))
 	line(indent, "on_failure", hookText(h.OnFailure))
+	line(indent, "on_ready", hookText(h.OnReady))
 }
 
 // hookText tells of a hook. The path of an address is often a password.

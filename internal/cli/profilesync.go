@@ -81,6 +81,10 @@ func (o *syncOptions) syncProfiles(ctx context.Context, file *config.File, profi
 	if o.Journal != "" && len(profiles) > 1 {
 		return wrongUsage("sync", "--journal has the names of one directory, and %d profiles are given; sync them one by one, each with a journal of its own", len(profiles))
 	}
+	o.about = []string{"--tree", o.Tree}
+	for _, p := range profiles {
+		o.about = append(o.about, p.Name)
+	}
 	said := *o // by the command line
 	base := o.app.newSettings(file, flags)
 	reload := o.app.startReload(ctx)

@@ -97,6 +97,7 @@ func runRecover(ctx context.Context, o *recoverOptions) error {
 		return err
 	}
 	defer s.close()
+	o.app.begin(ctx, s, s.loc.String())
 	row, err := s.store.Check(ctx, s.catalog)
 	if err != nil {
 		return err
@@ -107,6 +108,7 @@ func runRecover(ctx context.Context, o *recoverOptions) error {
 	}
 	defer lock.Unlock()
 	res, err := o.recover(ctx, s, row, tier)
+	o.app.expect(res.Ready)
 	return errors.Join(err, o.report(ctx, s, row, res, err))
 }
 
@@ -187,7 +189,7 @@ func (o *recoverOptions) recover(ctx context.Context, s *session, row catalog.St
 			Catalog: s.catalog, Row: row.ID, Store: s.store, Downloader: downloader, Clock: s.env.Clock, Events: s.env.Events,
 			Tier: tier, Run: run, Poll: o.Poll,
 		}),
-		Identities: o.Seal.identities, Spool: spool, Wait: o.Wait,
+		Identities: o.Seal.identities, Spool: spool, Wait: o.Wait && !o.app.once,
 		Agree: func(ctx context.Context, n recovery.Need) error {
 			bill = append(bill, retrievalItems(prices, tier, n)...)
 			return o.Consent.agree(ctx, "the retrieval of "+n.What, prices, bill)
@@ -258,7 +260,7 @@ func (o *recoverOptions) report(ctx context.Context, s *session, row catalog.Sto
 		row.URL, res.Archives, res.Versions, res.Files, res.Bundles, res.Loose, res.Foreign, res.Lost, res.Failed, res.Pending, timeText(res.Inventory), timeText(res.Ready),
 	})
 	if res.Pending > 0 {
-		s.ui.Print(pendingText(res.Ready, s.env.Clock.Now(), moment{}))
+		s.ui.Print(pendingText(res.Ready, s.env.Clock.Now()))
 		return ErrNotYet
 	}
 	text := "took in " + counted(res.Versions, "file version")

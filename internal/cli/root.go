@@ -54,10 +54,13 @@ which no account is needed.`,
 		newFindCmd(a, runFind),
 		newHistoryCmd(a, runHistory),
 		newStatusCmd(a, runStatus),
+		newResumeCmd(a, runResume),
 	)
 	addGroup(root, forStores, "Stores",
 		newStoreCmd(a),
 		newArchiveCmd(a),
+		newJobCmd(a),
+		newQueueCmd(a),
 		newCatalogCmd(a),
 		newRecoverySheetCmd(a, runRecoverySheet),
 		newProfileCmd(a),
@@ -98,15 +101,15 @@ func (a *app) runner(run func(ctx context.Context, args []string) error) func(*c
 		if a.global.Quiet && a.global.Verbose {
 			return &usageError{cmd, errors.New("give --quiet or --verbose, not both")}
 		}
-		a.started = true
-		dryRun := false
+		a.started, a.command = true, strings.TrimPrefix(cmd.CommandPath(), "firn ")
 		if f := cmd.Flags().Lookup("dry-run"); f != nil {
-			dryRun = f.Value.String() == "true"
+			a.dryRun = f.Value.String() == "true"
 		}
-		if err := a.openUI(strings.TrimPrefix(cmd.CommandPath(), "firn "), dryRun); err != nil {
+		if err := a.openUI(a.command, a.dryRun); err != nil {
 			return &firn.Error{Op: "open log", Subject: a.global.Log, Kind: firn.Local, Err: cause(err), Hint: "give another file with --log"}
 		}
 		err := run(cmd.Context(), args)
+		a.end(cmd.Context(), err)
 		if firn.KindOf(err) == firn.Usage {
 			return &usageError{cmd, err}
 		}

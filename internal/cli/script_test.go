@@ -19,6 +19,9 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/firn-archive/firn/internal/clock"
+	"github.com/firn-archive/firn/internal/queuetest"
 )
 
 // TestMain lets the scripts run firn: the test program, called by that name, is
@@ -35,8 +38,10 @@ func TestMain(m *testing.M) {
 // of its own. These commands are there beside testscript's:
 //
 //	serve DIR [OPTION...]   starts firn serve, and points the environment at it
-//	stop                    interrupts that server, which must end well; stdout
-//	                        and stderr are then its own
+//	queues                  starts a server of queues and topics, likewise
+//	unserve                 interrupts that server, which must end well; stdout
+//	                        and stderr are then its own (testscript has a stop,
+//	                        which ends a script)
 //	status N COMMAND...     runs a command, which must exit with N
 //	mkrand FILE SIZE        makes a file of random bytes, the same for each size
 //	tree-equal A B          two directories have the same files: names, kinds,
@@ -61,7 +66,8 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve":      startServer,
-			"stop":       stopServer,
+			"queues":     startQueues,
+			"unserve":    stopServer,
 			"status":     wantStatus,
 			"mkrand":     makeRandom,
 			"tree-equal": wantEqualTrees,
@@ -96,9 +102,10 @@ func startServer(ts *testscript.TestScript, neg bool, args []string) {
 	s.out, err = s.cmd.StdoutPipe()
 	ts.Check(err)
 	ts.Check(s.cmd.Start())
+	cmd := s.cmd
 	ts.Defer(func() {
-		s.cmd.Process.Kill() // one that was stopped is gone already
-		s.cmd.Wait()
+		cmd.Process.Kill() // one that was stopped is gone already
+		cmd.Wait()
 	})
 	var said serveRecord
 	if err := json.NewDecoder(oneLine{s.out}).Decode(&said); err != nil {
@@ -110,6 +117,17 @@ func startServer(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("AWS_SHARED_CREDENTIALS_FILE", said.CredentialsFile)
 }
 
+func startQueues(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: queues")
+	}
+	s := queuetest.New(clock.System{})
+	s.SkipSignatures = true // the keys are those of serve
+	ts.Defer(s.Close)
+	ts.Setenv("AWS_ENDPOINT_URL_SQS", s.URL)
+	ts.Setenv("AWS_ENDPOINT_URL_SNS", s.URL)
+}
+
 // oneLine reads byte by byte, so that what follows a line is left.
 type oneLine struct{ r io.Reader }
 
@@ -118,7 +136,7 @@ func (o oneLine) Read(p []byte) (int, error) { return o.r.Read(p[:min(1, len(p))
 func stopServer(ts *testscript.TestScript, neg bool, args []string) {
 	s := ts.Value(serverKey{}).(*server)
 	if neg || len(args) > 0 || s.cmd == nil {
-		ts.Fatalf("usage: stop, after serve")
+		ts.Fatalf("usage: unserve, after serve")
 	}
 	ts.Check(s.cmd.Process.Signal(os.Interrupt))
 	out, err := io.ReadAll(s.out)

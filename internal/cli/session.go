@@ -79,6 +79,9 @@ func (a *app) openStore(ctx context.Context, location string, o wire.Options) (*
 		// Who has written down a vault wants it.
 		o.AWSProfile, o.Endpoint, o.MakeVault = p.AWSProfile, p.Endpoint, true
 	}
+	if a.once && (o.Outage == 0 || o.Outage > outageOnce) {
+		o.Outage = outageOnce
+	}
 	s.limit = o.LimitUpload
 	s.store, err = wire.Open(ctx, s.env, s.loc, o)
 	if err != nil {

@@ -32,6 +32,17 @@ var (
 	listed = append([]string{"recipient"}, summed...)
 )
 
+// notInProfiles marks options that mean something else than the option of firn
+// sync of the same name: what a profile says is about that one.
+const notInProfiles = "not-in-profiles"
+
+// notOfProfile marks options of a command that no profile sets.
+func notOfProfile(f *pflag.FlagSet, names ...string) {
+	for _, name := range names {
+		f.Lookup(name).Annotations = map[string][]string{notInProfiles: {}}
+	}
+}
+
 // configPath is where the profiles are.
 func (a *app) configPath() (string, error) {
 	dir, err := config.ConfigDir(a.env.Getenv)
@@ -103,7 +114,7 @@ func (s *settings) add(options []config.Option) error {
 	for _, o := range options {
 		name := o.Flag()
 		flag := s.flags.Lookup(name)
-		if flag == nil || s.given[name] && !slices.Contains(summed, name) {
+		if flag == nil || flag.Annotations[notInProfiles] != nil || s.given[name] && !slices.Contains(summed, name) {
 			continue
 		}
 		if err := s.set(flag, o); err != nil {

@@ -23,8 +23,10 @@ func newStatusCmd(a *app, run func(context.Context, *statusOptions) error) *cobr
 		Use:   "status [STORE]",
 		Short: "show what is stored where, and what is pending",
 		Long: `Show the stores that this machine's catalog knows, or STORE alone: their trees,
-when each was last synced whole, uploads that were interrupted, uploads that may
-be stored twice after a lost answer, and jobs under way. It asks no store.
+when each was last synced whole, restores that go on and how far they are, uploads
+that were interrupted, uploads that may be stored twice after a lost answer, jobs
+under way and when the first may be done, and commands that firn resume goes on
+with. It asks no store, and answers at once.
 
 Where something is pending, the status is 75.`,
 		Args: takes("[STORE]"),
@@ -51,6 +53,7 @@ type (
 		Address  string `json:"address"`
 		Archives int64  `json:"archives"`
 		Bytes    int64  `json:"bytes"`
+		Unnamed  int64  `json:"unnamed"` // archives of which nobody knows what they hold
 		// Snapshot is the newest one of the catalog that the store has.
 		Snapshot *snapshotRecord `json:"snapshot,omitempty"`
 	}
@@ -62,16 +65,6 @@ type (
 		Files    int64  `json:"files"`
 		Bytes    int64  `json:"bytes"`
 		LastSync string `json:"last_complete_sync,omitempty"` // RFC 3339
-	}
-	pendingRecord struct {
-		Store string `json:"store"`
-		What  string `json:"what"` // "upload", "in_doubt", "possible_double", "job"
-		ui.Path
-		Size  int64  `json:"size"`
-		Sent  int64  `json:"sent,omitempty"`
-		Since string `json:"since,omitempty"` // RFC 3339
-
-		text string
 	}
 )
 
@@ -87,7 +80,6 @@ func runStatus(ctx context.Context, o *statusOptions) error {
 	}
 	if len(stores) == 0 {
 		s.ui.Print("no store yet; begin with: firn sync DIR local:/some/folder")
-		return nil
 	}
 	pending := false
 	for _, store := range stores {
@@ -97,6 +89,11 @@ func runStatus(ctx context.Context, o *statusOptions) error {
 		}
 		pending = pending || left
 	}
+	left, err := showTasks(ctx, s)
+	if err != nil {
+		return err
+	}
+	pending = pending || left
 	if pending {
 		return ErrNotYet
 	}
@@ -117,12 +114,20 @@ func statusOf(ctx context.Context, s *session, store catalog.Store) (bool, error
 	if err != nil {
 		return false, err
 	}
-	record := storeRecord{store.URL, store.Address, store.Archives, store.Bytes, nil}
+	unnamed, err := s.catalog.Unnamed(ctx, store.ID)
+	if err != nil {
+		return false, err
+	}
+	record := storeRecord{store.URL, store.Address, store.Archives, store.Bytes, unnamed, nil}
 	if found {
 		record.Snapshot = &snapshotRecord{newest.Seq, timeText(newest.Made), newest.Remote, newest.Size}
 	}
 	s.ui.Record("store", record)
-	s.ui.Print(fmt.Sprintf("%s: %s in %s archives", store.URL, ui.Bytes(store.Bytes), ui.Count(store.Archives)))
+	text := fmt.Sprintf("%s: %s in %s archives", store.URL, ui.Bytes(store.Bytes), ui.Count(store.Archives))
+	if unnamed > 0 {
+		text += fmt.Sprintf(", and %s of which nobody knows what they hold", ui.Count(unnamed))
+	}
+	s.ui.Print(text)
 	if err := showTrees(ctx, s, store); err != nil {
 		return false, err
 	}
@@ -189,88 +194,5 @@ func timeText(t time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
-// showPending lists what is under way or in doubt.
-func showPending(ctx context.Context, s *session, store catalog.Store) (bool, error) {
-	var records []pendingRecord
-	intents, err := s.catalog.OpenIntents(ctx, store.ID)
-	if err != nil {
-		return false, err
-	}
-	for _, in := range intents {
-		records = append(records, intentRecord(store, in))
-	}
-	doubts, err := s.catalog.Doubts(ctx, store.ID)
-	if err != nil {
-		return false, err
-	}
-	for _, d := range doubts {
-		if d.Resent {
-			records = append(records, pendingRecord{Store: store.URL, What: "possible_double", Path: ui.NewPath(d.Path), Size: d.Size, Since: timeText(d.Since),
-				text: fmt.Sprintf("%s (%s) may be stored twice since %s; an inventory after that will show it", what(d.Path), ui.Bytes(d.Size), timeText(d.Since))})
-		}
-	}
-	jobs, err := s.catalog.OpenJobs(ctx, store.ID)
-	if err != nil {
-		return false, err
-	}
-	if r, ok := jobsRecord(store, jobs); ok {
-		records = append(records, r)
-	}
-	for _, r := range records {
-		s.ui.Record("pending", r)
-		s.ui.Print("  " + r.text)
-	}
-	return len(records) > 0, nil
-}
-
-func intentRecord(store catalog.Store, in catalog.Intent) pendingRecord {
-	name := what(in.File.Path)
-	if in.Kind == catalog.CatalogArchive {
-		name = "a snapshot of the catalog"
-	}
-	r := pendingRecord{Store: store.URL, What: "upload", Path: ui.NewPath(in.File.Path), Size: in.Size, Since: timeText(in.Since)}
-	for _, p := range in.Parts {
-		r.Sent += p.Size
-	}
-	if in.Kind == catalog.LooseArchive && in.File.Stamp.ModTime.IsZero() && in.TreeHash.IsZero() {
-		r.Size = 0 // of a stream nobody knows it yet
-	}
-	switch {
-	case r.Size == 0:
-		r.text = fmt.Sprintf("the upload of %s is open: %s of it are there", name, ui.Bytes(r.Sent))
-	case in.State == catalog.Doubt:
-		r.What = "in_doubt"
-		r.text = fmt.Sprintf("whether %s (%s) arrived is in doubt since %s", name, ui.Bytes(in.Size), r.Since)
-	case in.Upload != "":
-		r.text = fmt.Sprintf("the upload of %s is open: %s of %s are there", name, ui.Bytes(r.Sent), ui.Bytes(in.Size))
-	default:
-		r.text = fmt.Sprintf("the upload of %s (%s) was interrupted", name, ui.Bytes(in.Size))
-	}
-	return r
-}
-
-// jobsRecord sums up the jobs that the catalog waits for.
-func jobsRecord(store catalog.Store, jobs []catalog.Job) (pendingRecord, bool) {
-	running := 0
-	for _, j := range jobs {
-		if j.State == catalog.JobRunning || j.State == catalog.JobIntended {
-			running++
-		}
-	}
-	if running == 0 {
-		return pendingRecord{}, false
-	}
-	return pendingRecord{Store: store.URL, What: "job", Size: int64(running),
-		text: "under way: " + counted(int64(running), "job")}, true
-}
-
 // exact is a number as a pipe wants it.
 func exact(n int64) string { return strconv.FormatInt(n, 10) }
-
-// what calls an upload by its path, which a bundle of many files doesn't have.
-func what(path string) string {
-	if path == "" {
-		return "a bundle"
-	}
-	return path
-}

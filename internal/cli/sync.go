@@ -30,6 +30,7 @@ type syncOptions struct {
 	Tree  string
 	All   bool              // the profiles
 	names map[string]string // of the trees of a profile, by their directories; nil without
+	about []string          // what firn resume knows the command by; nil: by its directories
 
 	Change      changeOptions
 	Filter      filterOptions
@@ -179,6 +180,7 @@ func (o *syncOptions) open(ctx context.Context) (j *syncJob, err error) {
 	if err := wire.CheckDataDir(s.env); err != nil {
 		return nil, err
 	}
+	o.app.begin(ctx, s, o.subject(s)...)
 	row, err := o.register(ctx, s)
 	if err != nil {
 		return nil, err
@@ -198,6 +200,19 @@ func (o *syncOptions) open(ctx context.Context) (j *syncJob, err error) {
 		return nil, err
 	}
 	return j, j.begin(ctx)
+}
+
+// subject is what the command is about: a later one about the same takes its place
+// for firn resume.
+func (o *syncOptions) subject(s *session) []string {
+	if o.about != nil {
+		return o.about
+	}
+	parts := []string{s.loc.String()}
+	for _, dir := range o.Dirs {
+		parts = append(parts, o.treeName(dir), dir)
+	}
+	return parts
 }
 
 // ofTree reports whether an error is one of a tree, or none: then the others are
@@ -353,7 +368,11 @@ func (o *syncOptions) locked(ctx context.Context, j *syncJob, dir string, work f
 	if o.DryRun {
 		return work()
 	}
-	lock, err := wire.LockTree(ctx, j.s.env, j.row, o.treeName(dir), o.LockWait)
+	wait := o.LockWait
+	if o.app.once {
+		wait = 0
+	}
+	lock, err := wire.LockTree(ctx, j.s.env, j.row, o.treeName(dir), wait)
 	if err != nil {
 		return err
 	}

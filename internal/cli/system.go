@@ -23,6 +23,7 @@ func System() Env {
 		Dir:       dir,
 		Clock:     clock.System{},
 		Hangups:   hangups,
+		Setenv:    setenv,
 		Terminal: Terminal{
 			Stdin:  term.IsTerminal(int(os.Stdin.Fd())),
 			Stdout: able && term.IsTerminal(int(os.Stdout.Fd())),
@@ -30,6 +31,15 @@ func System() Env {
 			Width:  func() int { return width(os.Stderr) },
 		},
 	}
+}
+
+// setenv sets a variable of this process, or takes it away.
+func setenv(name, value string, set bool) {
+	if set {
+		os.Setenv(name, value) // fails for names that no variable can have
+		return
+	}
+	os.Unsetenv(name)
 }
 
 // width gives the columns of a terminal; 80 where it doesn't say.

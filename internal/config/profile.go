@@ -58,10 +58,11 @@ type Option struct {
 // Flag is the name of the option on the command line.
 func (o Option) Flag() string { return strings.ReplaceAll(o.Key, "_", "-") }
 
-// Hooks are what is called around a sync.
+// Hooks are what is called around a sync, and when a restore is over.
 type Hooks struct {
 	Before, After                   Hook // of each tree
 	OnSuccess, OnPartial, OnFailure Hook // of a whole run
+	OnReady                         Hook // of a restore
 	Timeout                         time.Duration
 }
 
@@ -229,7 +230,7 @@ func (r *profileReader) profiles(t *table) (all []*Profile) {
 var (
 	hookKeys    = []string{"before", "after"}
 	profileKeys = append([]string{"store", "region", "aws_profile", "endpoint", "class", "recipients", "identity_file", "tree",
-		"on_success", "on_partial", "on_failure", "hook_timeout"}, hookKeys...)
+		"on_success", "on_partial", "on_failure", "on_ready", "hook_timeout"}, hookKeys...)
 	treeKeys = append([]string{"path", "name"}, hookKeys...)
 )
 
@@ -237,7 +238,8 @@ func (r *profileReader) profile(f *field) *Profile {
 	p := &Profile{Name: f.key, Line: f.line, Hooks: Hooks{Timeout: DefaultHookTimeout}}
 	var region string
 	texts := map[string]*string{"store": &p.Store, "region": &region, "aws_profile": &p.AWSProfile, "endpoint": &p.Endpoint, "class": &p.Class}
-	hooks := map[string]*Hook{"before": &p.Hooks.Before, "after": &p.Hooks.After, "on_success": &p.Hooks.OnSuccess, "on_partial": &p.Hooks.OnPartial, "on_failure": &p.Hooks.OnFailure}
+	hooks := map[string]*Hook{"before": &p.Hooks.Before, "after": &p.Hooks.After, "on_success": &p.Hooks.OnSuccess, "on_partial": &p.Hooks.OnPartial,
+		"on_failure": &p.Hooks.OnFailure, "on_ready": &p.Hooks.OnReady}
 	for _, f := range f.value.table.fields {
 		switch {
 		case texts[f.key] != nil:

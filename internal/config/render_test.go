@@ -30,6 +30,7 @@ after = "curl -u me:hunter2 https://example.org"
 on_success = "https://example.org/hunter2"
 on_partial = "hunter2"
 on_failure = "hunter2"
+on_ready = "hunter2"
 hook_timeout = "90m"
 
 [[profile.home.tree]]

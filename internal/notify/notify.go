@@ -24,6 +24,7 @@ const (
 	OnSuccess = "on_success" // after a run: all is done
 	OnPartial = "on_partial" // done in part, or something is pending
 	OnFailure = "on_failure" // failed
+	OnReady   = "on_ready"   // after a restore: all is there that can be had
 )
 
 // The statuses of a message.
@@ -45,8 +46,10 @@ type Message struct {
 	Host    string                      `json:"host"`
 	Profile string                      `json:"profile"`
 	Store   string                      `json:"store"`
-	Tree    string                      `json:"tree,omitempty"` // of Before and After
-	Path    string                      `json:"path,omitempty"` // the tree's directory
+	Tree    string                      `json:"tree,omitempty"`    // of Before and After
+	Restore int64                       `json:"restore,omitempty"` // of OnReady: its number
+	What    string                      `json:"what,omitempty"`    // of OnReady: what it brought, for people
+	Path    string                      `json:"path,omitempty"`    // the tree's directory; of OnReady where the files are
 	PathB64 string                      `json:"path_b64,omitempty"`
 	Status  string                      `json:"status"`
 	Exit    int                         `json:"exit"` // the exit status that this alone would have

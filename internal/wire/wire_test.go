@@ -60,7 +60,7 @@ func TestLocalStore(t *testing.T) {
 	if tr := s.Traits(); !tr.FreshInventory || !tr.InstantJobs {
 		t.Errorf("traits %+v", tr)
 	}
-	job, err := s.StartInventory(t.Context(), "")
+	job, err := s.StartInventory(t.Context(), firn.InventorySpec{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,203 @@
+package cli
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/plan"
+	"github.com/firn-archive/firn/internal/price"
+	"github.com/firn-archive/firn/internal/restore"
+	"github.com/firn-archive/firn/internal/ui"
+)
+
+// The record of a restore's plan.
+type (
+	planRecord struct {
+		Store          string           `json:"store"`
+		Trees          []string         `json:"trees"`
+		To             ui.Path          `json:"to"`
+		DryRun         bool             `json:"dry_run,omitempty"`
+		Files          int64            `json:"files"`
+		Bytes          int64            `json:"bytes"`
+		Equal          int64            `json:"equal"`
+		EqualBytes     int64            `json:"equal_bytes"`
+		Skipped        int64            `json:"skipped"`
+		Left           int64            `json:"left"`
+		Archives       int64            `json:"archives"`
+		Requests       int64            `json:"requests"`
+		RetrieveBytes  int64            `json:"retrieve_bytes"`
+		Taken          int64            `json:"taken"`
+		DownloadBytes  int64            `json:"download_bytes"`
+		Waves          int              `json:"waves"`
+		BytesPerSecond int64            `json:"bytes_per_second,omitempty"`
+		Tier           string           `json:"tier"`
+		Cost           string           `json:"cost_usd,omitempty"`
+		Items          []costItemRecord `json:"items"`
+		Region         string           `json:"region,omitempty"`
+		PricesRegion   string           `json:"prices_region,omitempty"`
+		PricesAsOf     string           `json:"prices_as_of,omitempty"`
+		Doubt          string           `json:"doubt,omitempty"`
+		Earliest       string           `json:"earliest"`
+		Latest         string           `json:"latest"`
+		Tiers          []tierRecord     `json:"tiers"`
+	}
+	tierRecord struct {
+		Tier     string `json:"tier"`
+		Chosen   bool   `json:"chosen"`
+		Cost     string `json:"cost_usd,omitempty"`
+		Doubt    string `json:"doubt,omitempty"`
+		Earliest string `json:"earliest"`
+		Latest   string `json:"latest"`
+	}
+)
+
+// A tierChoice is what a plan comes to with a tier.
+type tierChoice struct {
+	tier             firn.Tier
+	cost             price.Sum
+	earliest, latest time.Time
+}
+
+// tiers are all of them, the one that was asked for first, the others from the
+// cheapest on.
+func (b *restoreBill) tiers(p *restore.Plan) []tierChoice {
+	one := func(tier firn.Tier) tierChoice {
+		j := plan.Journey{
+			Tier: tier, Waves: p.Waves, Retrieve: p.RetrieveBytes, Download: p.DownloadBytes,
+			Rate: p.Rate, RateKnown: p.RateKnown, HourlyBytes: int64(b.RetrieveRate.byteSize),
+		}
+		c := tierChoice{tier: tier, cost: b.prices.Bill(tier, b.need).Total()}
+		c.earliest, c.latest = j.Span(p.Now)
+		return c
+	}
+	chosen := one(p.Tier)
+	chosen.earliest, chosen.latest = p.Earliest, p.Latest
+	all := []tierChoice{chosen}
+	for _, tier := range []firn.Tier{firn.Bulk, firn.Standard, firn.Expedited} {
+		if tier != p.Tier {
+			all = append(all, one(tier))
+		}
+	}
+	return all
+}
+
+// tell shows a plan: as the result of a dry run, else as talk.
+func (b *restoreBill) tell(r *restore.Options, p *restore.Plan) {
+	u := b.s.ui
+	if u.IsJSON() {
+		u.Record("plan", b.record(r, p))
+		return
+	}
+	if r.Store.Traits().InstantJobs {
+		return // the files say it all
+	}
+	say := u.Notice
+	if b.DryRun {
+		say = u.Print
+	}
+	for _, line := range b.lines(p) {
+		say(line)
+	}
+}
+
+func (b *restoreBill) record(r *restore.Options, p *restore.Plan) planRecord {
+	rec := planRecord{
+		Store: b.s.loc.String(), To: ui.NewPath(r.To), DryRun: b.DryRun, Files: p.Files, Bytes: p.Bytes, Equal: p.Equal.Files, EqualBytes: p.Equal.Bytes,
+		Skipped: p.Skipped.Files, Left: p.Left.Files, Archives: p.Archives, Requests: p.Requests, RetrieveBytes: p.RetrieveBytes,
+		Taken: p.Taken, DownloadBytes: p.DownloadBytes, Waves: p.Waves, Tier: string(p.Tier),
+		Items: itemRecords(b.items), Region: b.prices.For, PricesRegion: b.prices.Region, Doubt: doubts(b.items),
+		Earliest: timeText(p.Earliest), Latest: timeText(p.Latest), Tiers: []tierRecord{},
+	}
+	for _, t := range r.Trees {
+		rec.Trees = append(rec.Trees, t.Name)
+	}
+	if known, unknown := total(b.items); !unknown {
+		rec.Cost = known.String()
+	}
+	if !b.prices.AsOf.IsZero() {
+		rec.PricesAsOf = b.prices.AsOf.Format(time.DateOnly)
+	}
+	if p.RateKnown {
+		rec.BytesPerSecond = int64(p.Rate)
+	}
+	if r.Store.Traits().InstantJobs {
+		return rec
+	}
+	for _, c := range b.tiers(p) {
+		t := tierRecord{Tier: string(c.tier), Chosen: c.tier == p.Tier, Doubt: c.cost.Doubt, Earliest: timeText(c.earliest), Latest: timeText(c.latest)}
+		if c.cost.Known {
+			t.Cost = c.cost.String()
+		}
+		rec.Tiers = append(rec.Tiers, t)
+	}
+	return rec
+}
+
+// lines are a plan for people.
+func (b *restoreBill) lines(p *restore.Plan) []string {
+	head := "to bring back: " + ui.Files(p.Files) + ", " + ui.Bytes(p.Bytes)
+	if p.Files == 0 {
+		head = "nothing to bring back"
+	}
+	for _, more := range []struct {
+		n    int64
+		what string
+	}{{p.Equal.Files, "in place already"}, {p.Skipped.Files, "can't be brought back"}, {p.Left.Files, "left by the limits"}} {
+		if more.n > 0 {
+			head += fmt.Sprintf("; %s %s", ui.Count(more.n), more.what)
+		}
+	}
+	if p.Requests+p.Taken == 0 {
+		return []string{head}
+	}
+	lines := []string{head, fmt.Sprintf("from %s: %s of %s; %s to download", counted(p.Archives, "archive"), counted(p.Requests, "retrieval"), ui.Bytes(p.RetrieveBytes), ui.Bytes(p.DownloadBytes))}
+	if p.Taken > 0 {
+		was := "was asked for before, and costs"
+		if p.Taken > 1 {
+			was = "were asked for before, and cost"
+		}
+		lines = append(lines, counted(p.Taken, "retrieval")+" more that "+was+" nothing again")
+	}
+	if p.Waves > 1 {
+		lines = append(lines, fmt.Sprintf("in %d portions, each as much as can be downloaded before it is gone, %s", p.Waves, rateText(p)))
+	}
+	lines = append(lines, b.tierLines(p)...)
+	return lines
+}
+
+// rateText says how fast bytes are taken to come.
+func rateText(p *restore.Plan) string {
+	if p.RateKnown {
+		return "at " + ui.Bytes(int64(p.Rate)) + "/s as measured"
+	}
+	return "taken to come at " + ui.Bytes(plan.AssumedRate) + "/s"
+}
+
+// tierLines are a table of what each tier costs, and takes.
+func (b *restoreBill) tierLines(p *restore.Plan) []string {
+	lines := []string{fmt.Sprintf("  %-20s %10s   %s", "tier", "cost", "ready in")}
+	var doubts []string
+	for _, c := range b.tiers(p) {
+		name, cost := string(c.tier), ui.Dollars(c.cost)
+		if c.tier == p.Tier {
+			name += " (chosen)"
+		}
+		if b.prices.Free {
+			cost = "nothing"
+		}
+		lines = append(lines, fmt.Sprintf("  %-20s %10s   %s to %s", name, cost, ui.Duration(c.earliest.Sub(p.Now)), ui.Duration(c.latest.Sub(p.Now))))
+		if c.cost.Doubt != "" {
+			doubts = append(doubts, "  "+c.cost.Doubt)
+		}
+	}
+	if b.prices.Free {
+		return lines
+	}
+	whose := whosePrices(b.prices)
+	if whose == "" {
+		whose = "prices of " + b.prices.Region
+	}
+	whose = fmt.Sprintf("  %s, as of %s, with the transfer over the internet, without taxes", whose, b.prices.AsOf.Format(time.DateOnly))
+	return append(append(lines, whose), doubts...)
+}
