@@ -150,8 +150,12 @@ func runArchiveRetrieve(ctx context.Context, o *archiveRetrieveOptions) error {
 		return err
 	}
 	r := &archiveRetriever{options: o, session: s, row: row, tier: tier, downloader: d, all: all}
+	waker, err := s.store.Waker(ctx, s.catalog, row)
+	if err != nil {
+		return err
+	}
 	r.asker = retrieval.New(retrieval.Options{
-		Catalog: s.catalog, Row: row.ID, Store: s.store, Downloader: d, Clock: s.env.Clock, Events: s.env.Events, Tier: tier, Run: run, Poll: o.Poll,
+		Catalog: s.catalog, Row: row.ID, Store: s.store, Downloader: d, Clock: s.env.Clock, Events: s.env.Events, Tier: tier, Run: run, Poll: o.Poll, Waker: waker,
 	})
 	if err := r.retrieve(ctx); err != nil {
 		r.report()

@@ -144,7 +144,13 @@ func (s *session) jobFetched(ctx context.Context, job firn.Job) error {
 
 // await gives the job once it is done, if it is to wait for that.
 func (o *jobOutputOptions) await(ctx context.Context, s *session) (firn.Job, error) {
-	asker := retrieval.New(retrieval.Options{Catalog: s.catalog, Store: s.store, Clock: s.env.Clock, Events: s.env.Events, Poll: o.Poll})
+	options := retrieval.Options{Catalog: s.catalog, Store: s.store, Clock: s.env.Clock, Events: s.env.Events, Poll: o.Poll}
+	if row, err := s.catalog.StoreByURL(ctx, s.loc.String()); err == nil { // a queue is of a store that is known
+		if options.Waker, err = s.store.Waker(ctx, s.catalog, row); err != nil {
+			return firn.Job{}, err
+		}
+	}
+	asker := retrieval.New(options)
 	for {
 		job, err := s.job(ctx, firn.JobID(o.Job))
 		if err != nil {

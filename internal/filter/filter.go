@@ -114,6 +114,9 @@ func (f *Filter) judge(file *firn.File) scan.Verdict {
 		slash--
 	}
 	name := s[slash+1:]
+	if !isDir && IsUnfinished(name) {
+		return scan.Verdict{Leave: true, Litter: true, Reason: UnfinishedReason}
+	}
 	if len(name) > 0 && f.litterStart[name[0]] && isLitter(name, isDir) {
 		return scan.Verdict{Leave: true, Litter: true, Reason: LitterReason}
 	}

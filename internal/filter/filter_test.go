@@ -93,6 +93,28 @@ func TestLitter(t *testing.T) {
 	}
 }
 
+// TestUnfinished: what a restore has not finished is left out whatever is kept,
+// on disks too that don't tell upper from lower case.
+func TestUnfinished(t *testing.T) {
+	for path, want := range map[string]bool{
+		".firn-0123456789abcdef.part": true, "a/b/.firn-0123456789abcdef.part": true, ".firn-restore.part": true, ".FIRN-0123456789ABCDEF.part": true, ".firn-Restore.PART": true,
+
+		".firn-0123456789abcdeg.part": false, ".firn-0123456789abcde.part": false, ".firn-0123456789abcdef0.part": false, "firn-0123456789abcdef.part": false,
+		".firn-0123456789abcdef.part2": false, ".firn-0123456789abcdef_part": false, ".firn-restores.part": false, ".firn-.part": false, ".firn.part": false, ".part": false, ".": false,
+		"x.firn-restore.part": false, ".firn-restore.part/": false, ".firn-0123456789abcdef.part/x": false,
+	} {
+		for _, keep := range []bool{false, true} {
+			if v := New(Options{KeepLitter: keep}).Judge(fileAt(path)); v.Leave != want || v.Litter != want || (v.Reason == UnfinishedReason) != want {
+				t.Errorf("%s: %+v", path, v)
+			}
+		}
+	}
+	name := []byte(".firn-0123456789abcdef.part")
+	if n := testing.AllocsPerRun(100, func() { IsUnfinished(name) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 // TestLitterIsDocumented: the manual has the same list.
 func TestLitterIsDocumented(t *testing.T) {
 	doc, err := os.ReadFile("../../docs/filters.md")

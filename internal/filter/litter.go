@@ -3,6 +3,7 @@ package filter
 import (
 	"maps"
 	"slices"
+	"strings"
 )
 
 // LitterReason is why a scan leaves out what the default list names.
@@ -63,4 +64,24 @@ func isLitter(name []byte, isDir bool) bool {
 	}
 	_, found := names[string(name)] // doesn't allocate
 	return found
+}
+
+// UnfinishedReason is why a scan leaves out what IsUnfinished names.
+const UnfinishedReason = "of a restore that has not finished"
+
+// IsUnfinished reports whether a name is one that a restore gives to what is not
+// whole yet, .firn- and 16 hex digits, or to the mark of a folder that isn't,
+// both with .part after it. It may stand in any tree, and is nobody's file.
+func IsUnfinished(name []byte) bool {
+	const before, digits, mark, after = ".firn-", 16, "restore", ".part"
+	n := len(name) - len(before) - len(after)
+	if n != digits && n != len(mark) || name[0] != '.' {
+		return false // as almost all are
+	}
+	s := string(name) // so short that it needs no memory
+	if !strings.EqualFold(s[:len(before)], before) || !strings.EqualFold(s[len(before)+n:], after) {
+		return false
+	}
+	middle := s[len(before) : len(before)+n]
+	return n == digits && strings.Trim(middle, "0123456789abcdefABCDEF") == "" || strings.EqualFold(middle, mark)
 }

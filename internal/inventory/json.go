@@ -56,6 +56,7 @@ type jsonReader struct {
 	bad    func(error) error
 	number int64 // of the archives so far, from 1
 	listed bool  // ArchiveList was seen
+	slowly bool  // by encoding/json alone
 }
 
 // ReadJSON reads an inventory in JSON from r to its end, and hands each archive
@@ -65,8 +66,12 @@ type jsonReader struct {
 // An entry that isn't an archive goes to bad, as an *Error, and the rest is
 // read; where bad is nil, or answers an error, that ends it.
 func ReadJSON(r io.Reader, each func(firn.Archive) error, bad func(error) error) (firn.InventoryInfo, error) {
-	limited := &ration{r: past(byteOrderMark, bufio.NewReaderSize(r, 64<<10))}
-	j := &jsonReader{dec: json.NewDecoder(limited), ration: limited, each: each, bad: bad}
+	return readJSON(r, &jsonReader{each: each, bad: bad})
+}
+
+func readJSON(r io.Reader, j *jsonReader) (firn.InventoryInfo, error) {
+	j.ration = &ration{r: past(byteOrderMark, bufio.NewReaderSize(r, 64<<10))}
+	j.dec = json.NewDecoder(j.ration)
 	err := j.read()
 	var own *stop
 	switch {
@@ -144,6 +149,11 @@ func (j *jsonReader) archives() error {
 	case open != json.Delim('['):
 		return fmt.Errorf("not an inventory: its ArchiveList begins with %s", quote(fmt.Sprint(open)))
 	}
+	if !j.slowly {
+		if err := j.plainArchives(); err != nil {
+			return err
+		}
+	}
 	for j.more() {
 		if err := j.archive(); err != nil {
 			return err
@@ -155,12 +165,17 @@ func (j *jsonReader) archives() error {
 // archive reads one entry of the list.
 func (j *jsonReader) archive() error {
 	var e entry
-	var a firn.Archive
 	j.ration.renew()
 	err := j.dec.Decode(&e)
 	if err != nil && !errors.As(err, new(*json.UnmarshalTypeError)) {
 		return err // there is no way to go on
 	}
+	return j.take(&e, err)
+}
+
+// take hands out an entry. Err says that it was there, but is none.
+func (j *jsonReader) take(e *entry, err error) error {
+	var a firn.Archive
 	j.number++
 	if err == nil {
 		a, err = e.archive()

@@ -311,10 +311,14 @@ func TestJSONHoldsLittle(t *testing.T) {
 func FuzzInventoryJSON(f *testing.F) {
 	f.Add([]byte(example))
 	f.Add([]byte(`{"ArchiveList":null}`))
+	for _, e := range entries() {
+		f.Add([]byte(`{"ArchiveList":[` + plainEntry + `,` + e + `]}`))
+	}
 	f.Add([]byte(`{"x":[[{}]],"ArchiveList":[{"ArchiveId":"a","Size":1,"SHA256TreeHash":"` + hex64 + `"}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		got := leniently(ReadJSON, string(data))
 		got.check(t)
+		sameAsSlowly(t, string(data))
 		if got.err == nil && !bytes.Contains(data, []byte("{")) {
 			t.Error("accepted what is no object")
 		}

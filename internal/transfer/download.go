@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -46,7 +47,10 @@ type Download struct {
 	Offset int64
 	Size   int64         // bytes to fetch
 	Tree   treehash.Hash // of these bytes, from a source that is trusted
-	Dest   Dest          // where they go from 0 on
+	// Unproven: nobody knows Tree, which is zero. What the store says of the
+	// pieces, if anything, is all that the bytes are verified with.
+	Unproven bool
+	Dest     Dest // where they go from 0 on
 	// Done lists the pieces that an earlier process fetched. They are read
 	// back from Dest and fetched again where they differ, so that the list
 	// needs no fsync to be safe.
@@ -60,6 +64,10 @@ type Download struct {
 type Downloaded struct {
 	Fetched int64 // bytes received, repeats included
 	Resumed int64 // bytes that were there already
+	// Proven: every byte was verified. It is false only where Tree was unknown,
+	// and the store gave no hash of some piece that it sent, or some piece was
+	// there already.
+	Proven bool
 }
 
 // DownloadOptions are the knobs of a Downloader. Zero values mean defaults.
@@ -150,7 +158,12 @@ func (d *Downloader) Download(ctx context.Context, t Download) (Downloaded, erro
 	if err != nil {
 		return Downloaded{}, failure("download", t.Path, err)
 	}
-	return Downloaded{Fetched: dl.received.Load(), Resumed: dl.resumed.Load()}, nil
+	return Downloaded{Fetched: dl.received.Load(), Resumed: dl.resumed.Load(), Proven: dl.isProven()}, nil
+}
+
+// isProven reports whether every byte was verified, once all are there.
+func (d *download) isProven() bool {
+	return !d.Tree.IsZero() || !slices.ContainsFunc(d.state, func(s state) bool { return s != proven })
 }
 
 // Fetch brings a range of a job's output, or of what open gives if that isn't
@@ -184,8 +197,8 @@ func (d *Downloader) plan(t Download) (*download, error) {
 	if t.Dest == nil || t.Size < 0 || t.Offset < 0 {
 		return nil, usage("check task", "it has no destination, or %d bytes from %d on", t.Size, t.Offset)
 	}
-	if t.Tree.IsZero() {
-		return nil, usage("check task", "it has no tree hash to verify the bytes with")
+	if t.Tree.IsZero() != t.Unproven {
+		return nil, usage("check task", "it has no tree hash to verify the bytes with, or has one and shall not use it")
 	}
 	p := parts{t.Size, d.opt.PieceSize}
 	for p.count() > maxPieces {
@@ -204,7 +217,7 @@ func (d *download) run(ctx context.Context) error {
 		return err
 	}
 	for try := 1; ; try++ {
-		if err := d.fetchMissing(ctx); err != nil {
+		if err := d.fetchMissing(ctx); err != nil || d.Unproven {
 			return err
 		}
 		whole := treehash.Combine(d.trees)

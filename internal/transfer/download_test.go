@@ -332,7 +332,7 @@ func TestDownloadResumes(t *testing.T) {
 			t.Fatal(err)
 		}
 		d.holds(t, s.file)
-		if want := (Downloaded{Fetched: s.file.size - kept + spoiled, Resumed: kept - spoiled}); r != want {
+		if want := (Downloaded{Fetched: s.file.size - kept + spoiled, Resumed: kept - spoiled, Proven: true}); r != want {
 			t.Errorf("stopped after %d: %+v, want %+v", stop, r, want)
 		}
 	}

@@ -225,7 +225,7 @@ func TestThereAndBack(t *testing.T) {
 // inventory lists what the store holds.
 func inventory(t *testing.T, store firn.Store) (all []firn.Archive) {
 	t.Helper()
-	id, err := store.StartInventory(t.Context(), "test")
+	id, err := store.StartInventory(t.Context(), firn.InventorySpec{Description: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -140,7 +140,7 @@ func (v *jsonView) event(e firn.Event, now time.Time) {
 			v.u.object("wait", jsonWait{Time(now), e.What, Time(e.Until)})
 		}
 	case firn.NoticeEvent:
-		if !o.Quiet || e.Warn {
+		if (!o.Quiet || e.Warn) && (!e.Detail || o.Verbose) {
 			v.u.object("notice", jsonNotice{Time(now), e.Text, e.Warn})
 		}
 	case firn.SnapshotEvent:

@@ -19,6 +19,9 @@ func (u *UI) log(e firn.Event, now time.Time) {
 			u.logLine(now, fileText(e, u.opts.DryRun))
 		}
 	case firn.NoticeEvent:
+		if e.Detail && !u.opts.Verbose {
+			return
+		}
 		text := Text(e.Text)
 		if e.Warn {
 			text = "warning: " + text

@@ -82,9 +82,11 @@ func (v *textView) file(e firn.FileEvent) {
 }
 
 func (v *textView) notice(e firn.NoticeEvent) {
-	if e.Warn {
+	switch {
+	case e.Detail && !v.u.opts.Verbose:
+	case e.Warn:
 		v.say("warning: " + Text(e.Text))
-	} else if !v.u.opts.Quiet {
+	case !v.u.opts.Quiet:
 		v.say(Text(e.Text))
 	}
 }
