@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -13,16 +14,22 @@ import (
 // A Waker is how this machine hears what a store has ready.
 type Waker struct {
 	Store int64
+	// URL and Address are those of the store, forgotten or not; SetWaker doesn't
+	// look at them.
+	URL, Address string
 	firn.Channel
 	SetUp time.Time // by the local clock; SetWaker fills it in
 }
 
-const wakerColumns = "store, queue, queue_url, queue_made, topic, topic_made, subscription, replaced_topic, replaced_events, set_up"
+// wakerValues are what SetWaker writes.
+const wakerValues = "store, queue, queue_url, queue_made, topic, topic_made, subscription, replaced_topic, replaced_events, set_up"
+
+const wakerColumns = wakerValues + ", (SELECT url FROM store s WHERE s.id = waker.store), (SELECT address FROM store s WHERE s.id = waker.store)"
 
 func scanWaker(row interface{ Scan(...any) error }) (w Waker, err error) {
 	var events string
 	var setUp int64
-	err = row.Scan(&w.Store, &w.Queue, &w.QueueURL, &w.QueueMade, &w.Topic, &w.TopicMade, &w.Subscription, &w.Replaced.Topic, &events, &setUp)
+	err = row.Scan(&w.Store, &w.Queue, &w.QueueURL, &w.QueueMade, &w.Topic, &w.TopicMade, &w.Subscription, &w.Replaced.Topic, &events, &setUp, &w.URL, &w.Address)
 	if events != "" {
 		w.Replaced.Events = strings.Split(events, ",")
 	}
@@ -40,6 +47,24 @@ func (c *Catalog) Waker(ctx context.Context, store int64) (w Waker, found bool, 
 	return w, found, err
 }
 
+// WakerByURL gives the waker of a store by any URL of it, and the store, which may
+// be one that was forgotten, if there is no other. Errors: NotFound.
+func (c *Catalog) WakerByURL(ctx context.Context, url string) (store Store, w Waker, err error) {
+	err = c.read(ctx, "find queue", "of "+url, func(tx tx) error {
+		store, err = scanStore(tx.row("SELECT "+storeColumns+` FROM store WHERE id IN (SELECT store FROM waker)
+			AND (url = ?1 OR id = (SELECT store FROM store_url WHERE url = ?1)) ORDER BY gone, id DESC LIMIT 1`, url))
+		if err == nil {
+			w, err = scanWaker(tx.row("SELECT "+wakerColumns+" FROM waker WHERE store = ?", store.ID))
+		}
+		if isNoRows(err) {
+			return &firn.Error{Op: "find queue", Subject: "of " + url, Kind: firn.NotFound,
+				Err: errors.New("none was set up from here"), Hint: "set one up with: firn queue setup " + url}
+		}
+		return err
+	})
+	return store, w, err
+}
+
 // Wakers lists the wakers of all stores, those of forgotten ones too.
 func (c *Catalog) Wakers(ctx context.Context) (wakers []Waker, err error) {
 	err = c.read(ctx, "list wakers", "", func(tx tx) error {
@@ -55,7 +80,7 @@ func (c *Catalog) Wakers(ctx context.Context) (wakers []Waker, err error) {
 // SetWaker records the waker of a store, in place of any earlier one.
 func (c *Catalog) SetWaker(ctx context.Context, w Waker) error {
 	return c.write(ctx, "record waker", fmt.Sprint("of store ", w.Store), func(tx tx) error {
-		return tx.exec("INSERT INTO waker ("+wakerColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		return tx.exec("INSERT INTO waker ("+wakerValues+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT DO UPDATE SET queue = excluded.queue, queue_url = excluded.queue_url, queue_made = excluded.queue_made,
 				topic = excluded.topic, topic_made = excluded.topic_made, subscription = excluded.subscription,
 				replaced_topic = excluded.replaced_topic, replaced_events = excluded.replaced_events, set_up = excluded.set_up`,

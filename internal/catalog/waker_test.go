@@ -30,7 +30,7 @@ func TestWaker(t *testing.T) {
 		}
 	}
 	want(f.store.ID)
-	w := catalog.Waker{Store: f.store.ID, SetUp: f.clock.Now().Truncate(time.Second), Channel: firn.Channel{Queue: "firn-a-1", QueueMade: true, TopicMade: true}}
+	w := catalog.Waker{Store: f.store.ID, URL: f.store.URL, Address: f.store.Address, SetUp: f.clock.Now().Truncate(time.Second), Channel: firn.Channel{Queue: "firn-a-1", QueueMade: true, TopicMade: true}}
 	check(t, f.SetWaker(ctx, w))
 	want(f.store.ID, w)
 	_, err = f.Hear(ctx, f.store.ID)
@@ -41,7 +41,7 @@ func TestWaker(t *testing.T) {
 	}
 	check(t, f.SetWaker(ctx, w))
 	want(f.store.ID, w)
-	second := catalog.Waker{Store: other.ID, SetUp: f.clock.Now().Truncate(time.Second), Channel: firn.Channel{Queue: "jobs"}}
+	second := catalog.Waker{Store: other.ID, URL: "glacier:b", SetUp: f.clock.Now().Truncate(time.Second), Channel: firn.Channel{Queue: "jobs"}}
 	check(t, f.SetWaker(ctx, second))
 	all, err := f.Wakers(ctx)
 	check(t, err)
@@ -58,6 +58,42 @@ func TestWaker(t *testing.T) {
 	if err := f.SetWaker(ctx, catalog.Waker{Store: 99}); err == nil {
 		t.Error("a waker of a store that isn't there")
 	}
+}
+
+// TestWakerByURL: the queue of a store that was forgotten can still be found, and
+// removed.
+func TestWakerByURL(t *testing.T) {
+	f := newFixture(t)
+	ctx := t.Context()
+	want := func(url string, store int64) {
+		t.Helper()
+		row, w, err := f.WakerByURL(ctx, url)
+		if store == 0 {
+			wantKind(t, err, firn.NotFound, "firn queue setup "+url)
+		} else if err != nil || row.ID != store || w.Store != store || w.URL != row.URL {
+			t.Errorf("%+v, %+v, %v; want store %d", row, w, err, store)
+		}
+	}
+	first, err := f.Register(ctx, catalog.StoreSpec{URL: "glacier:b", Kind: "glacier", Identity: "one"})
+	check(t, err)
+	want("glacier:b", 0)
+	check(t, f.SetWaker(ctx, catalog.Waker{Store: first.ID, Channel: firn.Channel{Queue: "q"}}))
+	want("glacier:b", first.ID)
+	_, err = f.Register(ctx, catalog.StoreSpec{URL: "glacier:eu-west-1/b", Kind: "glacier", Identity: "one"})
+	check(t, err)
+	want("glacier:b", first.ID)
+	want("glacier:eu-west-1/b", first.ID)
+	check(t, f.Forget(ctx, first.ID))
+	want("glacier:eu-west-1/b", first.ID)
+	again, err := f.Register(ctx, catalog.StoreSpec{URL: "glacier:eu-west-1/b", Kind: "glacier", Identity: "two"})
+	check(t, err)
+	want("glacier:eu-west-1/b", first.ID)
+	check(t, f.SetWaker(ctx, catalog.Waker{Store: again.ID, Channel: firn.Channel{Queue: "q"}}))
+	want("glacier:eu-west-1/b", again.ID)
+	check(t, f.DropWaker(ctx, again.ID))
+	want("glacier:eu-west-1/b", first.ID)
+	check(t, f.DropWaker(ctx, first.ID))
+	want("glacier:eu-west-1/b", 0)
 }
 
 // TestHeard: who waits knows by the count what another process has heard.

@@ -90,9 +90,9 @@ type queueRecord struct {
 	Faults       []string `json:"faults,omitempty"`   // likewise
 }
 
-func newQueueRecord(store string, w catalog.Waker) queueRecord {
+func newQueueRecord(w catalog.Waker) queueRecord {
 	return queueRecord{
-		Store: store, Queue: w.Queue, QueueURL: w.QueueURL, QueueMade: w.QueueMade, Topic: w.Topic, TopicMade: w.TopicMade,
+		Store: w.URL, Queue: w.Queue, QueueURL: w.QueueURL, QueueMade: w.QueueMade, Topic: w.Topic, TopicMade: w.TopicMade,
 		Subscription: w.Subscription, Replaced: w.Replaced.Topic, SetUp: timeText(w.SetUp),
 	}
 }
@@ -129,7 +129,7 @@ func runQueueSetup(ctx context.Context, o *queueOptions) error {
 	if err != nil {
 		return err
 	}
-	s.ui.Record("queue", newQueueRecord(row.URL, w))
+	s.ui.Record("queue", newQueueRecord(w))
 	s.ui.Print("commands that wait for " + row.URL + " now hear when something is ready")
 	s.ui.Notice("while one waits it asks the queue three times a minute: " + notify.MonthOfWaiting())
 	return nil
@@ -181,7 +181,7 @@ func runQueueRemove(ctx context.Context, o *queueOptions) error {
 	if !needs {
 		return nil
 	}
-	row, w, err := s.waker(ctx) // the vault itself may be gone
+	row, w, err := s.catalog.WakerByURL(ctx, s.loc.String()) // the vault itself may be gone
 	if err != nil {
 		return err
 	}
@@ -199,20 +199,6 @@ func runQueueRemove(ctx context.Context, o *queueOptions) error {
 	return nil
 }
 
-// waker finds the store and its queue in the catalog.
-func (s *session) waker(ctx context.Context) (catalog.Store, catalog.Waker, error) {
-	row, err := s.row(ctx)
-	if err != nil {
-		return row, catalog.Waker{}, err
-	}
-	w, found, err := s.catalog.Waker(ctx, row.ID)
-	if err == nil && !found {
-		err = &firn.Error{Op: "find queue", Subject: "of " + row.URL, Kind: firn.NotFound,
-			Err: errors.New("none was set up from here"), Hint: "set one up with: firn queue setup " + row.URL}
-	}
-	return row, w, err
-}
-
 func runQueueShow(ctx context.Context, o *queueOptions) error {
 	if o.Store == "" {
 		return listQueues(ctx, o.app)
@@ -225,7 +211,7 @@ func runQueueShow(ctx context.Context, o *queueOptions) error {
 	if !needs {
 		return nil
 	}
-	row, w, err := s.waker(ctx)
+	row, w, err := s.catalog.WakerByURL(ctx, s.loc.String())
 	if err != nil {
 		return err
 	}
@@ -237,7 +223,7 @@ func runQueueShow(ctx context.Context, o *queueOptions) error {
 	if err != nil {
 		return err
 	}
-	r := newQueueRecord(row.URL, w)
+	r := newQueueRecord(w)
 	r.Messages, r.Faults = &h.Messages, h.Faults
 	s.ui.Record("queue", r)
 	s.ui.Print(fmt.Sprintf("%s: %s, %s messages, set up %s", r.Store, r.Queue, ui.Count(h.Messages), r.SetUp))
@@ -258,10 +244,6 @@ func listQueues(ctx context.Context, a *app) error {
 		return err
 	}
 	defer s.close()
-	stores, err := s.catalog.Stores(ctx)
-	if err != nil {
-		return err
-	}
 	wakers, err := s.catalog.Wakers(ctx)
 	if err != nil {
 		return err
@@ -274,13 +256,7 @@ func listQueues(ctx context.Context, a *app) error {
 	)
 	defer list.Close()
 	for _, w := range wakers {
-		name := "a store that was forgotten"
-		for _, store := range stores {
-			if store.ID == w.Store {
-				name = store.URL
-			}
-		}
-		list.Add(newQueueRecord(name, w))
+		list.Add(newQueueRecord(w))
 	}
 	return nil
 }

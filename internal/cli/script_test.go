@@ -38,7 +38,8 @@ func TestMain(m *testing.M) {
 // of its own. These commands are there beside testscript's:
 //
 //	serve DIR [OPTION...]   starts firn serve, and points the environment at it
-//	queues                  starts a server of queues and topics, likewise
+//	queues [NAME...]        starts a server of queues and topics, likewise, with
+//	                        these queues
 //	unserve                 interrupts that server, which must end well; stdout
 //	                        and stderr are then its own (testscript has a stop,
 //	                        which ends a script)
@@ -118,10 +119,13 @@ func startServer(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func startQueues(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) > 0 {
-		ts.Fatalf("usage: queues")
+	if neg {
+		ts.Fatalf("usage: queues [NAME...]")
 	}
 	s := queuetest.New(clock.System{})
+	for _, name := range args {
+		s.AddQueue(name)
+	}
 	s.SkipSignatures = true // the keys are those of serve
 	ts.Defer(s.Close)
 	ts.Setenv("AWS_ENDPOINT_URL_SQS", s.URL)
