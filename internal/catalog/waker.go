@@ -14,9 +14,7 @@ import (
 // A Waker is how this machine hears what a store has ready.
 type Waker struct {
 	Store int64
-	// URL and Address are those of the store, forgotten or not; SetWaker doesn't
-	// look at them.
-	URL, Address string
+	URL   string // of the store, forgotten or not; SetWaker doesn't look at it
 	firn.Channel
 	SetUp time.Time // by the local clock; SetWaker fills it in
 }
@@ -24,12 +22,12 @@ type Waker struct {
 // wakerValues are what SetWaker writes.
 const wakerValues = "store, queue, queue_url, queue_made, topic, topic_made, subscription, replaced_topic, replaced_events, set_up"
 
-const wakerColumns = wakerValues + ", (SELECT url FROM store s WHERE s.id = waker.store), (SELECT address FROM store s WHERE s.id = waker.store)"
+const wakerColumns = wakerValues + ", (SELECT url FROM store s WHERE s.id = waker.store)"
 
 func scanWaker(row interface{ Scan(...any) error }) (w Waker, err error) {
 	var events string
 	var setUp int64
-	err = row.Scan(&w.Store, &w.Queue, &w.QueueURL, &w.QueueMade, &w.Topic, &w.TopicMade, &w.Subscription, &w.Replaced.Topic, &events, &setUp, &w.URL, &w.Address)
+	err = row.Scan(&w.Store, &w.Queue, &w.QueueURL, &w.QueueMade, &w.Topic, &w.TopicMade, &w.Subscription, &w.Replaced.Topic, &events, &setUp, &w.URL)
 	if events != "" {
 		w.Replaced.Events = strings.Split(events, ",")
 	}

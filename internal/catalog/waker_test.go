@@ -30,7 +30,7 @@ func TestWaker(t *testing.T) {
 		}
 	}
 	want(f.store.ID)
-	w := catalog.Waker{Store: f.store.ID, URL: f.store.URL, Address: f.store.Address, SetUp: f.clock.Now().Truncate(time.Second), Channel: firn.Channel{Queue: "firn-a-1", QueueMade: true, TopicMade: true}}
+	w := catalog.Waker{Store: f.store.ID, URL: f.store.URL, SetUp: f.clock.Now().Truncate(time.Second), Channel: firn.Channel{Queue: "firn-a-1", QueueMade: true, TopicMade: true}}
 	check(t, f.SetWaker(ctx, w))
 	want(f.store.ID, w)
 	_, err = f.Hear(ctx, f.store.ID)

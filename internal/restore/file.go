@@ -211,7 +211,7 @@ func (r *restorer) download(ctx context.Context, it item) (f *os.File, err error
 
 // fetch downloads what a job brings of an item.
 func (r *restorer) fetch(ctx context.Context, it item, job firn.Job) (*os.File, error) {
-	if !it.isMember() {
+	if it.isAlone() {
 		return r.fetchWhole(ctx, it, job)
 	}
 	f, err := r.target.create(it.folder, it.file.Path)

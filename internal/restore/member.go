@@ -22,7 +22,8 @@ const (
 	// ahead is how many windows are fetched at once where members are wanted
 	// one after the other.
 	ahead = 2
-	// windowsKept bounds the memory.
+	// windowsKept bounds the memory: so many, and one for each file that is
+	// worked on at a time.
 	windowsKept = 8
 	// largeMember is a member that is fetched for itself, in pieces.
 	largeMember = 4 * windowSize
@@ -99,6 +100,7 @@ func (r *restorer) copyMember(ctx context.Context, it item, from output, to *os.
 // windows keep what was fetched last of bundles, in memory.
 type windows struct {
 	fetch func(ctx context.Context, job firn.JobID, open transfer.Opening, at firn.Range) ([]byte, error)
+	most  int
 
 	mu     sync.Mutex
 	held   map[spot]*list.Element
@@ -120,8 +122,8 @@ type window struct {
 	err   error
 }
 
-func newWindows(d *transfer.Downloader) *windows {
-	return &windows{fetch: d.Fetch, held: map[spot]*list.Element{}}
+func newWindows(d *transfer.Downloader, concurrency int) *windows {
+	return &windows{fetch: d.Fetch, most: windowsKept + concurrency, held: map[spot]*list.Element{}}
 }
 
 // get gives what is held of a job's output from an offset on: some bytes at
@@ -168,7 +170,7 @@ func (w *windows) claim(from output, n int64) (won *window, run []*window) {
 		w.held[s] = w.recent.PushFront(next)
 		run = append(run, next)
 	}
-	for w.recent.Len() > windowsKept {
+	for w.recent.Len() > w.most {
 		w.drop(w.recent.Back())
 	}
 	return run[0], run

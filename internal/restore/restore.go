@@ -165,7 +165,7 @@ func Run(ctx context.Context, o Options) (res Result, err error) {
 func newRestorer(o Options) *restorer {
 	return &restorer{
 		Options: o, slow: !o.Store.Traits().InstantJobs, counts: map[firn.Action]firn.Count{}, seed: maphash.MakeSeed(),
-		windows: newWindows(o.Downloader), openers: openers{held: map[int64]*seal.Opener{}, prefixes: map[int64][]byte{}},
+		windows: newWindows(o.Downloader, max(1, o.Concurrency)), openers: openers{held: map[int64]*seal.Opener{}, prefixes: map[int64][]byte{}},
 		links: linkBook{files: map[linkKey]*linked{}}, tars: newTars(o.Concurrency), recent: recentJobs{jobs: map[int64]firn.JobID{}},
 	}
 }

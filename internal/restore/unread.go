@@ -27,6 +27,10 @@ func (it *item) isMember() bool {
 	return it.loc.Kind == catalog.BundleArchive || it.loc.Offset != 0 || it.loc.Size != it.content.Size
 }
 
+// isAlone reports whether nothing else is in an item's archive, which may be
+// sealed.
+func (it *item) isAlone() bool { return !it.isMember() || it.loc.Kind == catalog.FileArchive }
+
 // tooLarge is more than any store takes as one archive, in bytes.
 const tooLarge = 1 << 50
 

@@ -9,10 +9,10 @@ import (
 	"github.com/firn-archive/firn/internal/retrieval"
 )
 
-// Waker gives what hears that the store, by its number in the catalog, has something
-// ready; nil where no queue was set up for it. Nothing is sent yet. Errors: Usage (the AWS configuration).
-func (s *Store) Waker(ctx context.Context, cat *catalog.Catalog, store int64) (retrieval.Waker, error) {
-	w, found, err := cat.Waker(ctx, store)
+// Waker gives what hears that the store has something ready; nil where no queue was
+// set up for it. Nothing is sent yet. Errors: Usage (the AWS configuration).
+func (s *Store) Waker(ctx context.Context, cat *catalog.Catalog, row catalog.Store) (retrieval.Waker, error) {
+	w, found, err := cat.Waker(ctx, row.ID)
 	if err != nil || !found || w.QueueURL == "" {
 		return nil, err
 	}
@@ -21,9 +21,9 @@ func (s *Store) Waker(ctx context.Context, cat *catalog.Catalog, store int64) (r
 		return nil, err
 	}
 	q, err := m.Queue(ctx, notify.QueueOptions{
-		URL: w.QueueURL, Name: w.Queue, Vault: w.Address, Own: w.QueueMade, Clock: s.env.Clock, Events: s.env.Events,
-		Heard: func(ctx context.Context) (int64, error) { return cat.Heard(ctx, store) },
-		Hear:  func(ctx context.Context) (int64, error) { return cat.Hear(ctx, store) },
+		URL: w.QueueURL, Name: w.Queue, Vault: row.Address, Own: w.QueueMade, Clock: s.env.Clock, Events: s.env.Events,
+		Heard: func(ctx context.Context) (int64, error) { return cat.Heard(ctx, row.ID) },
+		Hear:  func(ctx context.Context) (int64, error) { return cat.Hear(ctx, row.ID) },
 	})
 	if err != nil {
 		return nil, err

@@ -35,18 +35,18 @@ func TestWaker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w, err := s.Waker(t.Context(), cat, row.ID); w != nil || err != nil {
+	if w, err := s.Waker(t.Context(), cat, row); w != nil || err != nil {
 		t.Errorf("a waker without a queue: %v, %v", w, err)
 	}
 	ch := firn.Channel{Queue: "jobs", QueueURL: server.AddQueue("jobs"), QueueMade: true}
 	if err := cat.SetWaker(t.Context(), catalog.Waker{Store: row.ID, Channel: ch}); err != nil {
 		t.Fatal(err)
 	}
-	a, err := s.Waker(t.Context(), cat, row.ID)
+	a, err := s.Waker(t.Context(), cat, row)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := s.Waker(t.Context(), cat, row.ID)
+	b, err := s.Waker(t.Context(), cat, row)
 	if err != nil {
 		t.Fatal(err)
 	}
