@@ -241,3 +241,41 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+// TestPlainRange: of what a part of an archive brings, exactly the chunks that lie
+// in it whole can be opened.
+func TestPlainRange(t *testing.T) {
+	p := newPair(t, false)
+	plain := random(3*chunk + 100)
+	key := newKey(t, p.recipients)
+	archive := sealAll(t, key, plain)
+	o := opener(t, p.ids, archive)
+	start, end := int64(len(key.Prefix())), int64(len(archive))
+	const sealed = chunk + 16
+	for _, tt := range []struct{ from, to, first, last int64 }{
+		{0, end, 0, int64(len(plain))},
+		{start, start + sealed, 0, chunk},
+		{start + 1, start + 2*sealed, chunk, 2 * chunk},
+		{start, start + 2*sealed - 1, 0, chunk},
+		{start + 2*sealed, end, 2 * chunk, int64(len(plain))},
+		{start + 3*sealed, end - 1, 3 * chunk, 3 * chunk},
+		{0, start, 0, 0},
+	} {
+		got := o.PlainRange(firn.Range{Start: tt.from, End: tt.to})
+		if want := (firn.Range{Start: tt.first, End: tt.last}); got != want {
+			t.Errorf("%d to %d: %v, want %v", tt.from, tt.to, got, want)
+			continue
+		}
+		if got.Len() == 0 {
+			continue
+		}
+		// What is said to be there can be opened from what is at hand.
+		need, err := seal.SealedRange(key.Prefix(), end, got)
+		if err != nil || need != o.SealedRange(got) || need.Start < tt.from || need.End > tt.to {
+			t.Errorf("%v needs %v, %v", got, need, err)
+		}
+	}
+	if _, err := seal.SealedRange([]byte("nothing"), end, firn.Range{End: 1}); firn.KindOf(err) != firn.Corrupt {
+		t.Errorf("a prefix of nothing: %v", err)
+	}
+}
