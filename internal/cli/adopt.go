@@ -235,9 +235,13 @@ func (o *adoptOptions) adopt(ctx context.Context, s *session, row catalog.Store)
 		}
 		defer lock.Unlock()
 	}
+	waker, err := s.store.Waker(ctx, s.catalog, row)
+	if err != nil {
+		return adopt.Result{}, err
+	}
 	options := adopt.Options{
 		Catalog: s.catalog, Row: row, Store: s.store, Info: s.store.Info, Run: run, Clock: s.env.Clock, Events: s.env.Events,
-		Asker: retrieval.New(retrieval.Options{Catalog: s.catalog, Row: row.ID, Store: s.store, Clock: s.env.Clock, Events: s.env.Events, Run: run, Poll: o.Poll}),
+		Asker: retrieval.New(retrieval.Options{Catalog: s.catalog, Row: row.ID, Store: s.store, Clock: s.env.Clock, Events: s.env.Events, Run: run, Poll: o.Poll, Waker: waker}),
 		Tree:  o.Tree, Strip: o.Strip, WithoutInventory: o.Inventory == noInventory, Wait: o.Wait && !o.app.once, DryRun: o.DryRun,
 	}
 	for _, path := range o.Journals {

@@ -177,6 +177,10 @@ func (o *recoverOptions) recover(ctx context.Context, s *session, row catalog.St
 	if err != nil {
 		return recovery.Result{}, err
 	}
+	waker, err := s.store.Waker(ctx, s.catalog, row)
+	if err != nil {
+		return recovery.Result{}, err
+	}
 	run, err := s.catalog.BeginRecovery(ctx, row.ID)
 	if err != nil {
 		return recovery.Result{}, err
@@ -187,7 +191,7 @@ func (o *recoverOptions) recover(ctx context.Context, s *session, row catalog.St
 		Catalog: s.catalog, Row: row, Store: s.store, Run: run, Clock: s.env.Clock, Events: s.env.Events,
 		Asker: retrieval.New(retrieval.Options{
 			Catalog: s.catalog, Row: row.ID, Store: s.store, Downloader: downloader, Clock: s.env.Clock, Events: s.env.Events,
-			Tier: tier, Run: run, Poll: o.Poll,
+			Tier: tier, Run: run, Poll: o.Poll, Waker: waker,
 		}),
 		Identities: o.Seal.identities, Spool: spool, Wait: o.Wait && !o.app.once,
 		Agree: func(ctx context.Context, n recovery.Need) error {

@@ -218,8 +218,12 @@ func (o *restoreOptions) what(trees []catalog.Tree) string {
 }
 
 // options are those of a restore of some trees to a folder.
-func (o *restoreOptions) options(s *session, trees *storeTrees, of []catalog.Tree, to string) (restore.Options, error) {
+func (o *restoreOptions) options(ctx context.Context, s *session, trees *storeTrees, of []catalog.Tree, to string) (restore.Options, error) {
 	downloader, err := transfer.NewDownloader(s.store, transfer.DownloadOptions{Concurrency: int(o.Concurrency), Clock: s.env.Clock, Events: s.env.Events})
+	if err != nil {
+		return restore.Options{}, err
+	}
+	waker, err := s.store.Waker(ctx, s.catalog, trees.store)
 	if err != nil {
 		return restore.Options{}, err
 	}
@@ -229,7 +233,7 @@ func (o *restoreOptions) options(s *session, trees *storeTrees, of []catalog.Tre
 		MaxFiles: int64(o.MaxFiles), MaxBytes: int64(o.MaxBytes.byteSize),
 		Concurrency: int(o.Concurrency), DryRun: o.DryRun, Lock: targetLock(s.env), Identities: o.Seal.identities,
 		Days: restore.Days{
-			Wait: o.Wait && !o.app.once, Poll: o.Poll, Tiers: o.Tiers, RetrieveRate: int64(o.RetrieveRate.byteSize),
+			Wait: o.Wait && !o.app.once, Poll: o.Poll, Waker: waker, Tiers: o.Tiers, RetrieveRate: int64(o.RetrieveRate.byteSize),
 			Gap: plan.Gap(s.store.Prices(), o.Tiers[0]),
 		},
 	}, nil
@@ -310,7 +314,7 @@ func (o *restoreOptions) restores(ctx context.Context, s *session, trees *storeT
 		return nil, err
 	}
 	add := func(of []catalog.Tree, to string) error {
-		r, err := o.options(s, trees, of, to)
+		r, err := o.options(ctx, s, trees, of, to)
 		if err == nil && choice.fill(&r) {
 			all = append(all, r)
 		}

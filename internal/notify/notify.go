@@ -1,6 +1,7 @@
-// Package notify tells others how a run goes: it calls the hooks that a user has
-// named, which are commands that get a message as JSON on standard input, and
-// addresses that it is posted to.
+// Package notify is how runs and others tell each other what is going on. It calls
+// the hooks that a user has named, which are commands that get a message as JSON on
+// standard input, and addresses that it is posted to. And it hears from a vault, by
+// a topic and a queue of messages, that a job is done.
 package notify
 
 import (

@@ -259,3 +259,33 @@ func TestCredentials(t *testing.T) {
 		t.Errorf("no region: %v", err)
 	}
 }
+
+// TestAskerIsWoken: what asks a store for its jobs hears by the queue, and goes by
+// the clock where that is gone, which it says once.
+func TestAskerIsWoken(t *testing.T) {
+	r := newRig(t)
+	var said []string
+	a := retrieval.New(retrieval.Options{Store: r.vault, Clock: r.clock, Waker: r.queue(nil), Events: func(e firn.Event) {
+		if n, ok := e.(firn.NoticeEvent); ok {
+			said = append(said, n.Text)
+		}
+	}})
+	sleeps := func(ready, want time.Duration) {
+		t.Helper()
+		start := r.clock.Now()
+		r.check(a.Sleep(t.Context(), "an archive", start.Add(ready)))
+		if took := r.clock.Now().Sub(start); took < want || took > want+2*time.Second {
+			t.Errorf("it slept %v, want %v", took, want)
+		}
+	}
+	r.server.Send("jobs", done(vaultARN, "1"), r.clock.Now().Add(2*time.Hour))
+	sleeps(5*time.Hour, 2*time.Hour)
+	sleeps(5*time.Hour, 5*time.Hour)
+	sleeps(0, time.Hour)
+	r.server.Drop("jobs")
+	sleeps(5*time.Hour, 5*time.Hour)
+	sleeps(0, 15*time.Minute)
+	if len(said) != 1 || !strings.Contains(said[0], "can't be heard") || !strings.Contains(said[0], "firn queue setup") {
+		t.Errorf("%q", said)
+	}
+}
