@@ -33,7 +33,10 @@ type restoreBill struct {
 // begin makes a restore, of this key, ask here what it may spend.
 func (b *restoreBill) begin(ctx context.Context, r *restore.Options, key string) (err error) {
 	b.earlier, b.items = append(b.earlier, b.items...), nil
-	b.need, err = b.agreed(ctx, r, key)
+	if b.need, err = b.agreed(ctx, r, key); b.need != (price.Need{}) {
+		// It was agreed to before, and counts for those that come after it.
+		b.items = billItems(b.prices.Bill(b.Tiers[0], b.need))
+	}
 	r.Agree = func(ctx context.Context, p restore.Plan) error { return b.agree(ctx, r, p) }
 	if !b.prices.Free {
 		r.Afford = b.afford
@@ -59,8 +62,11 @@ func (b *restoreBill) agreed(ctx context.Context, r *restore.Options, key string
 
 // agree tells a plan and asks for a yes where that is needed.
 func (b *restoreBill) agree(ctx context.Context, r *restore.Options, p restore.Plan) error {
-	b.need = price.Need{Requests: p.Requests, Retrieve: p.RetrieveBytes, Transfer: p.DownloadBytes}
-	b.items = billItems(b.prices.Bill(p.Tier, b.need))
+	need := price.Need{Requests: p.Requests, Retrieve: p.RetrieveBytes, Transfer: p.DownloadBytes}
+	if b.need == (price.Need{}) {
+		b.need = need // else the plan is of the rest, by another tier
+	}
+	b.items = billItems(b.prices.Bill(p.Tier, need))
 	b.tell(r, &p)
 	if b.DryRun || b.prices.Free || p.Requests == 0 && p.DownloadBytes == 0 {
 		return nil

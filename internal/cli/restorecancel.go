@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -98,16 +99,22 @@ func (rec *cancelledRecord) lines(target string) []string {
 	return lines
 }
 
-// removeLeftovers removes unfinished files, unless another restore to the same
-// folder is open: they may be its own.
+// isBelow reports whether a folder is another one or lies in it.
+func isBelow(dir, other string) bool {
+	rel, err := filepath.Rel(other, dir)
+	return err == nil && filepath.IsLocal(rel)
+}
+
+// removeLeftovers removes unfinished files, unless another restore is open that
+// goes to the same folder, or one in it or above it: they may be its own.
 func (o *restoreOptions) removeLeftovers(ctx context.Context, s *session, r *catalog.Restore) (firn.Count, error) {
 	others, err := s.catalog.Restores(ctx, 0, true)
 	if err != nil {
 		return firn.Count{}, err
 	}
 	for _, other := range others {
-		if other.Target == r.Target {
-			s.ui.Notice(fmt.Sprintf("unfinished files stay in %s: restore %d goes there too", r.Target, other.ID))
+		if isBelow(other.Target, r.Target) || isBelow(r.Target, other.Target) {
+			s.ui.Notice(fmt.Sprintf("unfinished files stay in %s: restore %d goes to %s", r.Target, other.ID, other.Target))
 			return firn.Count{}, nil
 		}
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -43,6 +44,15 @@ func (o *restoreOptions) choose(ctx context.Context, s *session, trees *storeTre
 		if c.isThere(i) {
 			continue
 		}
+		if going, err := o.goingOn(ctx, s, trees); err != nil || len(going) > 0 {
+			if err != nil {
+				return nil, err
+			}
+			if err := c.keep(i, going); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		if !strings.ContainsAny(name, `*?[\`) {
 			return nil, o.notThere(name, "the store has no such file or folder", "the store had no such file or folder then")
 		}
@@ -64,6 +74,43 @@ func (c *choice) isThere(i int) bool {
 		}
 	}
 	return false
+}
+
+// goingOn gives the trees of which a restore is open that goes to the same place:
+// what it brings may have been removed since it began.
+func (o *restoreOptions) goingOn(ctx context.Context, s *session, trees *storeTrees) (ids []int64, err error) {
+	open, err := s.catalog.Restores(ctx, trees.store.ID, true)
+	if err != nil {
+		return nil, err
+	}
+	for tree := range trees.then {
+		to := o.To
+		if o.InPlace {
+			to = tree.Root
+		}
+		if real, err := filepath.EvalSymlinks(to); err == nil {
+			to = real
+		}
+		if slices.ContainsFunc(open, func(r catalog.Restore) bool { return r.State == catalog.RestoreGoing && r.Target == to }) {
+			ids = append(ids, tree.ID)
+		}
+	}
+	return ids, nil
+}
+
+// keep takes a name as it is, that these trees have nothing of any more. Whether
+// they had, the restore finds out.
+func (c *choice) keep(i int, trees []int64) (err error) {
+	if strings.ContainsAny(c.names[i], `*?[\`) {
+		if c.globs[i], err = parseGlobs([]string{c.names[i]}); err != nil {
+			return wrongUsage("restore", "%w", err)
+		}
+		c.paths[i] = c.globs[i].below()
+	}
+	for _, id := range trees {
+		c.there[id][i] = true
+	}
+	return nil
 }
 
 // match takes a name as a pattern, and finds the trees where anything matches.

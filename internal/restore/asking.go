@@ -75,7 +75,7 @@ func (d *days) place(s *span, rg *catalog.RestoreRange) {
 	}
 	switch {
 	case ok && job.State == firn.JobReady:
-		s.state, s.job, s.why = catalog.RangeReady, &job, ""
+		s.state, s.job, s.why = catalog.RangeReady, &readyJob{job.ID, job.Range, job.RangeTree}, ""
 	case ok:
 		s.state, s.job, s.expect = catalog.RangeRequested, nil, retrieval.Expected(job).Unix()
 	case s.state != catalog.RangePlanned:
@@ -135,6 +135,7 @@ func (d *days) ask(ctx context.Context) (next time.Time, err error) {
 		return next, err
 	}
 	err = a.run(ctx)
+	d.spans.failWithParts()
 	err = errors.Join(err, a.record(ctx, 1))
 	if a.stop != nil && err == nil {
 		err = a.explain(a.stop)
@@ -229,21 +230,32 @@ func (a *asking) admit(size int64) bool {
 	}
 	now := a.d.r.Clock.Now()
 	if ok, next := a.throttle.Allowed(now, size); !ok {
-		a.next = next
+		a.next = earlier(a.next, next)
 		return false
 	}
-	tier := a.d.r.Tiers[a.tier]
-	if a.d.r.Afford != nil {
-		if err := a.d.r.Afford(tier, a.d.askedRequests+1, a.d.askedBytes+size); err != nil {
-			a.stop = err
-			return false
-		}
+	if err := a.d.afford(a.tier, 1, size); err != nil {
+		a.stop = err
+		return false
 	}
 	a.d.askedRequests++
 	a.d.askedBytes += size
 	a.room -= size
 	a.throttle.Asked(now, size)
 	return true
+}
+
+// afford reports whether a request more may be made, which counts for all that
+// were made as if they had been by the dearest of the tiers that were used.
+func (d *days) afford(tier int, requests, bytes int64) error {
+	if d.r.Afford == nil {
+		return nil
+	}
+	for _, t := range d.r.Tiers[:tier+1] {
+		if err := d.r.Afford(t, d.askedRequests+requests, d.askedBytes+bytes); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // one asks for one range. What the store refuses for now stops the round; what it
@@ -284,6 +296,10 @@ func (a *asking) note(s *span, tier firn.Tier, job firn.Job, err error) (again b
 	case firn.Capacity:
 		if next := a.tierAfter(tier); next >= 0 {
 			a.fallBack(next, err)
+			if err := a.d.afford(a.tier, 0, 0); err != nil {
+				a.halt(s, err)
+				return false, nil
+			}
 			return true, nil
 		}
 		a.halt(s, err)
@@ -343,9 +359,9 @@ func (a *asking) explain(err error) error {
 		a.next = earlier(a.next, a.d.r.Clock.Now().Add(retrieval.DefaultPoll))
 		return nil
 	}
-	if a.d.spans.anyReady() {
+	if a.d.spans.anyReady() || a.d.spans.has(catalog.RangeRequested) {
 		a.d.r.Events(firn.NoticeEvent{Warn: true, Text: err.Error()})
-		return nil // what is ready is paid for
+		return nil // what was asked for is paid for
 	}
 	return err
 }

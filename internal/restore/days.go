@@ -55,6 +55,10 @@ type recorded struct {
 	As    string          `json:"at,omitempty"`
 	// Stop is where its limits were reached.
 	Stop *stop `json:"stop,omitempty"`
+	// Left is what is beyond them.
+	Left firn.Count `json:"left,omitzero"`
+	// Tier is the one by which its price was agreed to.
+	Tier firn.Tier `json:"tier"`
 }
 
 // overDays restores from a store that takes hours.
@@ -115,7 +119,13 @@ func (r *restorer) begin(ctx context.Context) (*days, error) {
 	}
 	if found && open.State == catalog.RestoreGoing {
 		d.id, d.again, d.started = open.ID, true, open.Started
-		return d, d.resume(&open)
+		if err := d.resume(ctx, &open); err != nil {
+			return nil, err
+		}
+		return d, r.checkPaths(ctx) // at the runs that it began with
+	}
+	if err := r.checkPaths(ctx); err != nil {
+		return nil, err
 	}
 	if found { // its plan was never agreed to
 		if err := r.Catalog.DropRestore(ctx, open.ID); err != nil {
@@ -134,14 +144,46 @@ func (r *restorer) begin(ctx context.Context) (*days, error) {
 }
 
 // resume takes on what a restore began with.
-func (d *days) resume(open *catalog.Restore) error {
+func (d *days) resume(ctx context.Context, open *catalog.Restore) error {
 	var was recorded
 	if err := json.Unmarshal([]byte(open.Options), &was); err != nil {
 		return &firn.Error{Op: "go on with restore", Subject: fmt.Sprint(open.ID), Kind: firn.Corrupt, Err: err, Hint: fmt.Sprintf("give it up with: firn restore --cancel %d", open.ID)}
 	}
-	d.r.Runs, d.stop = was.Runs, was.Stop
-	d.r.Events(firn.NoticeEvent{Text: fmt.Sprintf("this goes on with restore %d, begun %s", open.ID, open.Started.Format(time.DateTime))})
-	return nil
+	r := d.r
+	r.Runs, d.stop = was.Runs, was.Stop
+	if was.Left.Files > 0 {
+		r.counts[firn.Left] = was.Left
+	}
+	r.Events(firn.NoticeEvent{Text: fmt.Sprintf("this goes on with restore %d, begun %s", open.ID, open.Started.Format(time.DateTime))})
+	if was.Tier == r.Tiers[0] || r.Agree == nil {
+		return nil
+	}
+	rest, err := d.rest(ctx)
+	if err != nil || rest.Requests == 0 {
+		return err
+	}
+	if err := r.Agree(ctx, rest); err != nil {
+		return err
+	}
+	was.Tier = r.Tiers[0]
+	options, err := json.Marshal(was)
+	if err != nil {
+		return err
+	}
+	return r.Catalog.SetRestoreOptions(ctx, open.ID, string(options))
+}
+
+// rest is the plan of what is still to be asked for, by another tier than the one
+// that was agreed to.
+func (d *days) rest(ctx context.Context) (p Plan, err error) {
+	r := d.r
+	totals, err := r.Catalog.RangeTotals(ctx, d.id)
+	if err != nil {
+		return p, err
+	}
+	t := totals[catalog.RangePlanned]
+	p = Plan{Files: t.Files, Bytes: t.Bytes, Archives: t.Ranges, Requests: t.Ranges, RetrieveBytes: t.Retrieve, DownloadBytes: t.Retrieve, Tier: r.Tiers[0]}
+	return p, p.schedule(ctx, r)
 }
 
 func (r *restorer) newAsker() *retrieval.Asker {
@@ -211,12 +253,18 @@ func (r *restorer) pin(ctx context.Context) error {
 	return nil
 }
 
+// outlookTime is longer than any plan takes.
+const outlookTime = 24 * time.Hour
+
 // outlook plans, tells of it, and leaves no trace.
 func (r *restorer) outlook(ctx context.Context) error {
 	key := "outlook " + r.key()
 	left, found, err := r.Catalog.OpenRestore(ctx, r.Row.ID, key)
-	if err == nil && found { // of a process that was killed
+	switch {
+	case err == nil && found && r.Clock.Now().Sub(left.Started) > outlookTime: // of a process that was killed
 		err = r.Catalog.DropRestore(ctx, left.ID)
+	case err == nil && found:
+		key = "" // of another process
 	}
 	if err != nil {
 		return err
@@ -235,7 +283,7 @@ func (r *restorer) makePlan(ctx context.Context, asker *retrieval.Asker, key str
 	if err != nil {
 		return nil, err
 	}
-	options, err := json.Marshal(recorded{To: r.real, Runs: r.Runs, Paths: r.Paths, As: r.As, Stop: p.stop})
+	options, err := json.Marshal(recorded{To: r.real, Runs: r.Runs, Paths: r.Paths, As: r.As, Stop: p.stop, Left: p.plan.Left, Tier: r.Tiers[0]})
 	if err != nil {
 		return nil, err
 	}
@@ -269,12 +317,14 @@ func (r *restorer) settlePlan(ctx context.Context, p *planning, asker *retrieval
 			return err
 		}
 	}
-	told, err := p.reckon(ctx, p.id, asker, rate, known)
+	told, err := p.reckon(ctx, p.id, asker)
 	if err != nil {
 		return err
 	}
-	if err := r.Catalog.FailFile(ctx, p.id, p.failed); err != nil {
-		return err
+	for batch := range slices.Chunk(p.failed, changesAtOnce) {
+		if err := r.Catalog.FailFile(ctx, p.id, batch); err != nil {
+			return err
+		}
 	}
 	if r.Agree == nil {
 		return nil
@@ -317,6 +367,15 @@ func (d *days) failed(it item, err error) { d.failures.add(&it, err) }
 
 // load reads how far the restore is.
 func (d *days) load(ctx context.Context) error {
+	totals, err := d.r.Catalog.RangeTotals(ctx, d.id)
+	if err != nil {
+		return err
+	}
+	n := int64(0)
+	for _, t := range totals {
+		n += t.Ranges
+	}
+	d.spans.all = make([]span, 0, n)
 	for rg, err := range d.r.Catalog.RestoreRanges(ctx, d.id) {
 		if err != nil {
 			return err
@@ -352,31 +411,71 @@ func (d *days) fetch(ctx context.Context) (progress bool, err error) {
 // reports whether any are.
 func (d *days) settle(ctx context.Context) (progress bool, err error) {
 	var changes []catalog.RangeChange
-	var fetched []firn.Job
+	fetched := false
 	for i := range d.spans.all {
 		s := &d.spans.all[i]
 		switch {
 		case s.state == catalog.RangeReady && !s.lacks:
-			fetched = append(fetched, *s.job)
-			s.job = nil
+			fetched = true
 			changes = append(changes, s.become(catalog.RangeDone))
 		case s.state == doubted && !s.lacks:
 			changes = append(changes, s.become(catalog.RangeDone))
 		case s.state == doubted:
 			changes = append(changes, s.become(catalog.RangePlanned))
+			continue
 		case s.state == failing:
 			changes = append(changes, s.become(catalog.RangeFailed))
+		default:
+			continue
 		}
+		d.tellMissed(s)
 	}
 	if err := d.setRanges(ctx, changes); err != nil {
 		return false, err
 	}
-	if len(fetched) == 0 {
-		return len(changes) > 0, nil
+	if fetched {
+		err = d.release(ctx)
 	}
+	return len(changes) > 0, err
+}
+
+// tellMissed tells of files that a range was to bring, and that the walk did not
+// come to: the catalog has forgotten the version, or has its content elsewhere.
+func (d *days) tellMissed(s *span) {
+	if s.seen >= s.files {
+		return
+	}
+	it := item{from: fmt.Sprintf("%d of the files in archive %d", s.files-s.seen, s.archive)}
+	it.file.Path = it.from
+	err := &firn.Error{Op: "restore", Subject: it.from, Kind: firn.NotFound, Err: errors.New("since the restore began the catalog has forgotten them, or found their content elsewhere"),
+		Hint: "restore once more to bring back what is left of them"}
+	d.r.event(firn.Failed, it, err)
+	d.failed(it, err)
+}
+
+// release tells the asker of the jobs that have brought all that they were to.
+func (d *days) release(ctx context.Context) error {
+	var fetched []firn.Job
 	used := d.spans.used() // a job may bring another range too
-	fetched = slices.DeleteFunc(fetched, func(j firn.Job) bool { return used[j.ID] })
-	return true, d.asker.FetchedAll(ctx, fetched)
+	for rg, err := range d.r.Catalog.RestoreRanges(ctx, d.id) {
+		if err != nil {
+			return err
+		}
+		s := d.spans.find(rg.Archive, rg.Range.Start)
+		if s == nil || s.state != catalog.RangeDone || s.job == nil {
+			continue
+		}
+		if !used[s.job.id] {
+			fetched = append(fetched, s.job.job(rg.Remote))
+		}
+		if s.job = nil; len(fetched) == changesAtOnce {
+			if err := d.asker.FetchedAll(ctx, fetched); err != nil {
+				return err
+			}
+			fetched = fetched[:0]
+		}
+	}
+	return d.asker.FetchedAll(ctx, fetched)
 }
 
 // changesAtOnce is how many ranges get their state in one transaction.
@@ -404,6 +503,8 @@ func (d *days) pending(ctx context.Context, next time.Time) error {
 			left.Bytes += t.Bytes
 		}
 	}
+	// Of a file in parts only the last one counts it.
+	left.Files = max(left.Files, int64(min(1, d.spans.left())))
 	d.r.counts[firn.Pending] = left
 	d.r.ready = next
 	return nil

@@ -117,11 +117,14 @@ func (r *restorer) linked(ctx context.Context, it item) (bool, error) {
 			r.leave(it.folder, true)
 			return true, context.Cause(ctx)
 		}
-		if !r.links.isOld(first) {
+		switch there, old := r.links.has(first); {
+		case !there: // another leads, perhaps this one
+		case old:
+			was, err := lookAt(ctx, r.target.root, first.path, it, Never)
+			r.links.confirm(&it, first, err == nil && was.state == isEqual)
+		default:
 			return r.linkTo(first, it), nil
 		}
-		was, err := lookAt(ctx, r.target.root, first.path, it, Never)
-		r.links.confirm(&it, first, err == nil && was.state == isEqual)
 	}
 }
 
@@ -211,7 +214,7 @@ func (r *restorer) download(ctx context.Context, it item) (f *os.File, err error
 
 // fetch downloads what a job brings of an item.
 func (r *restorer) fetch(ctx context.Context, it item, job firn.Job) (*os.File, error) {
-	if it.isAlone() {
+	if it.isMost() {
 		return r.fetchWhole(ctx, it, job)
 	}
 	f, err := r.target.create(it.folder, it.file.Path)
@@ -225,7 +228,7 @@ func (r *restorer) fetch(ctx context.Context, it item, job firn.Job) (*os.File, 
 	return f, nil
 }
 
-// fetchWhole downloads a file that is an archive of its own.
+// fetchWhole downloads a file that is an archive of its own, or most of one.
 func (r *restorer) fetchWhole(ctx context.Context, it item, job firn.Job) (*os.File, error) {
 	from, err := r.output(ctx, it, job)
 	if err != nil {
@@ -240,7 +243,7 @@ func (r *restorer) fetchWhole(ctx context.Context, it item, job firn.Job) (*os.F
 		return nil, localError("restore", it.from, err)
 	}
 	_, err = r.Downloader.Download(ctx, transfer.Download{
-		Path: it.file.Path, Job: job.ID, Open: from.open, Size: it.content.Size, Tree: it.content.Tree, Dest: f,
+		Path: it.file.Path, Job: job.ID, Open: from.open, Offset: it.loc.Offset, Size: it.content.Size, Tree: it.content.Tree, Dest: f,
 		Done: pieces, Arrived: r.days.arrived(&it, 0),
 	})
 	if err != nil {

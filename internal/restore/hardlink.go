@@ -68,11 +68,12 @@ func (b *linkBook) stands(it *item) {
 	}
 }
 
-// isOld reports whether what leads a group is still to be looked at.
-func (b *linkBook) isOld(first *linked) bool {
+// has reports whether what leads a group is there, and whether it is still to be
+// looked at.
+func (b *linkBook) has(first *linked) (there, old bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return first.old
+	return first.there, first.old
 }
 
 // confirm says whether what leads an item's group is there. If it isn't, it leads
@@ -115,7 +116,7 @@ func (b *linkBook) settle(it item, there bool) {
 // be: else it is restored for itself.
 func (r *restorer) linkTo(first *linked, it item) bool {
 	// Numbers of files are used again, and are not the same on two volumes.
-	if !first.there || first.face != faceOf(&it) {
+	if first.face != faceOf(&it) {
 		return false
 	}
 	if err := r.target.putName(first.path, it.folder, it.file, it.was); err != nil {

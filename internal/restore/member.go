@@ -157,8 +157,8 @@ func (w *windows) claim(from output, n int64) (won *window, run []*window) {
 		return e.Value.(*window), nil
 	}
 	count := int64(1)
-	if w.held[spot{from.job, n - 1}] != nil {
-		count = ahead
+	if w.held[spot{from.job, n - 1}] != nil && w.held[spot{from.job, n - 2}] != nil {
+		count = ahead // a single member that crosses from one to the next says nothing of what follows
 	}
 	for i := n; i < n+count && i*windowSize < from.has.End; i++ {
 		s := spot{from.job, i}

@@ -25,18 +25,18 @@ func (d *days) fromJob(ctx context.Context, it *item, do func(firn.Job) error) e
 	if job == nil {
 		return errRunning
 	}
-	err = do(*job)
+	err = do(job.job(it.loc.Remote))
 	if firn.KindOf(err) != firn.NotFound || ctx.Err() != nil {
 		return err
 	}
-	return d.expired(ctx, s, job)
+	return d.expired(ctx, it, s, job)
 }
 
 var errRunning = &firn.Error{Op: "retrieve", Kind: firn.NotReady, Err: errors.New("the store is getting it ready")}
 
 // ready gives the span that has a range of an archive, with its job.
-func (d *days) ready(archive int64, at firn.Range) (*span, *firn.Job) {
-	of := d.spans.of(archive)
+func (d *days) ready(archive int64, at firn.Range) (*span, *readyJob) {
+	of := d.spans.within(archive, at)
 	d.spans.mu.Lock()
 	defer d.spans.mu.Unlock()
 	for i := range of {
@@ -48,7 +48,7 @@ func (d *days) ready(archive int64, at firn.Range) (*span, *firn.Job) {
 }
 
 // expired drops a job whose output is gone: what it brought is asked for again.
-func (d *days) expired(ctx context.Context, s *span, job *firn.Job) error {
+func (d *days) expired(ctx context.Context, it *item, s *span, job *readyJob) error {
 	d.spans.mu.Lock()
 	mine := s.job == job
 	if mine {
@@ -57,7 +57,7 @@ func (d *days) expired(ctx context.Context, s *span, job *firn.Job) error {
 	d.spans.mu.Unlock()
 	if mine {
 		d.cut.Store(true)
-		if err := d.asker.Gone(ctx, retrieval.Want{Remote: job.Archive}, *job, "its output expired"); err != nil {
+		if err := d.asker.Gone(ctx, retrieval.Want{Remote: it.loc.Remote}, job.job(it.loc.Remote), "its output expired"); err != nil {
 			return err
 		}
 	}
@@ -183,10 +183,10 @@ func (d *days) fetchPart(ctx context.Context, it item, s *span, had []transfer.P
 		return nil
 	}
 	part := transfer.Download{
-		Path: it.file.Path, Job: job.ID, Offset: s.from - job.Range.Start, Size: s.to - s.from, Dest: offsetFile{f, s.from}, Arrived: d.arrived(&it, s.from),
+		Path: it.file.Path, Job: job.id, Offset: s.from - job.at.Start, Size: s.to - s.from, Dest: offsetFile{f, s.from}, Arrived: d.arrived(&it, s.from),
 	}
-	if job.Range == s.Range() {
-		part.Tree = job.RangeTree
+	if job.at == s.Range() {
+		part.Tree = job.tree
 	}
 	// A job for more is somebody else's. Then nobody tells the hash of this range:
 	// that of the whole file is to show whether it is right.
@@ -199,7 +199,7 @@ func (d *days) fetchPart(ctx context.Context, it item, s *span, had []transfer.P
 	}
 	got, err := d.r.Downloader.Download(ctx, part)
 	if firn.KindOf(err) == firn.NotFound && ctx.Err() == nil {
-		return d.expired(ctx, s, job)
+		return d.expired(ctx, &it, s, job)
 	}
 	d.meter.arrived(got.Fetched)
 	return err
@@ -239,10 +239,7 @@ func (d *days) arePartsHere(of []span) bool {
 // verifyParts reads a file that is whole back from its temporary place. What went
 // bad there is asked for again, and the error is NotReady.
 func (d *days) verifyParts(ctx context.Context, it *item, f *os.File) error {
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return localError("restore", it.from, err)
-	}
-	got, err := scan.Hash(ctx, f)
+	got, err := scan.Hash(ctx, io.NewSectionReader(f, 0, it.content.Size)) // what was left may be longer
 	if err != nil {
 		return localError("restore", it.from, err)
 	}

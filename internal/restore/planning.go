@@ -241,7 +241,7 @@ func (p *planning) record(ctx context.Context, id, maxRange int64) error {
 
 // reckon completes a plan by what is asked for already, and how fast the rest
 // may come.
-func (p *planning) reckon(ctx context.Context, id int64, asker *retrieval.Asker, rate float64, known bool) (Plan, error) {
+func (p *planning) reckon(ctx context.Context, id int64, asker *retrieval.Asker) (Plan, error) {
 	r := p.r
 	for rg, err := range r.Catalog.RestoreRanges(ctx, id) {
 		if err != nil {
@@ -254,17 +254,24 @@ func (p *planning) reckon(ctx context.Context, id int64, asker *retrieval.Asker,
 		p.plan.Requests++
 		p.plan.RetrieveBytes += rg.Range.Len()
 	}
-	p.plan.Rate, p.plan.RateKnown, p.plan.Now = rate, known, r.Clock.Now()
-	wave := plan.WaveBytes(rate, known)
-	p.plan.Waves = int((p.plan.RetrieveBytes + wave - 1) / wave)
-	journey := plan.Journey{Tier: r.Tiers[0], Waves: p.plan.Waves, Retrieve: p.plan.RetrieveBytes, Download: p.plan.DownloadBytes,
-		Rate: rate, RateKnown: known, HourlyBytes: r.RetrieveRate}
 	p.plan.Tier = r.Tiers[0]
-	p.plan.Earliest, p.plan.Latest = journey.Span(p.plan.Now)
-	if p.plan.Requests+p.plan.Taken == 0 || !r.slow {
-		p.plan.Earliest, p.plan.Latest = p.plan.Now, p.plan.Now
+	return p.plan, p.plan.schedule(ctx, r)
+}
+
+// schedule works out in how many waves what a plan asks for comes, and when.
+func (p *Plan) schedule(ctx context.Context, r *restorer) (err error) {
+	p.Now = r.Clock.Now()
+	if p.Rate, p.RateKnown, err = r.Catalog.DownloadRate(ctx, r.Row.ID); err != nil {
+		return err
 	}
-	return p.plan, nil
+	wave := plan.WaveBytes(p.Rate, p.RateKnown)
+	p.Waves = int((p.RetrieveBytes + wave - 1) / wave)
+	p.Earliest, p.Latest = plan.Journey{Tier: p.Tier, Waves: p.Waves, Retrieve: p.RetrieveBytes, Download: p.DownloadBytes,
+		Rate: p.Rate, RateKnown: p.RateKnown, HourlyBytes: r.RetrieveRate}.Span(p.Now)
+	if p.Requests+p.Taken == 0 || !r.slow {
+		p.Earliest, p.Latest = p.Now, p.Now
+	}
+	return nil
 }
 
 // wantOf is a range as the store is asked for it.

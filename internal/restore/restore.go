@@ -137,9 +137,6 @@ func Run(ctx context.Context, o Options) (res Result, err error) {
 		o.Tiers = []firn.Tier{firn.Bulk}
 	}
 	r := newRestorer(o)
-	if err := r.checkPaths(ctx); err != nil {
-		return Result{}, err
-	}
 	if r.real, err = realPath(o.To); err != nil {
 		return Result{}, localError("restore to", o.To, err)
 	}
@@ -152,12 +149,17 @@ func Run(ctx context.Context, o Options) (res Result, err error) {
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
 	switch {
-	case o.DryRun:
-		err = r.outlook(ctx)
-	case r.slow:
+	case r.slow && !o.DryRun:
 		err = r.overDays(ctx)
 	default:
-		err = r.atOnce(ctx)
+		if err = r.checkPaths(ctx); err != nil {
+			return Result{}, err
+		}
+		if o.DryRun {
+			err = r.outlook(ctx)
+		} else {
+			err = r.atOnce(ctx)
+		}
 	}
 	return Result{Counts: r.counts, Ready: r.ready, ID: r.id, Done: r.done}, err
 }

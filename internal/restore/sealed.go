@@ -138,6 +138,10 @@ func (o *openers) open(ctx context.Context, r *restorer, it item, prefix []byte)
 	}
 	if o.ids == nil {
 		ids, err := r.Identities(ctx)
+		if err != nil && ctx.Err() == nil {
+			// Whatever it is, a missing file too: nothing opens without it.
+			return nil, &firn.Error{Op: "open", Subject: it.from, Kind: firn.Denied, Err: err}
+		}
 		if err != nil {
 			return nil, err
 		}

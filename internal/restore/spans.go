@@ -3,11 +3,13 @@ package restore
 import (
 	"cmp"
 	"slices"
+	"sort"
 	"sync"
 	"time"
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/treehash"
 )
 
 // States that only a process knows; the catalog keeps what it has until they end.
@@ -25,7 +27,7 @@ type span struct {
 	archive, from, to int64 // from and to of the archive as stored
 	bytes             int64
 	expect            int64     // when it may be ready, Unix seconds; 0: nobody knows
-	job               *firn.Job // of a ready one
+	job               *readyJob // of a ready one
 	why               string
 	files             uint32
 	asked, failed     uint16 // how often; the most that can be counted means more
@@ -34,8 +36,21 @@ type span struct {
 	touched           bool // an earlier process may have fetched it
 
 	// Of a pass:
-	begun bool // some of it was fetched
-	lacks bool // not all of it is in place
+	begun bool   // some of it was fetched
+	lacks bool   // not all of it is in place
+	seen  uint32 // files that lie in it
+}
+
+// A readyJob is what is kept of a job: whose range it brings tells the rest.
+type readyJob struct {
+	id   firn.JobID
+	at   firn.Range    // that it brings; zero: all
+	tree treehash.Hash // of that; zero: nobody tells
+}
+
+// job gives as much of a job as there is, of the archive that it is for.
+func (j *readyJob) job(archive firn.ArchiveID) firn.Job {
+	return firn.Job{ID: j.id, Kind: firn.RetrievalJob, State: firn.JobReady, Archive: archive, Range: j.at, RangeTree: j.tree}
 }
 
 // A tierCode is a tier, in a byte.
@@ -99,6 +114,40 @@ func (s *spans) of(archive int64) []span {
 	return s.all[from:to]
 }
 
+// within gives the spans that have something of a range of an archive.
+func (s *spans) within(archive int64, at firn.Range) []span {
+	from := sort.Search(len(s.all), func(i int) bool {
+		o := &s.all[i]
+		return o.archive > archive || o.archive == archive && o.to > at.Start
+	})
+	to := from
+	for to < len(s.all) && s.all[to].archive == archive && s.all[to].from < at.End {
+		to++
+	}
+	return s.all[from:to]
+}
+
+// failWithParts gives up what else was to be asked for of files that are asked
+// for in parts, of which one can't be had.
+func (s *spans) failWithParts() {
+	for i := range s.all {
+		bad := &s.all[i]
+		if bad.state != failing {
+			continue
+		}
+		of := s.of(bad.archive)
+		// Of the parts of a file only the last one counts it.
+		if len(of) == 1 || !slices.ContainsFunc(of, func(o span) bool { return o.files == 0 }) {
+			continue
+		}
+		for j := range of {
+			if of[j].state == catalog.RangePlanned {
+				of[j].state, of[j].why = failing, bad.why
+			}
+		}
+	}
+}
+
 // find gives the span of an archive that begins at a byte.
 func (s *spans) find(archive, from int64) *span {
 	i, found := slices.BinarySearchFunc(s.all, from, func(o span, from int64) int {
@@ -148,8 +197,8 @@ func (s *spans) open() (files, bytes int64) {
 func (s *spans) used() map[firn.JobID]bool {
 	used := map[firn.JobID]bool{}
 	for i := range s.all {
-		if job := s.all[i].job; job != nil {
-			used[job.ID] = true
+		if one := &s.all[i]; one.state == catalog.RangeReady {
+			used[one.job.id] = true
 		}
 	}
 	return used
@@ -157,7 +206,7 @@ func (s *spans) used() map[firn.JobID]bool {
 
 func (s *spans) beginPass() {
 	for i := range s.all {
-		s.all[i].begun, s.all[i].lacks = false, false
+		s.all[i].begun, s.all[i].lacks, s.all[i].seen = false, false, 0
 	}
 }
 
@@ -174,17 +223,19 @@ const (
 // judge tells what can be done for what lies in a range of an archive. It notes
 // what is begun, unless that is to be left to a later pass.
 func (s *spans) judge(archive int64, at firn.Range, begin func() bool) (is readiness, why string, left bool) {
-	of := s.of(archive)
+	of := s.within(archive, at)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range of {
+		of[i].seen++
+	}
+	for i := range of {
 		one := &of[i]
-		if one.to <= at.Start || one.from >= at.End {
-			continue
-		}
 		switch {
 		case one.state == failing:
 			return cantBe, one.why, false
+		case one.state == catalog.RangeFailed:
+			return settled, "", false // with all that it is a part of
 		case one.state == doubted: // nothing is fetched, so that there is no hurry
 			is = isReady
 		case one.state < catalog.RangeReady:

@@ -27,9 +27,11 @@ func (it *item) isMember() bool {
 	return it.loc.Kind == catalog.BundleArchive || it.loc.Offset != 0 || it.loc.Size != it.content.Size
 }
 
-// isAlone reports whether nothing else is in an item's archive, which may be
-// sealed.
-func (it *item) isAlone() bool { return !it.isMember() || it.loc.Kind == catalog.FileArchive }
+// isMost reports whether an item is the archive, or most of a larger one: a file
+// that is sealed, say, which is the only one of its bundle.
+func (it *item) isMost() bool {
+	return !it.isMember() || it.loc.Kind == catalog.BundleArchive && it.content.Size > windowSize && it.content.Size > it.loc.Size/2
+}
 
 // tooLarge is more than any store takes as one archive, in bytes.
 const tooLarge = 1 << 50

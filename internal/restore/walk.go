@@ -233,6 +233,9 @@ func (r *restorer) isOut(ctx context.Context, it item) (bool, error) {
 		r.links.stands(&it)
 		r.leave(it.folder, false)
 	case cantBe:
+		if r.days.inParts(&it) {
+			r.target.root.Remove(path.Join(path.Dir(it.file.Path), tempName(it.file.Path))) // what came of it, if anything did
+		}
 		r.fail(it, errors.New(why))
 	case notYet:
 		r.leave(it.folder, true)

@@ -44,12 +44,14 @@ func (d *download) fetch(ctx context.Context, i int) error {
 			return d.arrived(ctx, i, f.want, proven)
 		case err == nil && wrong == tries:
 			return f.corrupt()
-		case err == nil:
+		case err != nil && ctx.Err() != nil:
+			return context.Cause(ctx)
+		case firn.KindOf(err) == firn.Corrupt && wrong == tries:
+			return err // whoever opened the body knows that it is wrong
+		case err == nil, firn.KindOf(err) == firn.Corrupt:
 			wrong++
 			f.restart()
 			continue
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
 		case !errors.Is(err, errBroken):
 			return err
 		}
@@ -104,7 +106,7 @@ func (f *fetch) receive(ctx context.Context) error {
 			break
 		}
 		if firn.KindOf(err) == firn.Corrupt {
-			return err // whoever opened it knows
+			return err
 		}
 		if err != nil {
 			return &firn.Error{Op: "receive", Kind: firn.Network, Err: fmt.Errorf("%w: %w", errBroken, err)}
