@@ -79,8 +79,19 @@ func (d *days) place(s *span, rg *catalog.RestoreRange) {
 	case ok:
 		s.state, s.job, s.expect = catalog.RangeRequested, nil, retrieval.Expected(job).Unix()
 	case s.state != catalog.RangePlanned:
-		d.lost(s, d.asker.Why(rg.Remote))
+		d.lost(s, d.failure(s, want))
 	}
+}
+
+// failure is why the job failed that a range was asked for with last; empty where
+// it didn't, but is gone: an earlier one may have failed.
+func (d *days) failure(s *span, want retrieval.Want) string {
+	why, created := d.asker.Failure(want)
+	asked := s.expected().Add(-retrieval.Earliest(tierCodes[s.tier]))
+	if s.expect != 0 && created.Before(asked.Add(-time.Minute)) {
+		return ""
+	}
+	return why
 }
 
 // lost is about a range whose job is gone, or failed for the reason that the

@@ -104,6 +104,20 @@ func TestExpiryIsNoFailure(t *testing.T) {
 	}
 }
 
+// TestAFailureCountsOnce, though the store tells of it while other requests for the
+// same go wrong in other ways.
+func TestAFailureCountsOnce(t *testing.T) {
+	b := worktest.New(t, slow, storetest.Fault{Op: "StartRetrieval", Nth: 2, Times: 4, Kind: firn.Lost})
+	b.Write("f", "1")
+	b.Sync()
+	b.Store = &moody{Store: b.Store, fails: true}
+	to := filepath.Join(t.TempDir(), "out")
+	for range 6 {
+		b.Counts(run(b, options(b, to)).Counts, map[firn.Action]int64{firn.Pending: 1})
+		b.Clock.Advance(11 * time.Minute)
+	}
+}
+
 // failedWith gives why files failed, as the catalog has it.
 func failedWith(b *worktest.Bench) (why []string) {
 	b.T.Helper()

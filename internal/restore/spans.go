@@ -93,6 +93,9 @@ func (s *spans) add(rg *catalog.RestoreRange) {
 	if one.state == catalog.RangeReady {
 		one.state, one.touched = catalog.RangeRequested, true // until the store's list shows its job
 	}
+	if !rg.Ready.IsZero() {
+		one.expect = rg.Ready.Unix()
+	}
 	s.all = append(s.all, one)
 }
 
@@ -102,12 +105,9 @@ func (s *spans) sort() {
 
 // of gives the spans of an archive.
 func (s *spans) of(archive int64) []span {
-	by := func(o span, a int64) int { return cmp.Compare(o.archive, a) }
-	from, found := slices.BinarySearchFunc(s.all, archive, by)
-	if !found {
-		return nil
-	}
-	to := from + 1
+	// A copy of a span would have what others are changing.
+	from := sort.Search(len(s.all), func(i int) bool { return s.all[i].archive >= archive })
+	to := from
 	for to < len(s.all) && s.all[to].archive == archive {
 		to++
 	}
@@ -150,10 +150,11 @@ func (s *spans) failWithParts() {
 
 // find gives the span of an archive that begins at a byte.
 func (s *spans) find(archive, from int64) *span {
-	i, found := slices.BinarySearchFunc(s.all, from, func(o span, from int64) int {
-		return cmp.Or(cmp.Compare(o.archive, archive), cmp.Compare(o.from, from))
+	i := sort.Search(len(s.all), func(i int) bool {
+		o := &s.all[i]
+		return o.archive > archive || o.archive == archive && o.from >= from
 	})
-	if !found {
+	if i == len(s.all) || s.all[i].archive != archive || s.all[i].from != from {
 		return nil
 	}
 	return &s.all[i]

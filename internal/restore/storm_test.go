@@ -12,6 +12,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -189,10 +191,10 @@ type storm struct {
 	path     string         // of the catalog
 	identity []byte
 
-	paths map[firn.ArchiveID]string // of files with archives of their own
-	there map[firn.ArchiveID]bool   // which of them were in place before a process began
-	jobs  map[firn.JobID]firn.Job   // all that ever were
-	asked map[asking]int            // by what it was
+	paths map[firn.ArchiveID][]string // of files with archives of their own
+	there map[firn.ArchiveID]bool     // which of them were in place before a process began
+	jobs  map[firn.JobID]firn.Job     // all that ever were
+	asked map[asking]int              // by what it was
 }
 
 // An asking is what a job was asked for.
@@ -201,13 +203,32 @@ type asking struct {
 	at      firn.Range
 }
 
+// seedVar lets a storm be another one: a number, or "random".
+const seedVar = "FIRN_STORM_SEED"
+
+// stormSeed is the same each time unless seedVar says otherwise. When a process
+// dies depends on the machine, too.
+func stormSeed(t *testing.T) uint64 {
+	t.Helper()
+	text := os.Getenv(seedVar)
+	switch text {
+	case "":
+		return 20261122
+	case "random":
+		return rand.Uint64()
+	}
+	seed, err := strconv.ParseUint(text, 10, 64)
+	must(t, err)
+	return seed
+}
+
 func newStorm(t *testing.T) *storm {
 	t.Helper()
-	seed := rand.Uint64()
+	seed := stormSeed(t)
 	t.Logf("seed %d", seed)
 	s := &storm{
 		Bench: worktest.New(t, storetest.MemoryOptions{}), random: rand.New(rand.NewPCG(seed, 0)), faults: glacierd.NewFaults(seed),
-		paths: map[firn.ArchiveID]string{}, there: map[firn.ArchiveID]bool{}, jobs: map[firn.JobID]firn.Job{}, asked: map[asking]int{},
+		paths: map[firn.ArchiveID][]string{}, there: map[firn.ArchiveID]bool{}, jobs: map[firn.JobID]firn.Job{}, asked: map[asking]int{},
 	}
 	root := t.TempDir()
 	serve := func(faults *glacierd.Faults) *glacierd.Server {
@@ -256,7 +277,7 @@ func (s *storm) archive(files int) {
 	for e, err := range s.Catalog.Files(s.T.Context(), catalog.ListQuery{Tree: s.Tree().ID}) {
 		must(s.T, err)
 		if e.Kind == firn.Regular && e.Location.Kind != catalog.BundleArchive {
-			s.paths[e.Location.Remote] = e.Path
+			s.paths[e.Location.Remote] = append(s.paths[e.Location.Remote], e.Path)
 		}
 	}
 }
@@ -334,9 +355,11 @@ func (s *storm) blow() {
 // run starts a process. It gives what it said, or nothing where it was killed.
 func (s *storm) run(v victim) (last testament, killed bool) {
 	s.T.Helper()
-	for archive, p := range s.paths {
-		_, err := os.Lstat(filepath.Join(v.To, p))
-		s.there[archive] = err == nil
+	for archive, paths := range s.paths {
+		s.there[archive] = !slices.ContainsFunc(paths, func(p string) bool {
+			_, err := os.Lstat(filepath.Join(v.To, p))
+			return err != nil
+		})
 	}
 	v.URL, v.Catalog, v.Identity, v.Now = s.url, s.path, string(s.identity), s.Clock.Now()
 	text, err := json.Marshal(v)
@@ -365,7 +388,7 @@ func (s *storm) count() {
 		if _, seen := s.jobs[j.ID]; !seen {
 			s.asked[what]++
 			if s.there[j.Archive] {
-				s.T.Errorf("%s was asked for when it was in place", s.paths[j.Archive])
+				s.T.Errorf("%q was asked for when it was in place", s.paths[j.Archive])
 			}
 		}
 		s.jobs[j.ID] = j
@@ -399,6 +422,10 @@ func TestRestoreLivesThroughAStorm(t *testing.T) {
 		if killed < kills {
 			v.Kill, v.Later = 1+s.random.Int64N(steps), time.Duration(s.random.IntN(5))*time.Millisecond
 		}
+		spent := s.Clock.Now().Sub(began)
+		if killed >= kills && expired >= expiries && spent >= week {
+			v.RetrieveRate = 0 // that was it
+		}
 		last, dead := s.run(v)
 		s.count()
 		switch {
@@ -412,7 +439,6 @@ func TestRestoreLivesThroughAStorm(t *testing.T) {
 		if !dead {
 			steps = max(20, cmp.Or(last.Steps, steps))
 		}
-		spent := s.Clock.Now().Sub(began)
 		if last.Done {
 			t.Logf("%d runs, %d kills, %d times expired, %v, %+v, %d jobs of %d askings", runs, killed, expired, spent, last, len(s.jobs), len(s.asked))
 			if killed < kills || expired < expiries || spent < week {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"slices"
+	"time"
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/describe"
@@ -55,6 +56,19 @@ func (a *Asker) Find(w Want) (job firn.Job, ok bool) { return a.book.find(&w) }
 // where it lists none.
 func (a *Asker) Why(archive firn.ArchiveID) string {
 	return a.book.failure(archive)
+}
+
+// Failure is what the store said of the last job that failed of those for just this
+// want, and when it made the job; empty where it lists none.
+func (a *Asker) Failure(w Want) (why string, created time.Time) {
+	at := firn.Range{}
+	if w.Range != nil {
+		at = *w.Range
+	}
+	a.book.mu.Lock()
+	defer a.book.mu.Unlock()
+	f, _ := a.book.wrong.get(output(w.Remote, w.Size, at))
+	return f.why, f.created
 }
 
 // Ask gives the job that brings a want: the one that Find gives, else it asks for

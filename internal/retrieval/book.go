@@ -1,6 +1,7 @@
 package retrieval
 
 import (
+	"fmt"
 	"sync"
 	"time"
 
@@ -13,9 +14,24 @@ import (
 // look at them. It is safe for concurrent use.
 type book struct {
 	mu    sync.Mutex
-	looks int             // that were begun
-	jobs  digests[*entry] // by archive; the last one that was added
-	why   digests[string] // by archive: what the store says of the last job that failed
+	looks int              // that were begun
+	jobs  digests[*entry]  // by archive; the last one that was added
+	why   digests[string]  // by archive: what the store says of the last job that failed
+	wrong digests[failure] // by what it was to bring: the last job that failed
+}
+
+// A failure is a job that failed.
+type failure struct {
+	why     string
+	created time.Time
+}
+
+// output names the bytes of an archive of so many; a range without any means all.
+func output(archive firn.ArchiveID, size int64, at firn.Range) string {
+	if at.Len() == 0 {
+		at = firn.Range{End: size}
+	}
+	return fmt.Sprint(at.Start, " ", at.End, " ", archive)
 }
 
 // An entry is a job that runs, is ready, or may have been asked for: then it was
@@ -34,7 +50,9 @@ type entry struct {
 	ready              bool
 }
 
-func newBook() *book { return &book{jobs: newDigests[*entry](), why: newDigests[string]()} }
+func newBook() *book {
+	return &book{jobs: newDigests[*entry](), why: newDigests[string](), wrong: newDigests[failure]()}
+}
 
 // listed takes in a job of the store's list.
 func (b *book) listed(j *Listed) {
@@ -45,6 +63,7 @@ func (b *book) listed(j *Listed) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.why.set(string(j.Archive), j.Message)
+	b.wrong.set(output(j.Archive, j.ArchiveSize, j.Range), failure{j.Message, j.Created})
 }
 
 // silent takes in a job that the catalog knows and the store doesn't list yet.
@@ -79,6 +98,7 @@ func (b *book) begin() {
 	defer b.mu.Unlock()
 	b.looks++
 	clear(b.why.all)
+	clear(b.wrong.all)
 }
 
 // sweep forgets what wasn't seen in the look.
