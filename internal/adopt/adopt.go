@@ -36,8 +36,8 @@ const MaxTree = describe.MaxTree - len(packedSuffix)
 type Options struct {
 	Catalog *catalog.Catalog
 	Row     catalog.Store
-	Store   firn.Store     // that the row stands for
-	Info    firn.StoreInfo // what it said of itself
+	Store   firn.Store       // that the row stands for
+	Info    firn.StoreInfo   // what it said of itself
 	Asker   *retrieval.Asker // its run is Run
 	Clock   clock.Clock
 	Events  firn.Sink
@@ -57,7 +57,7 @@ type Options struct {
 	Inventory        string
 	WithoutInventory bool
 	// Batch is how many archives, or names, are held in memory at a time, about; 0:
-	// 8,192. Up to four batches are taken in by one transaction.
+	// 8,192. Up to eight batches are taken in by one transaction.
 	Batch int
 	// Wait waits for the store's inventory. Without it the result is pending.
 	Wait bool

@@ -291,7 +291,7 @@ func TestKilled(t *testing.T) {
 	for stop := 2; ; stop += 7 {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		o := r.options()
-		o.Batch = 3
+		o.Batch = 1
 		n := 0
 		o.Events = func(firn.Event) {
 			if n++; n == stop {

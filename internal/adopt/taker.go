@@ -25,7 +25,7 @@ const (
 	// their way, and are taken in are in memory.
 	handfuls = 4
 	// perCommit is how many batches go into one transaction.
-	perCommit = 4
+	perCommit = 8
 )
 
 // add takes one in, sooner or later.

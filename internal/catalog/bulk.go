@@ -32,9 +32,13 @@ func newBulk(head, tuple, tail string) *bulk {
 	return b
 }
 
-// atOnce is how many rows are gathered: one statement for them all costs less than
-// they do.
-const atOnce = 1024
+const (
+	// atOnce is how many rows are gathered: one statement for them all costs less
+	// than they do.
+	atOnce = 1024
+	// few is for how many there is room at first: most writes are of one file.
+	few = 4
+)
 
 // A batch gathers the rows of a bulk statement.
 type batch struct {
@@ -45,7 +49,7 @@ type batch struct {
 }
 
 func (b *bulk) batch(tx tx, tail ...any) *batch {
-	return &batch{bulk: b, tx: tx, args: make([]any, 0, atOnce*b.width), tail: tail}
+	return &batch{bulk: b, tx: tx, args: make([]any, 0, few*b.width), tail: tail}
 }
 
 // add adds a row, and runs the statement if there are enough.
@@ -58,7 +62,7 @@ func (b *batch) add(row ...any) error {
 }
 
 // full reports whether one more row would be too many.
-func (b *batch) full() bool { return len(b.args) == cap(b.args) }
+func (b *batch) full() bool { return len(b.args) >= atOnce*b.width }
 
 // flush runs the statement for the rows that it has.
 func (b *batch) flush() error {

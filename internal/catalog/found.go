@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -173,11 +174,7 @@ func (t *taker) take(finds []Find) error {
 
 // finish writes what was gathered over all finds.
 func (t *taker) finish() (TakenIn, error) {
-	if err := t.in.index(); err != nil {
-		return TakenIn{}, err
-	}
-	t.c.remotes.fresh.Add(t.done.Archives)
-	if err := t.c.indexHashes(t.tx, t.hashes); err != nil {
+	if err := t.index(); err != nil {
 		return TakenIn{}, err
 	}
 	if err := t.exec("UPDATE store SET archives = archives + ?, bytes = bytes + ? WHERE id = ?", t.stored.Files, t.stored.Bytes, t.run.Store); err != nil {
@@ -189,6 +186,27 @@ func (t *taker) finish() (TakenIn, error) {
 		}
 	}
 	return t.done, t.merger.finish()
+}
+
+// index writes the indexes of what was gathered.
+func (t *taker) index() error {
+	into := insertRemotes
+	straight, err := t.c.isStraight(t.tx, &t.c.remotes, len(t.in.remotes))
+	if straight {
+		into = insertSortedRemotes
+	} else {
+		t.c.remotes.fresh.Add(int64(len(t.in.remotes)))
+	}
+	if err == nil {
+		err = t.in.index(into)
+	}
+	if err != nil {
+		return err
+	}
+	if straight, err = t.c.isStraight(t.tx, &t.c.trees, len(t.hashes)); straight {
+		return insertHashes(t.tx, t.hashes, insertSortedTrees)
+	}
+	return errors.Join(err, t.c.indexHashes(t.tx, t.hashes))
 }
 
 // disown lets nothing add to the snapshots that were made so far: what is taken
@@ -522,9 +540,10 @@ func (t *taker) archives(finds []Find) (rows []int64, err error) {
 		return nil, err
 	}
 	if !t.strangers { // the next ones are looked for
-		if err := t.in.index(); err != nil {
+		if err := t.in.index(insertRemotes); err != nil {
 			return nil, err
 		}
+		t.c.remotes.fresh.Add(int64(len(t.in.remotes)))
 		t.in.remotes = t.in.remotes[:0]
 	}
 	hashes, err := insertHeld(t.tx, held)
@@ -618,6 +637,9 @@ var (
 	insertDescriptions = newBulk("INSERT OR REPLACE INTO description (archive, text, format, packed) VALUES ", "(?, ?, ?, ?)", "")
 	insertSeals        = newBulk("INSERT OR REPLACE INTO seal (archive, header, recipients) VALUES ", "(?, ?, ?)", "")
 	insertRemotes      = newBulk("INSERT OR IGNORE INTO by_remote_new (h64, archive) VALUES ", "(?, ?)", "")
+
+	insertSortedRemotes = newBulk("INSERT INTO by_remote (h64, archive) VALUES ", "(?, ?)", "")
+	insertSortedTrees   = newBulk("INSERT INTO by_tree (h64, archive, member) VALUES ", "(?, ?, ?)", "")
 )
 
 func newArchiveInsert(tx tx) archiveInsert {
@@ -662,7 +684,7 @@ func (in *archiveInsert) flush() error {
 	if err := in.rows(); err != nil {
 		return err
 	}
-	return in.index()
+	return in.index(insertRemotes)
 }
 
 // rows writes what was added but for the index.
@@ -676,9 +698,9 @@ func (in *archiveInsert) rows() error {
 }
 
 // index writes the index of the ids, in its order.
-func (in *archiveInsert) index() error {
+func (in *archiveInsert) index(into *bulk) error {
 	slices.SortFunc(in.remotes, hashed.compare)
-	b := insertRemotes.batch(in.tx)
+	b := into.batch(in.tx)
 	for _, h := range in.remotes {
 		if err := b.add(h.h64, h.of); err != nil {
 			return err
@@ -731,14 +753,18 @@ func insertHeld(tx tx, all []heldIn) (hashes []heldHash, err error) {
 
 // indexHashes makes contents findable, in the order of the index.
 func (c *Catalog) indexHashes(tx tx, hashes []heldHash) error {
+	c.trees.fresh.Add(int64(len(hashes)))
+	return insertHashes(tx, hashes, insertTrees)
+}
+
+func insertHashes(tx tx, hashes []heldHash, into *bulk) error {
 	slices.SortFunc(hashes, heldHash.compare)
-	b := insertTrees.batch(tx)
+	b := into.batch(tx)
 	for _, h := range hashes {
 		if err := b.add(h.h64, h.archive, h.number); err != nil {
 			return err
 		}
 	}
-	c.trees.fresh.Add(int64(len(hashes)))
 	return b.flush()
 }
 

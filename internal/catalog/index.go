@@ -19,12 +19,14 @@ type batchIndex struct {
 	fresh atomic.Int64 // rows in the small table, about: other processes add too
 	mu    sync.Mutex   // held while rows move
 
-	count, bound, move, clear, empty string // statements
+	large atomic.Int64 // rows in the large table, about; 0: nobody counted them
+
+	count, countLarge, bound, move, clear, empty string // statements
 }
 
 func treeIndex() batchIndex {
 	return batchIndex{
-		count: "SELECT count(*) FROM by_tree_new",
+		count: "SELECT count(*) FROM by_tree_new", countLarge: "SELECT count(*) FROM by_tree",
 		bound: "SELECT h64 FROM by_tree_new ORDER BY h64, archive, member LIMIT 1 OFFSET ?",
 		move:  "INSERT OR IGNORE INTO by_tree SELECT h64, archive, member FROM by_tree_new WHERE h64 <= ? ORDER BY h64, archive, member",
 		clear: "DELETE FROM by_tree_new WHERE h64 <= ?",
@@ -34,7 +36,7 @@ func treeIndex() batchIndex {
 
 func remoteIndex() batchIndex {
 	return batchIndex{
-		count: "SELECT count(*) FROM by_remote_new",
+		count: "SELECT count(*) FROM by_remote_new", countLarge: "SELECT count(*) FROM by_remote",
 		bound: "SELECT h64 FROM by_remote_new ORDER BY h64, archive LIMIT 1 OFFSET ?",
 		move:  "INSERT OR IGNORE INTO by_remote SELECT h64, archive FROM by_remote_new WHERE h64 <= ? ORDER BY h64, archive",
 		clear: "DELETE FROM by_remote_new WHERE h64 <= ?",
@@ -95,6 +97,7 @@ func (c *Catalog) spill(ctx context.Context, x *batchIndex, batch int64) error {
 			if err != nil {
 				return err
 			}
+			x.large.Store(0)
 			return x.measure(tx)
 		})
 		if err != nil {
@@ -102,6 +105,32 @@ func (c *Catalog) spill(ctx context.Context, x *batchIndex, batch int64) error {
 		}
 	}
 	return nil
+}
+
+// straightShare is how few rows of the large table there may be for each new one
+// that goes there straight: then most pages get some, as they would when the small
+// table is emptied.
+const straightShare = 16
+
+// isStraight reports whether so many rows, in the order of the index, go straight
+// into its large table.
+func (c *Catalog) isStraight(tx tx, x *batchIndex, rows int) (bool, error) {
+	n := int64(rows)
+	if n < c.sizes.fresh/4 {
+		return false, nil
+	}
+	if x.large.Load() == 0 {
+		var large int64
+		if err := tx.row(x.countLarge).Scan(&large); err != nil {
+			return false, err
+		}
+		x.large.Store(large)
+	}
+	if x.large.Load() > straightShare*n {
+		return false, nil
+	}
+	x.large.Add(n)
+	return true, nil
 }
 
 // hash64 is a tree hash's key in by_tree.

@@ -54,6 +54,8 @@ func short(statement, step string) bool {
 		return true // sorts an inventory, which is what it is for
 	case strings.HasPrefix(step, "SCAN by_tree_new"), strings.HasPrefix(step, "SCAN by_remote_new"):
 		return true // the small half of an index
+	case statement == "SELECT count(*) FROM by_tree", statement == "SELECT count(*) FROM by_remote":
+		return true // before an intake that is large too
 	case step == "SCAN task", step == "SCAN waker", strings.Contains(statement, "(SELECT store FROM waker)"):
 		return true // a handful of each: what is under way, and the queues of stores
 	case strings.HasPrefix(statement, "SELECT kind, tier, state, count(*)"):

@@ -53,13 +53,12 @@ const maxGroup = 256
 
 // A DB is an open database. All its methods are safe for concurrent use.
 type DB struct {
-	path  string
-	pool  *sql.DB
-	opts  Options
-	write *writer
-	giver giver
-	// readers holds the idle read connections, nil where none is made yet.
-	readers chan *Tx
+	path    string
+	pool    *sql.DB
+	opts    Options
+	write   *writer
+	giver   *giver
+	readers readers
 	close   func() error // once
 }
 
@@ -89,14 +88,14 @@ func open(ctx context.Context, path string, o Options) (*DB, error) {
 	if err := create(path); err != nil {
 		return nil, err
 	}
-	db := &DB{path: path, opts: o, readers: make(chan *Tx, o.Readers)}
-	source, err := newConnector(uri(path), &db.giver)
+	db := &DB{path: path, opts: o, giver: &giver{}, readers: readers{turns: make(chan struct{}, o.Readers)}}
+	source, err := newConnector(uri(path), db.giver)
 	if err != nil {
 		return nil, err
 	}
 	db.pool = sql.OpenDB(source)
 	for range o.Readers {
-		db.readers <- nil
+		db.readers.turns <- struct{}{}
 	}
 	db.close = sync.OnceValue(db.shut)
 	if err := db.start(ctx); err != nil {
@@ -304,12 +303,13 @@ func (db *DB) Close() error { return db.close() }
 func (db *DB) shut() error {
 	db.write.lead <- struct{}{} // never given back: nobody leads again
 	var errs []error
-	for range cap(db.readers) {
-		if tx := <-db.readers; tx != nil {
-			errs = append(errs, tx.close())
-		}
+	for range cap(db.readers.turns) {
+		<-db.readers.turns
 	}
-	close(db.readers)
+	for tx := db.readers.take(); tx != nil; tx = db.readers.take() {
+		errs = append(errs, tx.close())
+	}
+	close(db.readers.turns)
 	db.write.fail(ErrClosed)
 	return errors.Join(append(errs, db.write.tx.close(), db.pool.Close())...)
 }
@@ -321,17 +321,19 @@ var ErrClosed = errors.New("database is closed")
 // short, at most some 10,000 rows: while it lasts, the write-ahead log can't
 // be cut back. fn must not write, nor call Write and wait for it.
 func (db *DB) Read(ctx context.Context, fn func(tx *Tx) error) error {
-	var tx *Tx
-	var ok bool
 	select {
-	case tx, ok = <-db.readers:
+	case _, ok := <-db.readers.turns:
+		if !ok {
+			return ErrClosed
+		}
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	if !ok {
-		return ErrClosed
-	}
-	defer func() { db.readers <- tx }()
+	tx := db.readers.take()
+	defer func() {
+		db.readers.put(tx)
+		db.readers.turns <- struct{}{}
+	}()
 	if tx == nil {
 		made, err := db.connect(ctx, db.opts.CacheKiB/4)
 		if err != nil {
@@ -351,6 +353,34 @@ func (db *DB) Read(ctx context.Context, fn func(tx *Tx) error) error {
 		tx = nil
 	}
 	return err
+}
+
+// readers are the connections that read. One after the other takes the same one,
+// so that as many caches fill as there are readers at a time.
+type readers struct {
+	turns chan struct{} // one for each that may read now
+
+	mu   sync.Mutex
+	idle []*Tx
+}
+
+// take gives the connection that was used last; nil where all are in use.
+func (r *readers) take() (tx *Tx) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n := len(r.idle); n > 0 {
+		tx, r.idle = r.idle[n-1], r.idle[:n-1]
+	}
+	return tx
+}
+
+// put gives a connection back; nil where there is none any more.
+func (r *readers) put(tx *Tx) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if tx != nil {
+		r.idle = append(r.idle, tx)
+	}
 }
 
 // uri names the file so that no byte of its path has a meaning of its own.

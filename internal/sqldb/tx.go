@@ -92,5 +92,6 @@ func (tx *Tx) close() error {
 	for _, s := range tx.stmts {
 		errs = append(errs, s.Close())
 	}
+	tx.given.forget()
 	return errors.Join(append(errs, tx.conn.Close())...)
 }
