@@ -49,10 +49,7 @@ type days struct {
 
 // recorded is what the catalog keeps for us of how a restore was begun.
 type recorded struct {
-	To    string          `json:"to"`
-	Runs  map[int64]int64 `json:"runs"` // by tree
-	Paths []string        `json:"paths,omitempty"`
-	As    string          `json:"at,omitempty"`
+	Runs map[int64]int64 `json:"runs"` // by tree
 	// Stop is where its limits were reached.
 	Stop *stop `json:"stop,omitempty"`
 	// Left is what is beyond them.
@@ -183,7 +180,11 @@ func (d *days) rest(ctx context.Context) (p Plan, err error) {
 	}
 	t := totals[catalog.RangePlanned]
 	p = Plan{Files: t.Files, Bytes: t.Bytes, Archives: t.Ranges, Requests: t.Ranges, RetrieveBytes: t.Retrieve, DownloadBytes: t.Retrieve, Tier: r.Tiers[0]}
-	return p, p.schedule(ctx, r)
+	if err := p.measure(ctx, r); err != nil {
+		return p, err
+	}
+	p.schedule(r)
+	return p, nil
 }
 
 func (r *restorer) newAsker() *retrieval.Asker {
@@ -283,7 +284,7 @@ func (r *restorer) makePlan(ctx context.Context, asker *retrieval.Asker, key str
 	if err != nil {
 		return nil, err
 	}
-	options, err := json.Marshal(recorded{To: r.real, Runs: r.Runs, Paths: r.Paths, As: r.As, Stop: p.stop, Left: p.plan.Left, Tier: r.Tiers[0]})
+	options, err := json.Marshal(recorded{Runs: r.Runs, Stop: p.stop, Left: p.plan.Left, Tier: r.Tiers[0]})
 	if err != nil {
 		return nil, err
 	}
@@ -301,13 +302,12 @@ func (r *restorer) makePlan(ctx context.Context, asker *retrieval.Asker, key str
 }
 
 func (r *restorer) settlePlan(ctx context.Context, p *planning, asker *retrieval.Asker) error {
-	rate, known, err := r.Catalog.DownloadRate(ctx, r.Row.ID)
-	if err != nil {
+	if err := p.plan.measure(ctx, r); err != nil {
 		return err
 	}
 	maxRange := r.MaxRange
 	if maxRange == 0 {
-		maxRange = plan.MaxRange(plan.WaveBytes(rate, known))
+		maxRange = plan.MaxRange(plan.WaveBytes(p.plan.Rate, p.plan.RateKnown))
 	}
 	if err := p.record(ctx, p.id, maxRange); err != nil {
 		return err

@@ -22,7 +22,6 @@ type target struct {
 	dirs *dirs
 	// flush makes what is made in it durable.
 	flush flusher
-	real  string // absolute, with links followed
 	// ours: a restore made it, and has not finished since.
 	ours bool
 }
@@ -55,14 +54,7 @@ func openInPlace(dir string) (*target, error) {
 	if err != nil {
 		return nil, localError("restore to", dir, err)
 	}
-	t := &target{root: root, dirs: newDirs(root)}
-	if t.real, err = filepath.Abs(dir); err == nil {
-		t.real, err = filepath.EvalSymlinks(t.real)
-	}
-	if err != nil {
-		return nil, localError("restore to", dir, errors.Join(err, root.Close()))
-	}
-	return t, nil
+	return &target{root: root, dirs: newDirs(root)}, nil
 }
 
 func makeTarget(dir string) (*target, error) {
@@ -78,22 +70,16 @@ func makeTarget(dir string) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &target{root: root, dirs: newDirs(root)}
-	if t.real, err = filepath.Abs(dir); err == nil {
-		t.real, err = filepath.EvalSymlinks(t.real)
-	}
-	if err == nil && made == nil {
-		err = root.WriteFile(markName, []byte(markText), 0o600)
-	}
-	if err == nil && made == nil {
-		err = syncPath(parent)
+	if made == nil {
+		if err = root.WriteFile(markName, []byte(markText), 0o600); err == nil {
+			err = syncPath(parent)
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(err, root.Close())
 	}
 	_, err = root.Lstat(markName)
-	t.ours = err == nil
-	return t, nil
+	return &target{root: root, dirs: newDirs(root), ours: err == nil}, nil
 }
 
 // finish dresses the target, if it is ours, when all in it is done. file is nil

@@ -124,13 +124,7 @@ func (p *planning) file(ctx context.Context, it item, _ chan<- finished) error {
 
 // want plans to bring a file.
 func (p *planning) want(ctx context.Context, it item) error {
-	p.mu.Lock()
-	p.plan.Files++
-	p.mu.Unlock()
-	if p.r.DryRun {
-		p.r.event(firn.Restored, it, nil)
-	}
-	p.r.leave(it.folder, false)
+	p.add(it)
 	if it.content.Size == 0 {
 		return nil
 	}
@@ -194,8 +188,9 @@ func failure(it *item, err error) catalog.FailedFile {
 	return catalog.FailedFile{Tree: it.treeID, Path: it.from, Why: err.Error()}
 }
 
-// link judges a symbolic link: what is there shows when it is made.
-func (p *planning) link(it item) {
+// add counts what is to be brought back. Of a symbolic link that is all: what is
+// there shows when it is made.
+func (p *planning) add(it item) {
 	p.mu.Lock()
 	p.plan.Files++
 	p.mu.Unlock()
@@ -255,15 +250,19 @@ func (p *planning) reckon(ctx context.Context, id int64, asker *retrieval.Asker)
 		p.plan.RetrieveBytes += rg.Range.Len()
 	}
 	p.plan.Tier = r.Tiers[0]
-	return p.plan, p.plan.schedule(ctx, r)
+	p.plan.schedule(r)
+	return p.plan, nil
+}
+
+// measure looks how fast the store's bytes arrive.
+func (p *Plan) measure(ctx context.Context, r *restorer) (err error) {
+	p.Rate, p.RateKnown, err = r.Catalog.DownloadRate(ctx, r.Row.ID)
+	return err
 }
 
 // schedule works out in how many waves what a plan asks for comes, and when.
-func (p *Plan) schedule(ctx context.Context, r *restorer) (err error) {
+func (p *Plan) schedule(r *restorer) {
 	p.Now = r.Clock.Now()
-	if p.Rate, p.RateKnown, err = r.Catalog.DownloadRate(ctx, r.Row.ID); err != nil {
-		return err
-	}
 	wave := plan.WaveBytes(p.Rate, p.RateKnown)
 	p.Waves = int((p.RetrieveBytes + wave - 1) / wave)
 	p.Earliest, p.Latest = plan.Journey{Tier: p.Tier, Waves: p.Waves, Retrieve: p.RetrieveBytes, Download: p.DownloadBytes,
@@ -271,7 +270,6 @@ func (p *Plan) schedule(ctx context.Context, r *restorer) (err error) {
 	if p.Requests+p.Taken == 0 || !r.slow {
 		p.Earliest, p.Latest = p.Now, p.Now
 	}
-	return nil
 }
 
 // wantOf is a range as the store is asked for it.

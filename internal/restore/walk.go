@@ -265,7 +265,7 @@ func (w *walker) isChosen(e *catalog.Entry) bool {
 func (w *walker) link(it item) {
 	switch {
 	case w.r.planning != nil:
-		w.r.planning.link(it)
+		w.r.planning.add(it)
 	case w.r.days != nil && w.r.later:
 		w.r.leave(it.folder, false)
 	default:
