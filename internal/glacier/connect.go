@@ -2,7 +2,6 @@ package glacier
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -14,11 +13,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/aws-sdk-go-v2/config"
 	sdk "github.com/aws/aws-sdk-go-v2/service/glacier"
 	"github.com/aws/smithy-go/logging"
 
 	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/awschain"
 	"github.com/firn-archive/firn/internal/clock"
 )
 
@@ -40,7 +39,7 @@ func connect(ctx context.Context, cfg Config) (*service, error) {
 	settings := aws.Config{Region: cfg.Region, Credentials: cfg.Credentials}
 	if cfg.Credentials == nil {
 		var err error
-		if settings, err = standardChain(ctx, cfg); err != nil {
+		if settings, err = awschain.Load(ctx, cfg.Region, cfg.Profile); err != nil {
 			return nil, err
 		}
 	}
@@ -59,7 +58,7 @@ func connect(ctx context.Context, cfg Config) (*service, error) {
 			o.Region = "us-east-1" // only signed with; another server has no regions
 		}
 		o.HTTPClient = s.http
-		o.Credentials = taggedCredentials{o.Credentials}
+		o.Credentials = awschain.Tagged(o.Credentials)
 		o.Logger = logging.Nop{}
 		o.Retryer, o.RetryMaxAttempts = aws.NopRetryer{}, 0
 		o.APIOptions = append(o.APIOptions, awsmiddleware.AddUserAgentKey("firn"))
@@ -69,25 +68,6 @@ func connect(ctx context.Context, cfg Config) (*service, error) {
 			Hint: "name it, as in glacier:eu-west-1/VAULT, or set AWS_REGION"}
 	}
 	return s, s.locate(s.client.Options().BaseEndpoint)
-}
-
-// standardChain is how AWS's own tools find region, endpoint and credentials:
-// environment, shared configuration, SSO, container, instance role.
-func standardChain(ctx context.Context, cfg Config) (aws.Config, error) {
-	// The SDK would write warnings to stderr, past the display.
-	with := []func(*config.LoadOptions) error{config.WithLogger(logging.Nop{})}
-	if cfg.Region != "" {
-		with = append(with, config.WithRegion(cfg.Region))
-	}
-	if cfg.Profile != "" {
-		with = append(with, config.WithSharedConfigProfile(cfg.Profile))
-	}
-	settings, err := config.LoadDefaultConfig(ctx, with...)
-	if err != nil {
-		return settings, &firn.Error{Op: "read", Subject: "the AWS configuration", Kind: firn.Usage, Err: err,
-			Hint: "see AWS_PROFILE, AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE"}
-	}
-	return settings, nil
 }
 
 // locate notes where the server is. A vault's ARN is unique among all of
@@ -127,24 +107,6 @@ func (s *service) knownRegion() bool {
 		"us-iso-west-1", "us-isob-east-1", "us-west-1", "us-west-2",
 	}, s.region)
 }
-
-// taggedCredentials tells a failure to find credentials from all others.
-type taggedCredentials struct{ aws.CredentialsProvider }
-
-func (t taggedCredentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
-	if t.CredentialsProvider == nil {
-		return aws.Credentials{}, &credentialsError{errors.New("none are configured")}
-	}
-	keys, err := t.CredentialsProvider.Retrieve(ctx)
-	if err != nil {
-		err = &credentialsError{err}
-	}
-	return keys, err
-}
-
-type credentialsError struct{ error }
-
-func (e *credentialsError) Unwrap() error { return e.error }
 
 // network is the transport of requests to a real server. It starts from the
 // SDK's, which knows about proxies and AWS_CA_BUNDLE. Only HTTP/1.1 is spoken:

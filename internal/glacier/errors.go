@@ -16,6 +16,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/awschain"
 )
 
 // The codes that operations look at. Source: Amazon Glacier API reference,
@@ -232,7 +233,7 @@ type verdict struct {
 // explain judges a failed exchange. The kind is Other, and the cause the
 // caller's own, where the caller ended an exchange that surely had no effect.
 func (x *exchange) explain(err error) verdict {
-	var credentials *credentialsError
+	var credentials *awschain.CredentialsError
 	var lost *lostAnswer
 	left := x.left()
 	sent, bodyErr := x.body()
@@ -246,7 +247,7 @@ func (x *exchange) explain(err error) verdict {
 	case bodyErr != nil && !left:
 		return explainBody(bodyErr, sent, x.length)
 	case errors.As(err, &credentials):
-		return explainCredentials(credentials.error)
+		return explainCredentials(credentials.Err)
 	case !x.reached:
 		return explainUnsent(err)
 	case errors.As(err, &lost):

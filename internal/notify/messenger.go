@@ -10,14 +10,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/smithy-go"
-	"github.com/aws/smithy-go/logging"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/awschain"
 )
 
 // A Messenger is Amazon's SQS and SNS in one region, as one account sees them. It
@@ -45,25 +44,16 @@ const answerWithin = longPoll + time.Minute
 // than Amazon's are named by AWS_ENDPOINT_URL_SQS and AWS_ENDPOINT_URL_SNS.
 // Errors: Usage.
 func OpenMessenger(ctx context.Context, cfg MessengerConfig) (*Messenger, error) {
-	// The SDK would write warnings to stderr, past the display.
-	with := []func(*awsconfig.LoadOptions) error{awsconfig.WithLogger(logging.Nop{})}
-	if cfg.Region != "" {
-		with = append(with, awsconfig.WithRegion(cfg.Region))
-	}
-	if cfg.Profile != "" {
-		with = append(with, awsconfig.WithSharedConfigProfile(cfg.Profile))
-	}
-	settings, err := awsconfig.LoadDefaultConfig(ctx, with...)
+	settings, err := awschain.Load(ctx, cfg.Region, cfg.Profile)
 	if err != nil {
-		return nil, &firn.Error{Op: "read", Subject: "the AWS configuration", Kind: firn.Usage, Err: err,
-			Hint: "see AWS_PROFILE, AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE"}
+		return nil, err
 	}
 	if settings.Region == "" {
 		return nil, &firn.Error{Op: "open", Subject: "the message queues", Kind: firn.Usage, Err: errors.New("no region is set"), Hint: "set AWS_REGION"}
 	}
 	settings.Retryer = func() aws.Retryer { return aws.NopRetryer{} }
 	settings.HTTPClient = patient(settings.HTTPClient)
-	settings.Credentials = taggedCredentials{settings.Credentials}
+	settings.Credentials = awschain.Tagged(settings.Credentials)
 	settings.APIOptions = append(settings.APIOptions, awsmiddleware.AddUserAgentKey("firn"))
 	return &Messenger{queues: sqs.NewFromConfig(settings), topics: sns.NewFromConfig(settings), region: settings.Region}, nil
 }
@@ -77,21 +67,6 @@ func patient(client aws.HTTPClient) aws.HTTPClient {
 	}
 	return b.WithTimeout(answerWithin)
 }
-
-// taggedCredentials tells a failure to find credentials from all others.
-type taggedCredentials struct{ aws.CredentialsProvider }
-
-func (t taggedCredentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
-	keys, err := t.CredentialsProvider.Retrieve(ctx)
-	if err != nil {
-		err = &credentialsError{err}
-	}
-	return keys, err
-}
-
-type credentialsError struct{ error }
-
-func (e *credentialsError) Unwrap() error { return e.error }
 
 // kinds says what the codes of the two services mean for a caller. Sources: Amazon
 // SQS and Amazon SNS API references, "Common Error Types", and of each action.
@@ -152,13 +127,13 @@ func fail(ctx context.Context, op, subject string, err error) error {
 	if errors.As(err, &operation) {
 		e.Err = operation.Err
 	}
-	var credentials *credentialsError
+	var credentials *awschain.CredentialsError
 	var said smithy.APIError
 	var answer *smithyhttp.ResponseError
 	var unsent *smithyhttp.RequestSendError
 	switch {
 	case errors.As(err, &credentials):
-		e.Kind, e.Err, e.Hint = firn.Denied, fmt.Errorf("no credentials: %w", credentials.error), "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+		e.Kind, e.Err, e.Hint = firn.Denied, fmt.Errorf("no credentials: %w", credentials.Err), "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
 	case errors.As(err, &said):
 		status := 0
 		if errors.As(err, &answer) {
