@@ -82,8 +82,7 @@ var (
 
 // eachRef calls fn at each reference of a table, between its transactions.
 func (c *Catalog) eachRef(ctx context.Context, s refSource, among refRange, fn func(*Reference) error) error {
-	var dir, since int64
-	name := []byte{}
+	at := newPassage()
 	for more := true; more; {
 		var page []Reference
 		err := c.read(ctx, "look for versions", c.db.Path(), func(tx tx) error {
@@ -91,16 +90,10 @@ func (c *Catalog) eachRef(ctx context.Context, s refSource, among refRange, fn f
 				r, err := scanRef(rows)
 				page = append(page, r)
 				return err
-			}, s.page, dir, name, since, c.sizes.page, among.after, among.to, among.firstOnly)
-			if err != nil {
-				return err
+			}, s.page, at.dir, at.name, at.since, c.sizes.page, among.after, among.to, among.firstOnly)
+			if err == nil {
+				more, err = at.advance(tx, s.last, int64(c.sizes.page))
 			}
-			err = tx.row(s.last, dir, name, since, c.sizes.page-1).Scan(&dir, &name, &since)
-			if isNoRows(err) {
-				more = false
-				return nil
-			}
-			name = append([]byte{}, name...) // not nil, which would be NULL
 			return err
 		})
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/firn-archive/firn"
@@ -208,10 +209,33 @@ var (
 
 const referred = " CROSS JOIN deletion d ON d.archive = f.archive AND d.sweep = ? AND d.state = 0"
 
+// A passage is how far a reader has come in the table of current or of old
+// versions, by its key. Begin with newPassage.
+type passage struct {
+	dir   int64
+	name  []byte
+	since int64
+}
+
+// newPassage is one before all keys.
+func newPassage() passage {
+	return passage{math.MinInt64, []byte{}, math.MinInt64} // not nil, which would be NULL
+}
+
+// advance goes on behind a page of so many rows, whose last key the query gives,
+// and reports whether there may be more.
+func (p *passage) advance(tx tx, last string, page int64) (more bool, err error) {
+	err = tx.row(last, p.dir, p.name, p.since, page-1).Scan(&p.dir, &p.name, &p.since)
+	if isNoRows(err) {
+		return false, nil
+	}
+	p.name = append([]byte{}, p.name...) // not nil
+	return true, err
+}
+
 // clearReferred takes the candidates off the list that a table refers to.
 func (c *Catalog) clearReferred(ctx context.Context, run Run, s scanned) error {
-	var dir, since int64
-	name := []byte{}
+	at := newPassage()
 	for more := true; more; {
 		found := map[int64]bool{}
 		err := c.read(ctx, "look for versions", c.db.Path(), func(tx tx) error {
@@ -220,16 +244,10 @@ func (c *Catalog) clearReferred(ctx context.Context, run Run, s scanned) error {
 				err := rows.Scan(&archive)
 				found[archive] = true
 				return err
-			}, s.refers, dir, name, since, c.sizes.page, run.ID)
-			if err != nil {
-				return err
+			}, s.refers, at.dir, at.name, at.since, c.sizes.page, run.ID)
+			if err == nil {
+				more, err = at.advance(tx, s.last, int64(c.sizes.page))
 			}
-			err = tx.row(s.last, dir, name, since, c.sizes.page-1).Scan(&dir, &name, &since)
-			if isNoRows(err) {
-				more = false
-				return nil
-			}
-			name = append([]byte{}, name...) // not nil, which would be NULL
 			return err
 		})
 		if err != nil {

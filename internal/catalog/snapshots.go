@@ -195,18 +195,13 @@ func (u *unsaved) files() (bool, error) {
 // scan asks a query of all pages of a table, in the order of its key; last gives
 // a page's last one.
 func (u *unsaved) scan(query, last string) (found bool, err error) {
-	dir, name, since := int64(math.MinInt64), []byte{}, int64(math.MinInt64)
+	at := newPassage()
 	for more := true; more && !found && err == nil; {
 		err = u.read(func(tx tx) error {
-			if err := tx.row(query, dir, name, since, u.cat.sizes.batch, u.through, u.store).Scan(&found); err != nil || found {
+			if err := tx.row(query, at.dir, at.name, at.since, u.cat.sizes.batch, u.through, u.store).Scan(&found); err != nil || found {
 				return err
 			}
-			err := tx.row(last, dir, name, since, u.cat.sizes.batch-1).Scan(&dir, &name, &since)
-			if isNoRows(err) {
-				more = false
-				return nil
-			}
-			name = append([]byte{}, name...) // not nil, which would be NULL
+			more, err = at.advance(tx, last, u.cat.sizes.batch)
 			return err
 		})
 	}
