@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/bench/usage"
 	"github.com/firn-archive/firn/internal/adopt"
 	"github.com/firn-archive/firn/internal/storetest"
 )
@@ -51,7 +52,7 @@ func BenchmarkAdopt(b *testing.B) {
 				}
 			}
 			b.ReportMetric(float64(n)*float64(b.N)/b.Elapsed().Seconds(), "archives/s")
-			if peak := peakMemory(b); peak > 0 {
+			if peak := usage.PeakMemory(); peak > 0 {
 				b.ReportMetric(float64(peak)/(1<<20), "peak-MiB")
 			}
 		})

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/bench/usage"
 	"github.com/firn-archive/firn/describe"
 	"github.com/firn-archive/firn/internal/catalog"
 	"github.com/firn-archive/firn/internal/clock"
@@ -127,7 +128,7 @@ func BenchmarkLook100k(b *testing.B) {
 			}
 			b.ReportMetric(float64(b.N)*jobs/b.Elapsed().Seconds(), "jobs/s")
 			b.ReportMetric(float64(held)/(1<<20), "held-MiB")
-			if peak := peakMemory(b); peak > 0 {
+			if peak := usage.PeakMemory(); peak > 0 {
 				b.ReportMetric(float64(peak)/(1<<20), "peak-MiB")
 			}
 		})
