@@ -96,7 +96,6 @@ type fetchable struct {
 	retrieval.Want
 	to     place
 	known  bool // to the catalog, with size and hash
-	tries  int
 	fate   fate
 	job    firn.Job
 	ready  time.Time // pending: not before
@@ -112,10 +111,6 @@ const (
 	inItsPlace fate = "done"
 	givenUp    fate = "failed"
 )
-
-// maxAsked bounds how often an archive is asked for in one run, where its jobs
-// fail or expire: each costs money.
-const maxAsked = 3
 
 func runArchiveRetrieve(ctx context.Context, o *archiveRetrieveOptions) error {
 	tier, err := o.check()
@@ -330,8 +325,8 @@ func (r *archiveRetriever) askFor(ctx context.Context, left []*fetchable) error 
 			f.expect(job)
 			continue
 		}
-		if f.tries == maxAsked {
-			f.fail(r.inVain(f))
+		if err := r.asker.Try(f.Want); err != nil {
+			f.fail(err)
 			continue
 		}
 		ask = append(ask, f)
@@ -353,7 +348,6 @@ func (r *archiveRetriever) askFor(ctx context.Context, left []*fetchable) error 
 		return err
 	}
 	for _, f := range ask {
-		f.tries++
 		job, err := r.asker.Ask(ctx, f.Want, r.tier)
 		if err != nil {
 			if !isOfOne(ctx, err) {
@@ -365,15 +359,6 @@ func (r *archiveRetriever) askFor(ctx context.Context, left []*fetchable) error 
 		f.expect(job)
 	}
 	return nil
-}
-
-// inVain says that a want was asked for often enough.
-func (r *archiveRetriever) inVain(f *fetchable) error {
-	err := fmt.Errorf("it was asked for %d times, in vain", maxAsked)
-	if why := r.asker.Why(f.Remote); why != "" {
-		err = fmt.Errorf("%w: %s", err, why)
-	}
-	return &firn.Error{Op: "retrieve", Subject: f.Label, Kind: firn.Invalid, Err: err, Hint: "try again later, with another tier perhaps"}
 }
 
 // expect notes the job that brings an archive.

@@ -247,14 +247,15 @@ func (a *Asker) job(ctx context.Context, w Want) (firn.Job, error) {
 	if job, ok := a.Find(w); ok {
 		return job, nil
 	}
-	if err := a.count(w); err != nil {
+	if err := a.Try(w); err != nil {
 		return firn.Job{}, err
 	}
 	return a.start(ctx, w, a.o.Tier)
 }
 
-// count counts how often a want was asked for, up to what is enough.
-func (a *Asker) count(w Want) error {
+// Try counts that a want is about to be asked for. Errors: Invalid, where that was
+// done so often in this run, in vain, that it is given up.
+func (a *Asker) Try(w Want) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.tries[w.key()]++; a.tries[w.key()] <= startTries {
