@@ -34,11 +34,8 @@ const (
 // A Server is both services. Close stops it.
 type Server struct {
 	*httptest.Server
-	// SkipSignatures lets requests pass with any signature, for clients whose keys
-	// a test can't choose. Set it before the first request.
-	SkipSignatures bool
-
-	clock clock.Clock
+	clock    clock.Clock
+	trusting bool // requests pass with any signature
 
 	mu      sync.Mutex
 	serial  int
@@ -77,8 +74,14 @@ type Fault struct {
 
 // New starts a server. Messages become visible, and long polls end, by c: where
 // that is a clock.Manual, waiting moves it on.
-func New(c clock.Clock) *Server {
-	s := &Server{clock: c, queues: map[string]*queue{}, deleted: map[string]time.Time{}, topics: map[string]*topic{}, faults: map[string][]Fault{}}
+func New(c clock.Clock) *Server { return newServer(c, false) }
+
+// NewTrusting is New for clients whose keys are not the server's: requests pass
+// with any signature.
+func NewTrusting(c clock.Clock) *Server { return newServer(c, true) }
+
+func newServer(c clock.Clock, trusting bool) *Server {
+	s := &Server{clock: c, trusting: trusting, queues: map[string]*queue{}, deleted: map[string]time.Time{}, topics: map[string]*topic{}, faults: map[string][]Fault{}}
 	s.Server = httptest.NewServer(s)
 	return s
 }
@@ -137,7 +140,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) checkSignature(r *http.Request, service string, body []byte) *refusal {
-	if s.SkipSignatures {
+	if s.trusting {
 		return nil
 	}
 	a, err := sigv4.Parse(r.Header)

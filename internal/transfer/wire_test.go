@@ -133,7 +133,7 @@ func serve(t *testing.T, l *wire) (*slowServer, firn.Store, func()) {
 // minutes, and 1 Mbit/s: all arrives, and no body takes longer than it may,
 // whether it is the line that is slow or a limit that the user set.
 func TestSlowLineToARealServer(t *testing.T) {
-	for _, c := range []struct {
+	for i, c := range []struct {
 		name         string
 		rate         float64 // of the line
 		limit, known int64   // below the Uploader, and as it was told
@@ -142,6 +142,9 @@ func TestSlowLineToARealServer(t *testing.T) {
 		{"limit", 1000 * mbit, mbit, mbit},
 		{"limit that is not known", 1000 * mbit, mbit, 0},
 	} {
+		if testing.Short() && i > 0 {
+			continue
+		}
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				server, store, stop := serve(t, steady(c.rate))
