@@ -97,6 +97,7 @@ const (
 	Recorded  Action = "recorded"  // kept in the catalog alone: its content is stored already, or it has none
 	Unchanged Action = "unchanged" // as it was
 	Removed   Action = "removed"   // gone from disk; its versions stay
+	Deleted   Action = "deleted"   // an archive: gone from the store, as it was told
 	Skipped   Action = "skipped"   // not kept, and why
 	Excluded  Action = "excluded"  // left out by a filter: a file, or a directory with all below it
 	Left      Action = "left"      // not sent in this run: a limit was reached

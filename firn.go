@@ -186,6 +186,7 @@ type InventoryInfo struct {
 	Subject  string    // what it is an inventory of: a vault's ARN
 	Date     time.Time // by the store's clock, whole seconds
 	Archives int64     // how many it listed
+	Bytes    int64     // of its output that crossed a network, also where it ended early
 }
 
 // StoreInfo is what a store says of itself.

@@ -27,13 +27,14 @@ const (
 	codeSignature    = "InvalidSignatureException"
 	codeNoCapacity   = "InsufficientCapacityException"
 	codeUnavailable  = "ServiceUnavailableException"
+	codeDenied       = "AccessDeniedException"
 )
 
 // kindsOfCodes says what each code of the service means for a caller. Those of
 // the second group are not in the reference of this service; front ends that
 // all AWS services share may give them.
 var kindsOfCodes = map[string]firn.Kind{
-	"AccessDeniedException":               firn.Denied,
+	codeDenied:                            firn.Denied,
 	"BadRequest":                          firn.Invalid,
 	"ExpiredTokenException":               firn.Denied,
 	codeNoCapacity:                        firn.Capacity,
@@ -365,7 +366,7 @@ func (x *exchange) hint(r *refusal) string {
 
 func deniedHint(r *refusal) string {
 	switch r.code {
-	case "AccessDeniedException", "AccessDenied":
+	case codeDenied, "AccessDenied":
 		return "these credentials are not allowed to do it, or a lock or policy of the vault forbids it"
 	case "ExpiredTokenException", "ExpiredToken":
 		return "the session has expired: log in again, for example with \"aws sso login\""

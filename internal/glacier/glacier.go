@@ -21,6 +21,7 @@ import (
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/clock"
+	"github.com/firn-archive/firn/internal/price"
 )
 
 // The limits of the service. Source: Amazon Glacier developer guide,
@@ -134,15 +135,13 @@ func (v *Vault) Traits() firn.Traits {
 	}
 }
 
-// minDuration: archives that are deleted within 90 days of being uploaded are
-// charged for the rest of them. Source: Amazon Glacier pricing, "How am I
-// charged for deleting data from Amazon Glacier that is less than 90 days old?"
-// A server in this process charges nothing.
+// minDuration is for how long archives are charged at the least. A server in this
+// process charges nothing.
 func (v *Vault) minDuration() time.Duration {
 	if v.cfg.InProcess {
 		return 0
 	}
-	return 90 * 24 * time.Hour
+	return price.VaultShortest
 }
 
 // Vaults lists all vaults of the account in cfg's region, by name. It ends

@@ -31,6 +31,7 @@ func (v *Vault) Inventory(ctx context.Context, id firn.JobID, each func(firn.Arc
 	// One entry that is wrong makes all of it doubtful: what is missing in an
 	// inventory counts as lost.
 	info, err := inventory.ReadJSON(body, each, nil)
+	info.Bytes = body.read
 	unreadable, ok := err.(*inventory.Error)
 	switch {
 	case !ok:

@@ -257,6 +257,7 @@ type download struct {
 	io.ReadCloser
 	x    *exchange
 	left int64 // bytes still expected; below 0 where the length is not known
+	read int64 // bytes that came
 	err  error // given once, given ever
 }
 
@@ -276,6 +277,7 @@ func (d *download) Read(p []byte) (int, error) {
 	}
 	d.x.expect(stallWithin)
 	n, err := d.ReadCloser.Read(p)
+	d.read += int64(n)
 	d.x.pause()
 	if d.left > 0 {
 		d.left -= int64(n)

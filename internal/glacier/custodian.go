@@ -1,0 +1,193 @@
+package glacier
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	sdk "github.com/aws/aws-sdk-go-v2/service/glacier"
+	"github.com/aws/aws-sdk-go-v2/service/glacier/types"
+
+	"github.com/firn-archive/firn"
+)
+
+var _ firn.Custodian = (*Vault)(nil)
+
+// AccessPolicy gives the vault's access policy.
+func (v *Vault) AccessPolicy(ctx context.Context) (string, error) {
+	x := v.begin(ctx, "read access policy", "of "+v.label)
+	out, err := v.client.GetVaultAccessPolicy(x.ctx, &sdk.GetVaultAccessPolicyInput{AccountId: ownAccount(), VaultName: &v.name})
+	if x.refusedWith() == codeNotFound && !x.refusal.noVault() {
+		return "", x.forgive() // none is set
+	}
+	if err := x.end(err); err != nil || out.Policy == nil {
+		return "", err
+	}
+	return text(out.Policy.Policy), nil
+}
+
+// SetAccessPolicy sets the vault's access policy.
+func (v *Vault) SetAccessPolicy(ctx context.Context, policy string) error {
+	x := v.begin(ctx, "set access policy", "of "+v.label)
+	if err := checkPolicy(policy); err != nil {
+		return x.fail(firn.Invalid, err, "")
+	}
+	_, err := v.client.SetVaultAccessPolicy(x.ctx, &sdk.SetVaultAccessPolicyInput{
+		AccountId: ownAccount(), VaultName: &v.name, Policy: &types.VaultAccessPolicy{Policy: &policy},
+	})
+	return x.end(err)
+}
+
+// RemoveAccessPolicy takes the vault's access policy away.
+func (v *Vault) RemoveAccessPolicy(ctx context.Context) error {
+	x := v.begin(ctx, "remove access policy", "of "+v.label)
+	_, err := v.client.DeleteVaultAccessPolicy(x.ctx, &sdk.DeleteVaultAccessPolicyInput{AccountId: ownAccount(), VaultName: &v.name})
+	if x.refusedWith() == codeNotFound && !x.refusal.noVault() {
+		return x.forgive() // there was none
+	}
+	return x.end(err)
+}
+
+// checkPolicy refuses what is no policy before it is sent: what the service says of
+// one tells less.
+func checkPolicy(policy string) error {
+	var document map[string]json.RawMessage
+	switch err := json.Unmarshal([]byte(policy), &document); {
+	case len(policy) > firn.MaxPolicy:
+		return fmt.Errorf("a policy of %d bytes: at most %d", len(policy), firn.MaxPolicy)
+	case err != nil:
+		return fmt.Errorf("the policy is no JSON object: %w", err)
+	case document["Statement"] == nil:
+		return errText("the policy has no Statement")
+	}
+	return nil
+}
+
+// stateLocked is what the service calls a completed lock. Source: Amazon Glacier
+// API reference, "Get Vault Lock".
+const stateLocked = "Locked"
+
+// Lock says how the vault is locked.
+func (v *Vault) Lock(ctx context.Context) (firn.Lock, error) {
+	x := v.begin(ctx, "read lock", "of "+v.label)
+	out, err := v.client.GetVaultLock(x.ctx, &sdk.GetVaultLockInput{AccountId: ownAccount(), VaultName: &v.name})
+	if x.refusedWith() == codeNotFound && !x.refusal.noVault() {
+		return firn.Lock{}, x.forgive() // there is none
+	}
+	if err := x.end(err); err != nil {
+		return firn.Lock{}, err
+	}
+	l := firn.Lock{Policy: text(out.Policy), Complete: text(out.State) == stateLocked}
+	if l.Created, err = moment(out.CreationDate); err != nil {
+		return l, x.garbled(err)
+	}
+	if l.Expires, err = moment(out.ExpirationDate); err != nil {
+		return l, x.garbled(err)
+	}
+	return l, nil
+}
+
+// StartLock starts to lock the vault.
+func (v *Vault) StartLock(ctx context.Context, policy string) (firn.LockID, error) {
+	x := v.begin(ctx, "start lock", "of "+v.label)
+	if err := checkPolicy(policy); err != nil {
+		return "", x.fail(firn.Invalid, err, "")
+	}
+	out, err := v.client.InitiateVaultLock(x.ctx, &sdk.InitiateVaultLockInput{
+		AccountId: ownAccount(), VaultName: &v.name, Policy: &types.VaultLockPolicy{Policy: &policy},
+	})
+	if err := x.lockRefusal(ctx, v); err != nil {
+		return "", err
+	}
+	if err := x.end(err); err != nil {
+		return "", err
+	}
+	if text(out.LockId) == "" {
+		return "", x.fail(firn.Lost, errText("the answer does not say the lock's id"), "")
+	}
+	return firn.LockID(*out.LockId), nil
+}
+
+// CompleteLock makes the lock stay for good.
+func (v *Vault) CompleteLock(ctx context.Context, id firn.LockID) error {
+	x := v.begin(ctx, "complete lock", "of "+v.label)
+	if id == "" {
+		return x.fail(firn.Invalid, errText("no lock id"), "")
+	}
+	_, err := v.client.CompleteVaultLock(x.ctx, &sdk.CompleteVaultLockInput{AccountId: ownAccount(), VaultName: &v.name, LockId: (*string)(&id)})
+	if err := x.lockRefusal(ctx, v); err != nil {
+		return err
+	}
+	return x.end(err)
+}
+
+// AbortLock takes away a lock that isn't completed.
+func (v *Vault) AbortLock(ctx context.Context) error {
+	x := v.begin(ctx, "abort lock", "of "+v.label)
+	_, err := v.client.AbortVaultLock(x.ctx, &sdk.AbortVaultLockInput{AccountId: ownAccount(), VaultName: &v.name})
+	if x.refusedWith() == codeNotFound && !x.refusal.noVault() {
+		return x.forgive()
+	}
+	if err := x.lockRefusal(ctx, v); err != nil {
+		return err
+	}
+	return x.end(err)
+}
+
+// lockRefusal tells apart why something about a lock was denied: the code is the
+// same where the lock stands in the way and where the credentials do, so that the
+// lock itself is asked. It gives nil where the refusal stands as it is.
+func (x *exchange) lockRefusal(ctx context.Context, v *Vault) error {
+	if x.refusedWith() != codeDenied {
+		return nil
+	}
+	l, err := v.Lock(ctx)
+	switch {
+	case err != nil || l.Policy == "":
+		return nil
+	case l.Complete:
+		return x.fail(firn.Conflict, x.refusal, "the vault is locked for good: nobody can change or take away its lock")
+	case x.op == "start lock":
+		return x.fail(firn.Conflict, x.refusal, "a lock is in progress: complete or abort it first")
+	}
+	return nil
+}
+
+// RetrievalPolicy says what may be retrieved in the account and region.
+func (s *service) RetrievalPolicy(ctx context.Context) (firn.RetrievalPolicy, error) {
+	x := s.begin(ctx, "read retrieval policy", "of "+s.region)
+	out, err := s.client.GetDataRetrievalPolicy(x.ctx, &sdk.GetDataRetrievalPolicyInput{AccountId: ownAccount()})
+	if x.refusedWith() == codeNotFound {
+		return firn.RetrievalPolicy{Strategy: firn.RetrieveAny}, x.forgive()
+	}
+	if err := x.end(err); err != nil {
+		return firn.RetrievalPolicy{}, err
+	}
+	// How the service answers where nothing was ever set is not documented.
+	if out.Policy == nil || len(out.Policy.Rules) == 0 {
+		return firn.RetrievalPolicy{Strategy: firn.RetrieveAny}, nil
+	}
+	rule := out.Policy.Rules[0]
+	p := firn.RetrievalPolicy{Strategy: firn.RetrievalStrategy(text(rule.Strategy))}
+	if rule.BytesPerHour != nil {
+		p.BytesPerHour = *rule.BytesPerHour
+	}
+	return p, nil
+}
+
+// SetRetrievalPolicy sets what may be retrieved in the account and region.
+func (s *service) SetRetrievalPolicy(ctx context.Context, p firn.RetrievalPolicy) error {
+	x := s.begin(ctx, "set retrieval policy", "of "+s.region)
+	if err := p.Check(); err != nil {
+		return x.fail(firn.Invalid, err, "")
+	}
+	strategy := string(p.Strategy)
+	rule := types.DataRetrievalRule{Strategy: &strategy}
+	if p.Strategy == firn.RetrievePerHour {
+		rule.BytesPerHour = &p.BytesPerHour
+	}
+	_, err := s.client.SetDataRetrievalPolicy(x.ctx, &sdk.SetDataRetrievalPolicyInput{
+		AccountId: ownAccount(), Policy: &types.DataRetrievalPolicy{Rules: []types.DataRetrievalRule{rule}},
+	})
+	return x.end(err)
+}
