@@ -101,3 +101,6 @@ func LooksLikeLocation(s string) bool {
 	scheme, _, ok := strings.Cut(s, ":")
 	return ok && (scheme == string(Glacier) || scheme == string(Local) || scheme == string(S3))
 }
+
+// IsRegion reports whether a word can be the name of a region.
+func IsRegion(s string) bool { return regionName.MatchString(s) }

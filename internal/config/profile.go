@@ -35,7 +35,8 @@ type Profile struct {
 	IdentityFile string   // absolute; the age identity that opens them
 	Trees        []Tree
 	Options      []Option
-	Hooks        Hooks // Before and After are those of trees without their own
+	Keep         []Option // rules of firn prune, from the table keep
+	Hooks        Hooks    // Before and After are those of trees without their own
 }
 
 // A Tree is one directory of a profile.
@@ -82,8 +83,8 @@ func (h Hook) IsZero() bool { return len(h.Args) == 0 && h.Shell == "" && h.URL 
 const DefaultHookTimeout = time.Hour
 
 // Keys are the names of the options that a file may hold, with underscores: in
-// a profile, and in one of its trees.
-type Keys struct{ Profile, Tree []string }
+// a profile, in one of its trees, and in its table keep.
+type Keys struct{ Profile, Tree, Keep []string }
 
 // profileName is short and needs no quotes, neither in TOML nor in a shell, and
 // can't be taken for a store or an option.
@@ -229,7 +230,7 @@ func (r *profileReader) profiles(t *table) (all []*Profile) {
 // The keys of profiles and trees beside the options.
 var (
 	hookKeys    = []string{"before", "after"}
-	profileKeys = append([]string{"store", "region", "aws_profile", "endpoint", "class", "recipients", "identity_file", "tree",
+	profileKeys = append([]string{"store", "region", "aws_profile", "endpoint", "class", "recipients", "identity_file", "tree", "keep",
 		"on_success", "on_partial", "on_failure", "on_ready", "hook_timeout"}, hookKeys...)
 	treeKeys = append([]string{"path", "name"}, hookKeys...)
 )
@@ -254,6 +255,8 @@ func (r *profileReader) profile(f *field) *Profile {
 			p.Hooks.Timeout = r.duration(f)
 		case f.key == "tree":
 			p.Trees = r.trees(f)
+		case f.key == "keep":
+			p.Keep = r.rules(f)
 		case slices.Contains(r.keys.Profile, f.key):
 			p.Options = append(p.Options, r.option(f))
 		default:
@@ -262,6 +265,22 @@ func (r *profileReader) profile(f *field) *Profile {
 	}
 	r.place(p, region)
 	return p
+}
+
+// rules reads the table of rules by which versions are kept.
+func (r *profileReader) rules(f *field) (rules []Option) {
+	if f.value.table == nil {
+		r.wrong(f.line, "", "keep is no table; write [profile.NAME.keep]")
+		return nil
+	}
+	for _, rule := range f.value.table.fields {
+		if slices.Contains(r.keys.Keep, rule.key) {
+			rules = append(rules, r.option(rule))
+		} else {
+			r.unknown(rule, r.keys.Keep)
+		}
+	}
+	return rules
 }
 
 func (r *profileReader) trees(f *field) (all []Tree) {

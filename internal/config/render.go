@@ -22,6 +22,10 @@ func (p *Profile) Text() string {
 	}
 	writeTexts(&b, "recipients", p.Recipients...)
 	writeOptions(&b, p.Options)
+	if len(p.Keep) > 0 {
+		fmt.Fprintf(&b, "\n[%s.keep]\n", header)
+		writeOptions(&b, p.Keep)
+	}
 	for _, t := range p.Trees {
 		fmt.Fprintf(&b, "\n[[%s.tree]]\n", header)
 		writeTexts(&b, "path", t.Path)

@@ -48,18 +48,27 @@ type Tally struct {
 	Failed int64 // that gave an error
 	Lost   int64 // of Failed: that may have had an effect
 	Up     int64 // bytes of bodies that the store read
-	Down   int64 // bytes of outputs that were read from the store
+	Down   int64 // bytes of outputs and inventories that were read from the store
 }
 
 // A Counter holds the tallies of a store. It is safe for concurrent use, and
 // several stores may share one.
 type Counter struct {
-	mu  sync.Mutex
-	ops map[Op]Tally
+	mu      sync.Mutex
+	ops     map[Op]Tally
+	watcher func(Op, Tally) // nil: none
 }
 
 // NewCounter gives a counter that stands at zero.
 func NewCounter() *Counter { return &Counter{ops: map[Op]Tally{}} }
+
+// Watch has each further tally told to fn as well, when it is added: of a call
+// when it is over, of bytes as they go. fn is called by many at once.
+func (c *Counter) Watch(fn func(Op, Tally)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.watcher = fn
+}
 
 // Of gives the tally of one kind of call.
 func (c *Counter) Of(op Op) Tally {
@@ -76,6 +85,12 @@ func (c *Counter) All() map[Op]Tally {
 }
 
 func (c *Counter) add(op Op, t Tally) {
+	if watch := c.sum(op, t); watch != nil {
+		watch(op, t)
+	}
+}
+
+func (c *Counter) sum(op Op, t Tally) (watch func(Op, Tally)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	sum := c.ops[op]
@@ -85,6 +100,7 @@ func (c *Counter) add(op Op, t Tally) {
 	sum.Up += t.Up
 	sum.Down += t.Down
 	c.ops[op] = sum
+	return c.watcher
 }
 
 // outcome counts a call that is over.
@@ -216,6 +232,7 @@ func (d *counted) Read(p []byte) (int, error) {
 
 func (c *counting) Inventory(ctx context.Context, id firn.JobID, each func(firn.Archive) error) (firn.InventoryInfo, error) {
 	info, err := c.Store.Inventory(ctx, id, each)
+	c.counter.add(OpInventory, Tally{Down: info.Bytes})
 	return one(c, OpInventory, info, err)
 }
 

@@ -35,6 +35,11 @@ const (
 // place names are those of objects in a bucket, and not of a vault's archives.
 const vaultOverhead = 32 * kib
 
+// VaultShortest is the time that each archive of a vault is charged for, also
+// where it is deleted before. Source: Amazon Glacier pricing, "How am I charged
+// for deleting data from Amazon Glacier that is less than 90 days old?"
+const VaultShortest = 90 * 24 * time.Hour
+
 // Where the prices come from.
 const (
 	priceList = "AWS price list, Amazon Glacier, as copied by a public cost calculator after 2021"
@@ -62,7 +67,7 @@ type Table struct {
 //
 // Bulk retrievals have the prices of an older list, since the present one says
 // nothing of them. They may be free by now: who is told of them is told that.
-func vaultTables() []Table {
+func vaultTables() Tables {
 	thousand := func(a Amount, c Confidence) Price {
 		return Price{Amount: a, Per: 1000, Confidence: c, Source: priceList}
 	}
@@ -70,7 +75,7 @@ func vaultTables() []Table {
 		return Price{Amount: a, Per: gb, Confidence: c, Source: priceList}
 	}
 	const tenthOfCent = Dollar / 1000
-	return []Table{{
+	return Tables{{
 		Region:   "us-east-1",
 		AsOf:     time.Date(2026, time.November, 21, 0, 0, 0, 0, time.UTC),
 		Overhead: vaultOverhead,
@@ -102,13 +107,7 @@ type Tariff struct {
 // Vault gives the tariff of vaults in a region. Of a region without data it is
 // that of another one, which Exact tells.
 func Vault(region string) Tariff {
-	tables := vaultTables()
-	for _, t := range tables {
-		if t.Region == region {
-			return Tariff{Table: t, For: region}
-		}
-	}
-	return Tariff{Table: tables[0], For: region}
+	return Shipped().Vault(region)
 }
 
 // Local gives the tariff of a vault in a folder: it charges nothing.

@@ -1,6 +1,10 @@
 package wire
 
 import (
+	"errors"
+	"path/filepath"
+
+	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/config"
 	"github.com/firn-archive/firn/internal/price"
 )
@@ -8,8 +12,70 @@ import (
 // Prices is what the store charges, as far as that is known: of a vault it goes
 // by the region, also where another server than the service's answers.
 func (s *Store) Prices() price.Tariff {
-	if s.Location.Scheme == config.Local {
+	return TariffOf(s.env.prices(), string(s.Location.Scheme), s.region)
+}
+
+// TariffOf is what a store of some kind, in some region, charges.
+func TariffOf(tables price.Tables, kind, region string) price.Tariff {
+	if kind == string(config.Local) {
 		return price.Local()
 	}
-	return price.Vault(s.region)
+	return tables.Vault(region)
+}
+
+// prices are the tables that were given, else those that firn comes with.
+func (e Env) prices() price.Tables {
+	if e.Prices == nil {
+		return price.Shipped()
+	}
+	return e.Prices
+}
+
+// ReadPrices gives the prices that firn comes with, and over them those of a
+// file; where none is named, of the one in the configuration's folder, if there
+// is one. Errors: NotFound (a file that was named is not there), Usage, several of
+// them joined; Local.
+func ReadPrices(env Env, file string) (price.Tables, error) {
+	tables := price.Shipped()
+	named := file != ""
+	if !named {
+		dir, err := config.ConfigDir(env.Getenv)
+		if err != nil {
+			return tables, nil // nobody has a file there
+		}
+		file = filepath.Join(dir, config.PricesName)
+	}
+	lists, err := config.ReadPrices(file)
+	if !named && firn.KindOf(err) == firn.NotFound {
+		return tables, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, l := range lists {
+		given, err := pricesOf(file, &l)
+		errs = append(errs, err)
+		tables = tables.With(l.Region, l.AsOf, given)
+	}
+	return tables, errors.Join(errs...)
+}
+
+// pricesOf reads the prices of one region.
+func pricesOf(file string, l *config.PriceList) (map[price.Item]price.Price, error) {
+	source := file
+	if l.Note != "" {
+		source += ": " + l.Note
+	}
+	given := map[price.Item]price.Price{}
+	var errs []error
+	for _, p := range l.Prices {
+		item, one, err := price.Given(p.Key, p.Dollars, source)
+		if err != nil {
+			errs = append(errs, config.PriceError(file, p.Line, err))
+			continue
+		}
+		given[item] = one
+	}
+	return given, errors.Join(errs...)
 }

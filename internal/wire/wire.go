@@ -20,6 +20,7 @@ import (
 	"github.com/firn-archive/firn/internal/config"
 	"github.com/firn-archive/firn/internal/glacier"
 	"github.com/firn-archive/firn/internal/guard"
+	"github.com/firn-archive/firn/internal/price"
 )
 
 // Env is what the machine and the user gave.
@@ -28,6 +29,7 @@ type Env struct {
 	Dir    string // that relative paths start from
 	Clock  clock.Clock
 	Events firn.Sink
+	Prices price.Tables // what vaults charge; nil: what firn comes with
 }
 
 // OpenCatalog opens this user's catalog, and makes it at the first time.
@@ -316,3 +318,21 @@ func Regions(env Env) []string {
 	}
 	return regions
 }
+
+// noVault is named where a request is about no vault: no request sends it.
+const noVault = "-"
+
+// OpenAccount opens what belongs to an account as a whole in a region; empty: the
+// environment's. Of the store that it gives, only the retrieval policy may be asked.
+func OpenAccount(ctx context.Context, env Env, region string, o Options) (*Store, error) {
+	return Open(ctx, env, config.Location{Scheme: config.Glacier, Region: region, Vault: noVault}, o)
+}
+
+// Region is the region that the store is in.
+func (s *Store) Region() string { return s.region }
+
+// Custodian is the store as one that has policies and locks.
+func (s *Store) Custodian() firn.Custodian { return s.Store.(firn.Custodian) }
+
+// Notifier is the store as one that can tell what is ready.
+func (s *Store) Notifier() firn.Notifier { return s.Store.(firn.Notifier) }
