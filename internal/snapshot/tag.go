@@ -183,3 +183,8 @@ func IsMarked(tags map[string]string) bool {
 	}
 	return false
 }
+
+// IsTag reports whether a tag of a store, by its key, is one of firn's own.
+func IsTag(key string) bool {
+	return key == storeTag || strings.HasPrefix(key, newestTag) || strings.HasPrefix(key, fullTag)
+}

@@ -38,6 +38,9 @@ func (up *upload) goOn(ctx context.Context, r Resume) (Result, error) {
 	if CheckPartSize(r.PartSize) != nil || r.PartSize < smallest {
 		return Result{}, fmt.Errorf("%w: parts of %d bytes", errStale, r.PartSize)
 	}
+	if r.Only {
+		smallest = r.PartSize // however slow the line is, there are no smaller ones
+	}
 	m := up.newMultipart(parts{up.stamp.Size, r.PartSize}, smallest)
 	if err := m.confirm(ctx, r.Parts); err != nil {
 		return Result{}, err
@@ -82,15 +85,18 @@ func (m *multipart) confirm(ctx context.Context, recorded []firn.Part) error {
 			return fmt.Errorf("%w: the store has a part at %d", errStale, p.Offset)
 		}
 		i, fits := m.index(p.Offset, p.Size)
+		if !fits && m.only {
+			return fmt.Errorf("%w: the store has a part of %d bytes at %d", errStale, p.Size, p.Offset)
+		}
 		if !fits {
 			continue // sending it again replaces it
 		}
 		switch old, ok := record[p.Offset]; {
-		case !ok:
-			unsure = append(unsure, p)
-		case old == p:
+		case ok && old == p:
 			m.keep(i, p.Tree)
 			m.spare(p.Size)
+		case !ok, m.only:
+			unsure = append(unsure, p)
 		}
 	}
 	return m.compare(ctx, unsure)
@@ -111,6 +117,9 @@ func (m *multipart) compare(ctx context.Context, unsure []firn.Part) error {
 				return errStale
 			}
 			return err
+		}
+		if !same && m.only {
+			return fmt.Errorf("%w: the part at %d holds other bytes", errStale, p.Offset)
 		}
 		if !same {
 			continue

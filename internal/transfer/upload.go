@@ -89,6 +89,10 @@ type Resume struct {
 	Stamp      firn.Stamp
 	Completing bool
 	Content    firn.Content // what was to be completed; zero before
+	// Only: no other upload will do, and what it has is somebody's. Where it can't
+	// be gone on with as it is, it stays, and Upload fails: with Invalid (it is one
+	// of another file), Changed, or NotFound (it is gone).
+	Only bool
 }
 
 // A Task is one file to upload.
@@ -196,6 +200,7 @@ type upload struct {
 	single bool          // the attempt under way makes one request
 	id     firn.UploadID // the multipart upload under way
 	most   int64         // largest body that isn't known to be too slow; 0: any
+	only   bool          // nothing is begun anew: see Resume
 
 	sent    atomic.Int64 // bytes the store has read
 	landed  atomic.Int64 // bytes it has kept, of the attempt under way
@@ -237,6 +242,9 @@ func (up *upload) run(ctx context.Context) (Result, error) {
 		if err == nil || !anew && !up.single {
 			return r, err
 		}
+		if up.only {
+			return Result{}, asItIs(err)
+		}
 		derr := up.drop(ctx)
 		switch {
 		case !anew:
@@ -266,10 +274,21 @@ func final(err error) error {
 	return err
 }
 
+// asItIs says in words why the only upload that would do can't be gone on with.
+func asItIs(err error) error {
+	switch {
+	case errors.Is(err, errStale):
+		return &firn.Error{Op: "go on with the upload", Kind: firn.Invalid, Err: err}
+	case errors.Is(err, errChanged):
+		return &firn.Error{Op: "read", Kind: firn.Changed, Err: err, Hint: "the upload stays as it is"}
+	}
+	return final(err)
+}
+
 // attempt goes on with what is to be resumed, or begins anew.
 func (up *upload) attempt(ctx context.Context) (Result, error) {
 	if r := up.Resume; r != nil {
-		up.Resume, up.name.Token = nil, r.Token
+		up.Resume, up.name.Token, up.only = nil, r.Token, r.Only
 		return up.goOn(ctx, *r)
 	}
 	if err := up.open(); err != nil {

@@ -12,7 +12,7 @@ import (
 
 // order is how a summary lists actions: first what was done.
 var order = []firn.Action{
-	firn.Sent, firn.Restored, firn.Recorded, firn.Removed, firn.Verified, firn.Unchanged, firn.Equal,
+	firn.Sent, firn.Restored, firn.Recorded, firn.Removed, firn.Deleted, firn.Verified, firn.Unchanged, firn.Equal,
 	firn.Missing, firn.Differs, firn.Extra, firn.Skipped, firn.Excluded, firn.Left, firn.Pending, firn.Failed,
 }
 
@@ -82,7 +82,7 @@ func headline(e firn.SummaryEvent) string {
 // outcome is the gist of a summary.
 func outcome(e firn.SummaryEvent) string {
 	n := func(a firn.Action) int64 { return e.Counts[a].Files }
-	changed := n(firn.Sent) + n(firn.Recorded) + n(firn.Removed) + n(firn.Restored)
+	changed := n(firn.Sent) + n(firn.Recorded) + n(firn.Removed) + n(firn.Deleted) + n(firn.Restored)
 	wrong := n(firn.Missing) + n(firn.Differs) + n(firn.Extra)
 	switch {
 	case e.Stopped:

@@ -20,7 +20,7 @@ type progress struct {
 	scan    firn.ScanEvent
 	plan    firn.PlanEvent
 	moved   int64 // bytes over the wire, without those that were refused
-	done    int64 // files that were transferred
+	done    int64 // files that were transferred, archives that were deleted
 	told    int64 // files that something was said of
 	current []inFlight
 	wait    firn.WaitEvent
@@ -59,7 +59,7 @@ func (t *tally) add(e firn.Event, now time.Time) {
 			t.settle(e.Path)
 		}
 	case firn.FileEvent:
-		if e.Action == firn.Sent || e.Action == firn.Restored {
+		if e.Action == firn.Sent || e.Action == firn.Restored || e.Action == firn.Deleted {
 			t.done++
 		}
 		t.told++

@@ -105,6 +105,8 @@ func verb(action firn.Action, dry bool) string {
 		return "would record"
 	case firn.Removed:
 		return "would mark removed"
+	case firn.Deleted:
+		return "would delete"
 	case firn.Restored:
 		return "would restore"
 	}
