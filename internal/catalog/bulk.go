@@ -18,7 +18,14 @@ type bulk struct {
 // and what stands before and after the tuples, as in INSERT ... VALUES and in
 // FROM (VALUES ...) v. The rows are not bound as parameters, but read from the
 // table given. Parameters after the tuple are those of all rows.
+//
+// An INSERT that fails leaves the rows before the one that it failed at, which is
+// taken back with the rest of the write: else SQLite copies each page that it is
+// about to change.
 func newBulk(head, tuple, tail string) *bulk {
+	if verb, table, ok := strings.Cut(head, " INTO "); ok && !strings.Contains(verb, " ") {
+		head = verb + " OR FAIL INTO " + table
+	}
 	b := &bulk{width: strings.Count(tuple, "?")}
 	if before, ok := strings.CutSuffix(head, "(VALUES "); ok {
 		b.text = before + "given" + strings.TrimPrefix(tail, ")")

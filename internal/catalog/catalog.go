@@ -26,6 +26,9 @@ var schema1 string
 //go:embed schema2.sql
 var schema2 string
 
+//go:embed schema3.sql
+var schema3 string
+
 // A Catalog is an open catalog. Its methods are safe for concurrent use, and
 // what changes something returns once that is durable.
 //
@@ -61,7 +64,7 @@ func Open(ctx context.Context, path string, c clock.Clock) (*Catalog, error) {
 	db, err := sqldb.Open(ctx, path, sqldb.Options{
 		ApplicationID: ApplicationID,
 		Name:          "catalog",
-		Migrations:    []string{schema1, schema2},
+		Migrations:    []string{schema1, schema2, schema3},
 	})
 	if err != nil {
 		return nil, openError(path, err)

@@ -195,3 +195,12 @@ func TestCancelled(t *testing.T) {
 		}
 	}
 }
+
+// fewer gives how much of something a test does: less of it with -short, as under
+// the race detector, which makes SQLite ten times as slow.
+func fewer(all, short int) int {
+	if testing.Short() {
+		return short
+	}
+	return all
+}

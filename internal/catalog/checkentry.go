@@ -8,7 +8,7 @@ import (
 // What is read of an entry and all that it refers to, behind columns that the
 // two tables of entries differ in.
 const (
-	checkColumns = `f.mode, f.size, f.archive, f.member, f.target IS NOT NULL, d.tree, d.key, l.size, l.tree IS NOT NULL, coalesce(a.state, 0), coalesce(a.kind, ''), coalesce(a.store, 0)`
+	checkColumns = `f.mode, f.size, f.archive, f.member, f.target IS NOT NULL, d.tree, d.key, l.size, l.tree IS NOT NULL, coalesce(a.state, 0), coalesce(a.kind, ''), coalesce(a.store, 0), coalesce(a.note = '` + emptiedNote + `', 0)`
 	checkJoins   = ` f LEFT JOIN dir d ON d.id = f.dir LEFT JOIN location l ON l.archive = f.archive AND l.member = f.member LEFT JOIN archive a ON a.id = f.archive`
 )
 
@@ -29,11 +29,12 @@ type checkedEntry struct {
 	state                       State
 	kind                        ArchiveKind
 	store                       int64 // of the archive
+	isEmptied                   bool  // it went with all others of its store
 }
 
 func (e *checkedEntry) scan(rows *sql.Rows) error {
 	err := rows.Scan(&e.dir, &e.name, &e.since, &e.until, &e.next, &e.hasSince, &e.hasUntil,
-		&e.mode, &e.size, &e.archive, &e.member, &e.hasTarget, &e.tree, &e.key, &e.held, &e.isHashed, &e.state, &e.kind, &e.store)
+		&e.mode, &e.size, &e.archive, &e.member, &e.hasTarget, &e.tree, &e.key, &e.held, &e.isHashed, &e.state, &e.kind, &e.store, &e.isEmptied)
 	if e.name == nil {
 		e.name = []byte{} // which is not NULL
 	}
@@ -83,7 +84,7 @@ func (e *checkedEntry) contentFaults(store int64) (all []Fault) {
 		what = fmt.Sprintf("it has %d bytes, and its content in archive %d has %d", e.size, e.archive, e.held.Int64)
 	case e.kind == FileArchive && neverStored:
 		what = fmt.Sprintf("the archive %d that it is in was never stored: it is %s", e.archive, e.state)
-	case e.state == Deleted:
+	case e.state == Deleted && !e.isEmptied:
 		what = fmt.Sprintf("the archive %d that it is in was deleted", e.archive)
 	default:
 		return nil

@@ -142,36 +142,46 @@ func contentsIn(index string) *bulk {
 
 var inTree, inTreeNew = contentsIn("by_tree"), contentsIn("by_tree_new")
 
-// findContents is FindContents within a transaction. It goes through the index
-// in its order, so that it doesn't read a page twice.
+// findContents is FindContents within a transaction.
 func findContents(tx tx, store int64, sealed Recipients, contents []firn.Content) (found []place, err error) {
+	found = make([]place, len(contents))
+	err = lookUpContents(tx, store, sealed, contents, func(i int) bool { return found[i] == (place{}) }, func(i int, p place) { found[i] = p })
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+// lookUpContents gives the places of the contents that are wanted, by their
+// numbers: those in one half of the index first. It goes through the index in its
+// order, so that it doesn't read a page twice.
+func lookUpContents(tx tx, store int64, sealed Recipients, contents []firn.Content, wants func(i int) bool, give func(i int, p place)) error {
 	order := make([]int, len(contents))
 	for i := range order {
 		order[i] = i
 	}
 	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(hash64(contents[a].Tree), hash64(contents[b].Tree)) })
-	found = make([]place, len(contents))
 	scan := func(rows *sql.Rows) error {
 		var i int
 		var p place
 		err := rows.Scan(&i, &p.archive, &p.member)
-		found[i] = p
+		give(i, p)
 		return err
 	}
 	for _, half := range []*bulk{inTreeNew, inTree} {
 		b := half.batch(tx, store, sealed.column())
 		for n, i := range order {
-			if found[i] == (place{}) {
+			if wants(i) {
 				b.args = append(b.args, i, hash64(contents[i].Tree), contents[i].Size, contents[i].Tree[:])
 			}
 			if b.full() || n == len(order)-1 {
 				if err := b.query(scan); err != nil {
-					return nil, err
+					return err
 				}
 			}
 		}
 	}
-	return found, nil
+	return nil
 }
 
 // ArchiveByRemote finds an archive, in whatever state, by the store's id.

@@ -19,6 +19,7 @@ type Deletion struct {
 	Created   time.Time // by the store's clock; zero where it didn't say
 	NotBefore time.Time // free of fees from then on; whole seconds
 	Asked     bool      // DeletionAsked was said, and no outcome since
+	Run       int64     // that made it a candidate
 	Why       string    // for people
 }
 
@@ -58,7 +59,7 @@ func (c *Catalog) Deletions(ctx context.Context, store int64, now time.Time) ite
 					d, err := scanDeletion(rows)
 					page = append(page, d)
 					return err
-				}, `SELECT a.id, a.remote, a.size, coalesce(a.created, -62135596800), coalesce(a.created_ns, 0), d.not_before, d.state = 2, d.why
+				}, `SELECT a.id, a.remote, a.size, coalesce(a.created, -62135596800), coalesce(a.created_ns, 0), d.not_before, d.state = 2, d.run, d.why
 					FROM deletion d CROSS JOIN archive a ON a.id = d.archive
 					WHERE d.store = ? AND d.state > 0 AND (d.not_before, d.archive) > (?, ?) AND d.not_before <= ?
 					AND a.state = 10 AND NOT `+doubted+" AND NOT "+wanted+" ORDER BY d.not_before, d.archive LIMIT ?",
@@ -82,7 +83,7 @@ func (c *Catalog) Deletions(ctx context.Context, store int64, now time.Time) ite
 
 func scanDeletion(rows *sql.Rows) (d Deletion, err error) {
 	var created, createdNs, notBefore int64
-	err = rows.Scan(&d.Archive, &d.Remote, &d.Size, &created, &createdNs, &notBefore, &d.Asked, &d.Why)
+	err = rows.Scan(&d.Archive, &d.Remote, &d.Size, &created, &createdNs, &notBefore, &d.Asked, &d.Run, &d.Why)
 	d.Created, d.NotBefore = at(created, createdNs), at(notBefore, 0)
 	return d, err
 }
@@ -141,4 +142,38 @@ func (r *recorder) unqueue(places []place) error {
 		}
 	}
 	return nil
+}
+
+// A DeletionQueue sums up the archives of a store that are to be deleted, also
+// those that a restore waits for or that are in doubt.
+type DeletionQueue struct {
+	Archives firn.Count
+	First    time.Time // when the first of them is free of fees; zero where there is none
+	Last     time.Time // and the last
+	// Unsettled: a command was killed that forgot versions, or moved them, before
+	// it was known whether others refer to their archives. See QueueDeletions.
+	Unsettled bool
+}
+
+// PruneRun is the command of runs that forget versions by rules.
+const PruneRun = "prune"
+
+// DeletionQueue sums up a store's queue. It is quick with a hundred thousand
+// archives.
+func (c *Catalog) DeletionQueue(ctx context.Context, store int64) (q DeletionQueue, err error) {
+	err = c.read(ctx, "count deletions", fmt.Sprint("of store ", store), func(tx tx) error {
+		var first, last sql.NullInt64
+		err := tx.row(`SELECT count(*), coalesce(sum(a.size), 0), min(d.not_before), max(d.not_before)
+			FROM deletion d CROSS JOIN archive a ON a.id = d.archive WHERE d.store = ? AND d.state > 0 AND a.state = 10`, store).
+			Scan(&q.Archives.Files, &q.Archives.Bytes, &first, &last)
+		if err != nil {
+			return err
+		}
+		if first.Valid {
+			q.First, q.Last = at(first.Int64, 0), at(last.Int64, 0)
+		}
+		return tx.row(`SELECT EXISTS (SELECT 1 FROM deletion d CROSS JOIN archive a ON a.id = d.archive CROSS JOIN run r ON r.id = d.run
+			WHERE d.store = ? AND d.state = 0 AND a.state = 10 AND r.command IN (?, ?))`, store, PruneRun, RepackRun).Scan(&q.Unsettled)
+	})
+	return q, err
 }

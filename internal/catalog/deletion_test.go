@@ -72,7 +72,7 @@ func TestDeletion(t *testing.T) {
 		t.Errorf("due too soon: %+v", early)
 	}
 	due := f.due(t, epoch.Add(quarter))
-	want := catalog.Deletion{Archive: 1, Remote: remote, Size: 3, Created: epoch, NotBefore: epoch.Truncate(time.Second).Add(quarter), Why: "old"}
+	want := catalog.Deletion{Archive: 1, Remote: remote, Size: 3, Created: epoch, NotBefore: epoch.Truncate(time.Second).Add(quarter), Run: f.run.ID, Why: "old"}
 	if len(due) != 1 || due[0] != want {
 		t.Fatalf("due: %+v, want %+v", due, want)
 	}

@@ -78,7 +78,12 @@ func (c *Catalog) end(ctx context.Context, op string, run Run, to State, archive
 			case s.State < Stored, s.State == Dropped:
 				return s.conflict(op)
 			}
-			if err := tx.exec("UPDATE archive SET state = ?, settled = ? WHERE id = ?", to, run.ID, id); err != nil {
+			if to == Deleted {
+				if err := c.chargeDeletion(tx, s); err != nil {
+					return err
+				}
+			}
+			if err := tx.exec("UPDATE archive SET state = ?, settled = ?, ended = ? WHERE id = ?", to, run.ID, c.clock.Now().Unix(), id); err != nil {
 				return err
 			}
 			if err := tx.exec("DELETE FROM deletion WHERE archive = ?", id); err != nil {

@@ -37,6 +37,9 @@ type Find struct {
 	h64 int64 // of the archive's id, once it is asked for; 0: it wasn't
 }
 
+// Prepare computes what is else computed while nobody else can write.
+func (f *Find) Prepare() { f.key() }
+
 // key is the archive's in by_remote.
 func (f *Find) key() int64 {
 	if f.h64 == 0 {
@@ -153,7 +156,7 @@ func (t *taker) take(finds []Find) error {
 	if err != nil {
 		return err
 	}
-	var all []placed
+	all := make([]placed, 0, len(finds))
 	for i := range finds {
 		for j := range finds[i].Members {
 			if rows[i] == 0 {

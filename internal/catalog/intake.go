@@ -14,12 +14,15 @@ type Intake struct {
 	// newest is the row of the archive that is the last one as far as the intake
 	// knows, where all that comes are strangers; else noStrangers.
 	newest int64
+	// What transactions gather for the indexes, used again for each.
+	remotes []hashed
+	hashes  []heldHash
 }
 
 const noStrangers = -1
 
 // Intake begins to take in many finds.
-func (c *Catalog) Intake(run Run) *Intake { return &Intake{c, run, noStrangers} }
+func (c *Catalog) Intake(run Run) *Intake { return &Intake{c: c, run: run, newest: noStrangers} }
 
 // OnlyStrangers says that all finds from now on are what Strangers gives, called
 // afterwards, each of them once. So they need not be looked for, unless somebody
@@ -48,6 +51,8 @@ func (in *Intake) Take(ctx context.Context, next func() []Find) (done TakenIn, e
 	newest := in.newest
 	err = in.c.write(ctx, "take in", "archives", func(tx tx) error {
 		t := newTaker(in.c, tx, in.run)
+		t.in.remotes, t.hashes = in.remotes[:0], in.hashes[:0]
+		defer func() { in.remotes, in.hashes = t.in.remotes, t.hashes }()
 		if err := tx.row("SELECT coalesce(max(id), 0) + 1 FROM archive").Scan(&t.next); err != nil {
 			return err
 		}

@@ -254,8 +254,8 @@ func (c *Catalog) settle(tx tx, in archiveState, archive firn.Archive, run Run) 
 	if !archive.Created.IsZero() {
 		sec, nsec = archive.Created.Unix(), archive.Created.Nanosecond()
 	}
-	err := tx.exec("UPDATE archive SET state = 10, settled = ?, remote = ?, size = ?, tree = ?, created = ?, created_ns = ? WHERE id = ?",
-		run.ID, string(archive.ID), archive.Size, archive.Tree[:], sec, nsec, in.ID)
+	err := tx.exec("UPDATE archive SET state = 10, settled = ?, remote = ?, size = ?, tree = ?, created = ?, created_ns = ?, came = ? WHERE id = ?",
+		run.ID, string(archive.ID), archive.Size, archive.Tree[:], sec, nsec, c.clock.Now().Unix(), in.ID)
 	if err != nil {
 		return err
 	}

@@ -279,18 +279,39 @@ func (c *Catalog) EndInventory(ctx context.Context, inventory int64) error {
 		if err != nil {
 			return err
 		}
-		if err := tx.exec("UPDATE inventory SET state = 3 WHERE id = ?", inventory); err != nil {
-			return err
-		}
-		if err := tx.exec("UPDATE job SET state = 11, message = 'worked in' WHERE id = (SELECT job FROM inventory WHERE id = ?) AND state < 10", inventory); err != nil {
-			return err
-		}
-		return tx.exec("UPDATE store SET inventory = max(inventory, ?) WHERE id = ?", inv.Dated.Unix(), inv.Store)
+		return endInventory(tx, inv)
 	})
 	if err != nil {
 		return err
 	}
 	return c.emptyInventory(ctx, inventory)
+}
+
+// EndUnstaged is EndInventory of one that was begun, and worked in without being
+// staged. Of inv the number, the date and the counts are looked at.
+func (c *Catalog) EndUnstaged(ctx context.Context, inv Inventory) error {
+	return c.write(ctx, "end inventory", fmt.Sprint(inv.ID), func(tx tx) error {
+		begun, err := findInventory(tx, inv.ID, inventoryBegun)
+		if err != nil {
+			return err
+		}
+		inv.Store = begun.Store
+		if err := tx.exec("UPDATE inventory SET dated = ?, archives = ?, bytes = ? WHERE id = ?", inv.Dated.Unix(), inv.Archives, inv.Bytes, inv.ID); err != nil {
+			return err
+		}
+		return endInventory(tx, inv)
+	})
+}
+
+// endInventory makes an inventory the newest one that was worked in.
+func endInventory(tx tx, inv Inventory) error {
+	if err := tx.exec("UPDATE inventory SET state = 3 WHERE id = ?", inv.ID); err != nil {
+		return err
+	}
+	if err := tx.exec("UPDATE job SET state = 11, message = 'worked in' WHERE id = (SELECT job FROM inventory WHERE id = ?) AND state < 10", inv.ID); err != nil {
+		return err
+	}
+	return tx.exec("UPDATE store SET inventory = max(inventory, ?) WHERE id = ?", inv.Dated.Unix(), inv.Store)
 }
 
 // emptyInventory deletes what was staged of an inventory: all at once where no

@@ -68,6 +68,43 @@ func (f *fixture) left(tb testing.TB) string {
 	return fmt.Sprint(rows[0]...)
 }
 
+// TestUnstaged: an inventory that was worked in without being staged counts as
+// one that was, unless another one was begun meanwhile.
+func TestUnstaged(t *testing.T) {
+	f := newFixture(t)
+	knows := func(want bool) {
+		t.Helper()
+		if known, err := f.KnowsArchives(t.Context(), f.store.ID); err != nil || known != want {
+			t.Errorf("archives are known: %t, %v", known, err)
+		}
+	}
+	knows(false)
+	given := catalog.Inventory{Dated: epoch, Archives: 2, Bytes: 3}
+	var err error
+	given.ID, err = f.BeginInventory(t.Context(), f.run, 0)
+	check(t, err)
+	other, err := f.BeginInventory(t.Context(), f.run, 0)
+	check(t, err)
+	wantKind(t, f.EndUnstaged(t.Context(), given), firn.NotFound, "given up")
+	given.ID = other
+	check(t, f.EndUnstaged(t.Context(), given))
+	wantKind(t, f.EndUnstaged(t.Context(), given), firn.Conflict, "read already")
+	rows, err := f.Query(t.Context(), "SELECT s.inventory, i.state, i.archives, i.bytes FROM store s, inventory i WHERE i.store = s.id")
+	if want := fmt.Sprint(epoch.Unix(), 3, 2, 3); err != nil || fmt.Sprint(rows[0]...) != want {
+		t.Errorf("%v, %v; not %s", rows, err, want)
+	}
+	for _, state := range []catalog.State{catalog.Foreign, catalog.Deleted} {
+		f := newFixture(t)
+		f.takeIn(t, catalog.Find{Archive: foreignArchive(1), Kind: catalog.ForeignArchive})
+		check(t, f.Exec(t.Context(), "UPDATE archive SET state = ?", state))
+		if known, err := f.KnowsArchives(t.Context(), f.store.ID); err != nil || !known {
+			t.Errorf("in state %d: %t, %v", state, known, err)
+		}
+	}
+	f.upload(t, f.run, regular("a", "a"))
+	knows(true)
+}
+
 // TestStrangers: what the catalog knows in any state is none, and all else comes
 // back as it was listed, in that order.
 func TestStrangers(t *testing.T) {

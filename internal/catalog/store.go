@@ -128,15 +128,23 @@ func (c *Catalog) Stores(ctx context.Context) (stores []Store, err error) {
 
 // Forget takes leave of a store that was deleted: its URLs are free for
 // another. Its rows stay, as history, but nothing lists them any more; when a
-// store of the same identity is registered, they are back.
+// store of the same identity is registered, they are back. It is not being emptied
+// any more.
 // Errors: NotFound.
 func (c *Catalog) Forget(ctx context.Context, store int64) error {
 	subject := fmt.Sprint("store ", store)
-	return c.write(ctx, "forget", subject, func(tx tx) error {
+	err := c.write(ctx, "forget", subject, func(tx tx) error {
 		var id int64
 		if err := tx.row("UPDATE store SET gone = 1 WHERE id = ? AND gone = 0 RETURNING id", store).Scan(&id); err != nil {
 			return err
 		}
-		return tx.exec("DELETE FROM store_url WHERE store = ?", store)
+		if err := tx.exec("DELETE FROM store_url WHERE store = ?", store); err != nil {
+			return err
+		}
+		return endEmptying(tx, store)
 	})
+	if err != nil {
+		return err
+	}
+	return c.emptyInventories(ctx, store)
 }

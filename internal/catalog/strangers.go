@@ -13,6 +13,15 @@ import (
 	"github.com/firn-archive/firn"
 )
 
+// KnowsArchives reports whether there is anything to say of any archive of a
+// store, also that it is gone.
+func (c *Catalog) KnowsArchives(ctx context.Context, store int64) (known bool, err error) {
+	err = c.read(ctx, "look for archives", fmt.Sprint("of store ", store), func(tx tx) error {
+		return tx.row("SELECT EXISTS (SELECT 1 FROM store WHERE id = ?1 AND archives > 0) OR EXISTS (SELECT 1 FROM archive WHERE store = ?1)", store).Scan(&known)
+	})
+	return known, err
+}
+
 // Strangers gives the archives of an inventory of which the catalog knows
 // nothing, not even that they are deleted, in the order of the list. It holds no
 // lock while the consumer works, who may take them in, and sees no archive twice.
@@ -194,10 +203,15 @@ type hashedID struct {
 	remote string
 }
 
+// sortHashed brings ids into the order of indexes.
+func sortHashed(ids []hashedID) {
+	slices.SortFunc(ids, func(a, b hashedID) int { return cmp.Compare(a.h64, b.h64) })
+}
+
 // lookUp runs a query of ids for as many as there are, in the order of the
 // index, so that no page of that is read twice. Of is its last parameter.
 func (b *bulk) lookUp(tx tx, ids []hashedID, of int64, each func(*sql.Rows) error) error {
-	slices.SortFunc(ids, func(a, b hashedID) int { return cmp.Compare(a.h64, b.h64) })
+	sortHashed(ids)
 	q := b.batch(tx, of)
 	for i, id := range ids {
 		q.args = append(q.args, id.place, id.h64, id.remote)

@@ -128,6 +128,13 @@ func (c *Catalog) TakeTask(ctx context.Context, t Task) error {
 	})
 }
 
+// AgreeTask records the arguments of a task anew, to which a user's yes was added.
+func (c *Catalog) AgreeTask(ctx context.Context, t Task) error {
+	return c.write(ctx, "record task", fmt.Sprint(t.ID), func(tx tx) error {
+		return tx.exec("UPDATE task SET args = ? WHERE id = ?", joinTexts(t.Args), t.ID)
+	})
+}
+
 // RetryTask records that a task, whose lock the caller has, is tried again.
 // Errors: NotFound (it was done meanwhile), Conflict (somebody tried it since it
 // was the tries-th time).

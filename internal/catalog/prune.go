@@ -1,0 +1,109 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"iter"
+	"time"
+)
+
+// A Standing is how a stored archive stands, where it is asked whether it goes.
+type Standing struct {
+	ID   int64 // row
+	Kind ArchiveKind
+	Size int64 // bytes as stored
+	// Free is when the store ceases to charge for it, whether it is there or not,
+	// by the store's clock; whole seconds.
+	Free time.Time
+	// Queued: nothing refers to it, and it is deleted when that is due. Candidate:
+	// it may go, if nothing refers to it.
+	Queued, Candidate bool
+	// Held: a restore waits for it, or there may be two of it.
+	Held bool
+}
+
+// Standings gives the archives that a store holds, of which it charges each for
+// minAge at the least, in the order in which they were recorded. It holds no lock
+// while the consumer works, and ends with the first error.
+func (c *Catalog) Standings(ctx context.Context, store int64, minAge time.Duration) iter.Seq2[Standing, error] {
+	return func(yield func(Standing, error) bool) {
+		for last, more := int64(0), true; more; {
+			page := make([]Standing, 0, c.sizes.page)
+			err := c.read(ctx, "list archives", fmt.Sprint("of store ", store), func(tx tx) error {
+				end, full, err := endOfPage(tx, last, c.sizes.page)
+				if err != nil {
+					return err
+				}
+				after := last
+				last, more = end, full
+				return tx.each(func(rows *sql.Rows) error {
+					s, err := scanStanding(rows)
+					page = append(page, s)
+					return err
+				}, `SELECT a.id, a.kind, a.size, coalesce(d.not_before, coalesce(a.created, (SELECT ended FROM run WHERE id = a.settled), ?) + ?),
+					coalesce(d.state, -1), `+doubted+" OR "+wanted+`
+					FROM archive a LEFT JOIN deletion d ON d.archive = a.id
+					WHERE a.id > ? AND a.id <= ? AND a.store = ? AND a.state = 10 ORDER BY a.id`,
+					c.clock.Now().Unix(), int64(minAge/time.Second), c.wantedSince(), c.wantedSince(), after, end, store)
+			})
+			if err != nil {
+				yield(Standing{}, err)
+				return
+			}
+			for _, s := range page {
+				if !yield(s, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func scanStanding(rows *sql.Rows) (s Standing, err error) {
+	var free, state int64
+	err = rows.Scan(&s.ID, &s.Kind, &s.Size, &free, &state, &s.Held)
+	s.Free, s.Queued, s.Candidate = at(free, 0), state > 0, state == 0
+	return s, err
+}
+
+// MemberSizes gives the sizes of the contents of an archive, in their order.
+func (c *Catalog) MemberSizes(ctx context.Context, archive int64) (sizes []int64, err error) {
+	err = c.read(ctx, "list members", fmt.Sprint("of archive ", archive), func(tx tx) error {
+		sizes = nil
+		return tx.each(func(rows *sql.Rows) error {
+			sizes = append(sizes, 0)
+			return rows.Scan(&sizes[len(sizes)-1])
+		}, "SELECT size FROM location WHERE archive = ? ORDER BY member", archive)
+	})
+	return sizes, err
+}
+
+// A Call is how a command called a store: what firn resume needs to reach it.
+type Call struct {
+	Store string   // as it was named: a location, or a profile
+	Dir   string   // the folder that it was called in
+	Env   []string // NAME=value, of the environment; no secrets
+}
+
+// SetDeletionCall records how a store was called by a command that left deletions
+// to be done, in place of any earlier one.
+func (c *Catalog) SetDeletionCall(ctx context.Context, store int64, call Call) error {
+	return c.write(ctx, "record deletions", fmt.Sprint("of store ", store), func(tx tx) error {
+		return tx.exec(`INSERT INTO deletion_call (store, name, dir, env) VALUES (?, ?, ?, ?)
+			ON CONFLICT (store) DO UPDATE SET name = excluded.name, dir = excluded.dir, env = excluded.env`,
+			store, []byte(call.Store), []byte(call.Dir), joinTexts(call.Env))
+	})
+}
+
+// DeletionCall gives what SetDeletionCall recorded. Errors: NotFound.
+func (c *Catalog) DeletionCall(ctx context.Context, store int64) (call Call, err error) {
+	subject := fmt.Sprint("of store ", store)
+	err = c.read(ctx, "look up deletions", subject, func(tx tx) error {
+		var name, dir, env []byte
+		err := tx.row("SELECT name, dir, env FROM deletion_call WHERE store = ?", store).Scan(&name, &dir, &env)
+		call = Call{string(name), string(dir), splitTexts(env)}
+		return notThere(err, "look up deletions", subject, "no command on this machine left any")
+	})
+	return call, err
+}
