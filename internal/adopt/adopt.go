@@ -56,6 +56,9 @@ type Options struct {
 	// any the records alone are believed.
 	Inventory        string
 	WithoutInventory bool
+	// Spool is a folder for the inventory, which is made; empty: it goes into the
+	// catalog in any case, which takes longer.
+	Spool string
 	// Batch is how many archives, or names, are held in memory at a time, about; 0:
 	// 8,192. Up to eight batches are taken in by one transaction.
 	Batch int
@@ -154,6 +157,7 @@ type adopter struct {
 	res       Result
 	files     []recordFile
 	inventory catalog.Inventory // ID 0: there is none
+	spool     *spool            // it is here; nil: it is staged
 	taker     taker
 	names     namer
 	bound     map[string]bool // trees that are directories of machines
@@ -210,6 +214,12 @@ func (a *adopter) takeAll(ctx context.Context) error {
 	if err := a.strangers(ctx); err != nil {
 		return err
 	}
+	if err := a.taker.flush(); err != nil {
+		return err
+	}
+	if err := a.bare(ctx); err != nil {
+		return err
+	}
 	return a.taker.flush()
 }
 
@@ -245,12 +255,18 @@ func (a *adopter) close(ctx context.Context) error {
 	if a.inventory.ID == 0 || a.DryRun {
 		return nil
 	}
+	if a.spool != nil {
+		return a.Catalog.EndUnstaged(ctx, a.inventory)
+	}
 	return a.Catalog.EndInventory(ctx, a.inventory.ID)
 }
 
 // end ends the run, and a dry run without a trace.
 func (a *adopter) end(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
+	if a.spool != nil {
+		defer a.spool.Close()
+	}
 	if !a.DryRun {
 		counts := map[firn.Action]firn.Count{firn.Recorded: a.res.Files}
 		return a.Catalog.EndRun(ctx, a.Run, catalog.Outcome{Complete: a.res.Complete(), Counts: counts})

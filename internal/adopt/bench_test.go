@@ -44,7 +44,7 @@ func BenchmarkAdopt(b *testing.B) {
 				b.StopTimer()
 				r := newRig(b, storetest.MemoryOptions{})
 				o := r.options()
-				o.Inventory, o.Events = path, firn.Discard
+				o.Inventory, o.Events, o.Spool = path, firn.Discard, b.TempDir()
 				b.StartTimer()
 				res, err := adopt.Run(b.Context(), o)
 				if err != nil || res.Files.Files != int64(n) {

@@ -92,7 +92,7 @@ func (r *rig) options() adopt.Options {
 	return adopt.Options{
 		Catalog: r.catalog, Row: r.row, Store: r.memory, Info: firn.StoreInfo{Name: "memory", Address: vaultARN}, Run: run,
 		Asker: retrieval.New(retrieval.Options{Catalog: r.catalog, Row: r.row.ID, Store: r.memory, Clock: r.clock, Events: r.event, Run: run}),
-		Clock: r.clock, Events: r.event, Tree: "vault",
+		Clock: r.clock, Events: r.event, Tree: "vault", Spool: filepath.Join(r.dir, "spool"),
 	}
 }
 

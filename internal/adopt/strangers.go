@@ -24,7 +24,11 @@ const syncedDatabase = "glaciersync/database.sqlite3"
 
 // strangers takes in what no record names, by its descriptions.
 func (a *adopter) strangers(ctx context.Context) error {
-	for found, err := range a.Catalog.Strangers(ctx, a.inventory.ID) {
+	all := a.Catalog.Strangers(ctx, a.inventory.ID)
+	if a.spool != nil {
+		all = a.spool.archives()
+	}
+	for found, err := range all {
 		if err != nil {
 			return err
 		}

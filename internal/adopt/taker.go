@@ -14,6 +14,7 @@ type taker struct {
 	intake *catalog.Intake
 	finds  []catalog.Find
 	names  int
+	taken  []taken // used again for each transaction
 	// full are finds on their way to a goroutine that takes them in, which says at
 	// last how it ended; nil where none is under way.
 	full chan []catalog.Find
@@ -25,11 +26,12 @@ const (
 	// their way, and are taken in are in memory.
 	handfuls = 4
 	// perCommit is how many batches go into one transaction.
-	perCommit = 8
+	perCommit = 12
 )
 
 // add takes one in, sooner or later.
 func (t *taker) add(f catalog.Find) error {
+	f.Prepare()
 	t.finds = append(t.finds, f)
 	if t.names += len(f.Members); max(len(t.finds), t.names) < t.Batch/handfuls {
 		return nil
@@ -94,7 +96,7 @@ type taken struct {
 // take takes in the first finds, and in the same transaction those that are there
 // already when these are written.
 func (t *taker) take(first []catalog.Find, full <-chan []catalog.Find) error {
-	var names []taken
+	names := t.taken[:0]
 	var archives int
 	next := func() (finds []catalog.Find) {
 		if first != nil {
@@ -125,5 +127,7 @@ func (t *taker) take(first []catalog.Find, full <-chan []catalog.Find) error {
 	for _, n := range names {
 		t.Events(firn.FileEvent{Action: firn.Recorded, Tree: n.tree, Path: n.path, Size: n.size, Archive: n.archive})
 	}
+	clear(names)
+	t.taken = names
 	return nil
 }

@@ -27,9 +27,18 @@ type Staging struct {
 	Batch int
 	// Wait waits for the store's inventory.
 	Wait bool
+	// NotBefore is when its job was asked for at the earliest, by the store's clock;
+	// zero: whenever.
+	NotBefore time.Time
 	// Progress is told after each batch what was read so far; nil: nobody is.
 	Progress func(firn.Count)
+	// Sieve is called for each reading, and gives what picks those of a batch that are
+	// to be staged; nil: all are. The inventory counts those alone.
+	Sieve func() Sieve
 }
+
+// A Sieve picks archives of a batch, which it may change.
+type Sieve func(ctx context.Context, batch []firn.Archive) ([]firn.Archive, error)
 
 // A Reading reads an inventory, and hands each archive to each, as
 // firn.Retriever.Inventory does.
@@ -42,39 +51,49 @@ type Staged struct {
 	Info firn.InventoryInfo // what the inventory said of itself
 }
 
-// StageInventory reads the store's inventory into the catalog, for the run of the
-// options: the newest one that is ready, whoever asked for it, else one that it
-// asks for. Where the output expired before it was read, another one is taken, a
-// few times. It is false where there is none yet, and then job is the one that
-// brings it.
-// Errors: those of Inventory and Stage.
+// StageInventory is ReadInventory of an inventory that is staged.
+// Errors: those of ReadInventory and Stage.
 func (a *Asker) StageInventory(ctx context.Context, s Staging) (inv Staged, job firn.Job, ok bool, err error) {
-	var notBefore time.Time
+	job, ok, err = a.ReadInventory(ctx, s.NotBefore, s.Wait, func(row int64, read Reading) (err error) {
+		inv, err = a.Stage(ctx, s, row, read)
+		return err
+	})
+	return inv, job, ok, err
+}
+
+// ReadInventory gives the store's inventory to work, which reads it: the newest
+// one that is ready, whoever asked for it, if that was done at notBefore or later,
+// else one that it asks for. Where the output expired before it was read, another
+// one is taken, a few times. It is false where there is none yet, and then job is
+// the one that brings it. The row that work gets is the catalog's of the job; 0: it
+// waits for none.
+// Errors: those of Inventory, and of work.
+func (a *Asker) ReadInventory(ctx context.Context, notBefore time.Time, wait bool, work func(row int64, read Reading) error) (job firn.Job, ok bool, err error) {
 	for try := 1; ; try++ {
-		job, ok, err = a.AwaitInventory(ctx, notBefore, s.Wait)
+		job, ok, err = a.AwaitInventory(ctx, notBefore, wait)
 		if err != nil || !ok {
-			return Staged{}, job, false, err
+			return job, false, err
 		}
 		row, err := a.openRow(ctx, job.ID)
 		if err != nil {
-			return Staged{}, job, false, err
+			return job, false, err
 		}
 		expired := false
-		inv, err = a.Stage(ctx, s, row, func(ctx context.Context, each func(firn.Archive) error) (firn.InventoryInfo, error) {
+		err = work(row, func(ctx context.Context, each func(firn.Archive) error) (firn.InventoryInfo, error) {
 			info, stopped, err := a.output(ctx, job.ID, each)
 			expired = !stopped && firn.KindOf(err) == firn.NotFound
 			return info, err
 		})
 		if !expired {
-			return inv, job, err == nil, err
+			return job, err == nil, err
 		}
 		if row != 0 {
 			if err := a.o.Catalog.JobGone(ctx, row, "its output expired"); err != nil {
-				return Staged{}, job, false, err
+				return job, false, err
 			}
 		}
 		if try == outputTries {
-			return Staged{}, job, false, err
+			return job, false, err
 		}
 		notBefore = job.Created.Add(time.Second)
 	}
@@ -108,9 +127,14 @@ func (a *Asker) Stage(ctx context.Context, s Staging, job int64, read Reading) (
 	if err != nil {
 		return Staged{}, err
 	}
+	sift, passed := s.sift()
 	var inv Staged
-	if inv.Info, err = a.pump(ctx, s, id, read); err == nil {
-		inv.Inventory, err = a.o.Catalog.StagedAll(ctx, id, inv.Info)
+	if inv.Info, err = a.pump(ctx, s, id, read, sift); err == nil {
+		info := inv.Info
+		if s.Sieve != nil {
+			info.Archives = *passed
+		}
+		inv.Inventory, err = a.o.Catalog.StagedAll(ctx, id, info)
 	}
 	if err != nil {
 		return Staged{}, errors.Join(err, a.o.Catalog.ForgetInventory(context.WithoutCancel(ctx), id))
@@ -118,9 +142,24 @@ func (a *Asker) Stage(ctx context.Context, s Staging, job int64, read Reading) (
 	return inv, nil
 }
 
+// sift gives what picks the archives of one reading, and the number of those that
+// it picked.
+func (s *Staging) sift() (Sieve, *int64) {
+	passed := new(int64)
+	if s.Sieve == nil {
+		return func(_ context.Context, batch []firn.Archive) ([]firn.Archive, error) { return batch, nil }, passed
+	}
+	sieve := s.Sieve()
+	return func(ctx context.Context, batch []firn.Archive) ([]firn.Archive, error) {
+		some, err := sieve(ctx, batch)
+		*passed += int64(len(some))
+		return some, err
+	}, passed
+}
+
 // pump reads archives and stages them. While one batch is written the next one is
 // read.
-func (a *Asker) pump(ctx context.Context, s Staging, id int64, read Reading) (info firn.InventoryInfo, err error) {
+func (a *Asker) pump(ctx context.Context, s Staging, id int64, read Reading, sift Sieve) (info firn.InventoryInfo, err error) {
 	size := cmp.Or(s.Batch, defaultBatch)
 	g, ctx := errgroup.WithContext(ctx)
 	full := make(chan []firn.Archive, 1)
@@ -147,21 +186,25 @@ func (a *Asker) pump(ctx context.Context, s Staging, id int64, read Reading) (in
 		}
 		return hand()
 	})
-	g.Go(func() error { return a.write(ctx, s, id, full) })
+	g.Go(func() error { return a.write(ctx, s, id, full, sift) })
 	return info, g.Wait()
 }
 
 // write stages batches.
-func (a *Asker) write(ctx context.Context, s Staging, id int64, full <-chan []firn.Archive) error {
+func (a *Asker) write(ctx context.Context, s Staging, id int64, full <-chan []firn.Archive, sift Sieve) error {
 	var seen firn.Count
 	for batch := range full {
-		if err := a.o.Catalog.Stage(ctx, id, batch); err != nil {
-			return err
-		}
 		for i := range batch {
 			seen.Bytes += batch[i].Size
 		}
 		seen.Files += int64(len(batch))
+		batch, err := sift(ctx, batch)
+		if err == nil {
+			err = a.o.Catalog.Stage(ctx, id, batch)
+		}
+		if err != nil {
+			return err
+		}
 		if s.Progress != nil {
 			s.Progress(seen)
 		}
