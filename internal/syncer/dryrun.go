@@ -106,7 +106,7 @@ func (s *foreseer) wouldDo(d plan.Decision) {
 		}
 	case plan.Record:
 		if isNews(&d) && s.ahead.add(d.File) != nil {
-			s.fileEvent(firn.Left, *d.File, firn.FileEvent{Reason: costReached})
+			s.fileEvent(firn.Left, *d.File, firn.FileEvent{Reason: s.Budget.limits.costOf() + " is reached"})
 			return
 		}
 		s.fileEvent(firn.Recorded, *d.File, firn.FileEvent{Reason: d.Why})

@@ -1,6 +1,7 @@
 package syncer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -19,7 +20,18 @@ type Limits struct {
 	// Cost is what the requests may cost that send it, at Prices; 0: anything.
 	// Each counts before it is made. Those that have to be repeated, and more
 	// parts than were planned on a slow line, are not foreseen.
-	Cost   price.Amount
+	Cost price.Amount
+	// CostOf is what Cost comes from, for people; empty: --max-cost.
+	CostOf string
+	// AskAbove is what the requests may cost before Ask is asked whether they may
+	// cost more; 0: anything. It is asked once, before the request that would be
+	// too much: an error is a no, and nothing more is begun. The work waits for it.
+	AskAbove price.Amount
+	// FeesAbove is likewise for the fees of what is deleted early; 0: anything.
+	FeesAbove price.Amount
+	// Ask asks whether what may go on, as in "the requests of this sync cost more
+	// than $5.00".
+	Ask    func(what string) error
 	Prices price.Tariff
 }
 
@@ -33,9 +45,12 @@ func (l Limits) Check() error {
 	if region == "" {
 		region = "this store"
 	}
-	return &firn.Error{Op: "sync", Kind: firn.Usage, Err: fmt.Errorf("--max-cost can't be kept: firn doesn't know the prices of %s", region),
-		Hint: "leave it out, or limit the run with --max-files or --max-bytes"}
+	return &firn.Error{Op: "sync", Kind: firn.Usage, Err: fmt.Errorf("%s can't be kept: firn doesn't know the prices of %s", l.costOf(), region),
+		Hint: "leave it out, or limit the run with --max-files or --max-bytes, or write the prices into prices.toml"}
 }
+
+// costOf names the limit on money.
+func (l Limits) costOf() string { return cmp.Or(l.CostOf, "--max-cost") }
 
 // requests is the price of n of them: more than any limit where it is unknown.
 func (l Limits) requests(n int64) price.Amount {
@@ -47,9 +62,6 @@ func (l Limits) requests(n int64) price.Amount {
 
 // errOverLimit tells that a file is not sent since a limit is reached.
 var errOverLimit = errors.New("a limit of this run is reached")
-
-// costReached is why a file is not sent.
-const costReached = "--max-cost is reached"
 
 // inBundle are the requests of a file that goes into a bundle: that has them.
 const inBundle = 0
@@ -63,13 +75,18 @@ type Budget struct {
 	used     firn.Count
 	requests int64
 	spent    bool            // no further bundle can be paid for
+	asked    bool            // Ask was
+	refused  error           // it said no
+	fees     price.Amount    // of early deletions
+	feesSaid bool            // Ask was asked about these
+	feesNo   error           // it said no
 	doubt    map[string]bool // paths that are in used already, and may be sent again
 }
 
 // NewBudget gives a budget of which nothing is used; nil where there are no
 // limits. Where Check finds the limits wanting, it lets nothing through.
 func NewBudget(l Limits) *Budget {
-	if l.Files == 0 && l.Bytes == 0 && l.Cost == 0 {
+	if l.Files == 0 && l.Bytes == 0 && l.Cost == 0 && l.AskAbove == 0 && l.FeesAbove == 0 {
 		return nil
 	}
 	return &Budget{limits: l, doubt: map[string]bool{}}
@@ -98,11 +115,59 @@ func (b *Budget) reached(size, requests int64) string {
 	case b.limits.Bytes > 0 && b.used.Bytes+size > b.limits.Bytes:
 		return "--max-bytes is reached"
 	case requests > 0 && !b.affords(0, requests):
-		return "it costs more than --max-cost"
+		return "it costs more than " + b.limits.costOf()
+	case b.refused != nil:
+		return "its price was not agreed to"
 	case b.spent && requests == inBundle, requests > 0 && !b.affords(b.requests, requests):
-		return costReached
+		return b.limits.costOf() + " is reached"
 	}
 	return ""
+}
+
+// agreed reports whether so many requests more may be made, and asks about that
+// where they are the first that cost more than goes without a question.
+func (b *Budget) agreed(requests int64) bool {
+	l := &b.limits
+	if l.AskAbove > 0 && !b.asked && requests > 0 && l.requests(b.requests+requests) > l.AskAbove {
+		b.asked = true
+		b.refused = l.Ask("the requests of this sync cost more than $" + l.AskAbove.String())
+	}
+	return b.refused == nil
+}
+
+// paysFees reports whether early deletions that cost so much may be made, and asks
+// about that where they cost more than goes without a question.
+func (b *Budget) paysFees(fee price.Sum) bool {
+	if b == nil || b.limits.FeesAbove == 0 {
+		return true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	text := "an unknown amount"
+	amount := price.Amount(math.MaxInt64)
+	if fee.Known {
+		amount = b.fees + fee.Amount
+		text = "$" + amount.String()
+	}
+	if amount > b.limits.FeesAbove && !b.feesSaid {
+		b.feesSaid = true
+		b.feesNo = b.limits.Ask("what this sync deletes early costs " + text)
+	}
+	if b.feesNo == nil {
+		b.fees = amount
+	}
+	return b.feesNo == nil
+}
+
+// Refused is why nothing more was begun, or deleted early, where Ask was asked and
+// said no.
+func (b *Budget) Refused() error {
+	if b == nil {
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return errors.Join(b.refused, b.feesNo)
 }
 
 // affords reports whether n requests can be paid for beside others.
@@ -120,7 +185,7 @@ func (b *Budget) take(path string, size, requests int64) error {
 	switch {
 	case b.doubt[path]:
 		delete(b.doubt, path)
-	case b.reached(size, requests) != "":
+	case b.reached(size, requests) != "", !b.agreed(requests):
 		return errOverLimit
 	default:
 		b.used.Files++
@@ -150,7 +215,7 @@ func (b *Budget) pay(requests int64) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.affords(b.requests, requests) {
+	if !b.affords(b.requests, requests) || !b.agreed(requests) {
 		b.spent = true
 		return errOverLimit
 	}

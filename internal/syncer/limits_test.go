@@ -1,6 +1,7 @@
 package syncer_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -302,4 +303,75 @@ func TestMaxCostNeedsPrices(t *testing.T) {
 		t.Error(err)
 	}
 	b.Counts(limited(b, free).Counts, map[firn.Action]int64{firn.Sent: 1})
+}
+
+// TestAskAbove: the question comes once, before the request that would be too
+// much; after a no nothing more is begun, and after a yes all is sent.
+func TestAskAbove(t *testing.T) {
+	no := errors.New("no")
+	for name, c := range map[string]struct {
+		below  int64
+		answer error
+		sent   int64
+	}{"a no, one by one": {0, no, 3}, "a yes, one by one": {0, nil, 9}, "a no, in bundles": {100, no, 0}, "a yes, in bundles": {100, nil, 0}} {
+		t.Run(name, func(t *testing.T) {
+			b := worktest.New(t, storetest.MemoryOptions{})
+			if c.below > 0 {
+				b.Bundle(c.below, 4096)
+			}
+			for i := range 9 {
+				b.Write(fmt.Sprintf("f%d", i), fmt.Sprint("content ", i))
+			}
+			store := &counted{Store: b.Store}
+			b.Store = store
+			asked, atMost := 0, int64(3)
+			if c.below > 0 {
+				atMost = 1
+			}
+			p := price.Vault("us-east-1")
+			budget := syncer.NewBudget(syncer.Limits{Prices: p, AskAbove: p.Cost(price.Upload, atMost).Amount, Ask: func(string) error {
+				if asked++; store.n.Load() > atMost {
+					t.Errorf("asked after %d requests", store.n.Load())
+				}
+				return c.answer
+			}})
+			o := b.Options()
+			o.Budget = budget
+			res := run(b, o)
+			if asked != 1 || !errors.Is(budget.Refused(), c.answer) {
+				t.Errorf("asked %d times, refused %v", asked, budget.Refused())
+			}
+			if n := store.n.Load(); c.answer != nil && n > atMost {
+				t.Errorf("%d requests after a no", n)
+			}
+			if c.sent > 0 && res.Counts[firn.Sent].Files != c.sent {
+				t.Errorf("%+v", res.Counts)
+			}
+			if pending := res.Pending(); pending != (c.answer != nil) {
+				t.Errorf("pending %t: %+v", pending, res.Counts)
+			}
+			if c.answer == nil {
+				everyCurrentFileIsStored(b)
+			}
+		})
+	}
+}
+
+// TestNameOfALimit: who reads why a file is left learns which limit it was.
+func TestNameOfALimit(t *testing.T) {
+	b := worktest.New(t, storetest.MemoryOptions{})
+	b.Write("a", "a")
+	l := costing(0)
+	l.Cost, l.CostOf = 1, "--monthly-budget"
+	o, why := b.Options(), ""
+	o.Budget = syncer.NewBudget(l)
+	o.Events = func(e firn.Event) {
+		if f, ok := e.(firn.FileEvent); ok && f.Action == firn.Left {
+			why = f.Reason
+		}
+	}
+	run(b, o)
+	if why != "it costs more than --monthly-budget" {
+		t.Errorf("left: %q", why)
+	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/price"
 )
 
 // LetGo says what became of archives that no file version needs any more.
@@ -187,8 +188,14 @@ func (s *syncer) deleteRetired(ctx context.Context) error {
 	}
 	s.letGo.Kept = !s.isComplete()
 	due := info.Now
-	if s.PayEarly {
-		due = never
+	if s.PayEarly && !s.letGo.Kept {
+		fee, err := s.earlyFees(ctx, info.Now)
+		if err != nil {
+			return err
+		}
+		if s.Budget.paysFees(fee) {
+			due = never
+		}
 	}
 	if !s.letGo.Kept {
 		if err := s.saveBefore(ctx, due); err != nil {
@@ -211,6 +218,20 @@ func (s *syncer) deleteRetired(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// earlyFees is what it costs to delete now what is not free of fees yet.
+func (s *syncer) earlyFees(ctx context.Context, now time.Time) (fee price.Sum, err error) {
+	fee.Known = true
+	for d, err := range s.Catalog.Deletions(ctx, s.Row.ID, never) {
+		if err != nil {
+			return fee, err
+		}
+		if left := d.NotBefore.Sub(now); left > 0 {
+			fee = fee.Plus(s.Prices.EarlyDeletion(1, d.Size, left))
+		}
+	}
+	return fee, nil
 }
 
 // deleteDue works off the queue as far as it is due.

@@ -413,7 +413,7 @@ func (j *packJournal) Begin(ctx context.Context, b transfer.Begun) (transfer.Nam
 	if j.key != nil {
 		in.Seal = &catalog.Sealing{Header: j.key.Prefix(), Recipients: j.this.Recipients, FileKey: j.key.FileKey, Nonce: j.key.Nonce}
 	}
-	if err := j.Catalog.IntendBundle(ctx, &in, j.this, j.contents()); err != nil {
+	if err := j.intend(ctx, &in); err != nil {
 		if firn.KindOf(err) == firn.Conflict && j.path == "" {
 			err = &firn.Error{Op: "send", Subject: j.first, Kind: firn.Changed, Err: errors.New("it changed after an upload whose answer got lost"), Hint: "the next run sends it"}
 		}
@@ -421,6 +421,15 @@ func (j *packJournal) Begin(ctx context.Context, b transfer.Begun) (transfer.Nam
 	}
 	j.intent = in
 	return nameOf(in), nil
+}
+
+// intend records the intent with the versions that it is to hold, or without any
+// where those are stored already.
+func (j *packJournal) intend(ctx context.Context, in *catalog.Intent) error {
+	if j.repacks {
+		return j.Catalog.IntendCopies(ctx, in, j.this, j.copies(), j.contents())
+	}
+	return j.Catalog.IntendBundle(ctx, in, j.this, j.contents())
 }
 
 // contents are the members that have content. The others are recorded when the

@@ -189,10 +189,13 @@ type syncer struct {
 
 	twins  twins
 	flying flight
-	always bool          // also what the store has is sent
-	midway chan struct{} // a snapshot is to be made; nil: none is wanted
-	again  *retryList    // files whose upload ended in doubt in this run
-	used   pathSet       // paths of resumable intents that this run went on with
+	always bool // also what the store has is sent
+	// repacks: what is sent is stored already, and versions are given its new
+	// places when all of it is there.
+	repacks bool
+	midway  chan struct{} // a snapshot is to be made; nil: none is wanted
+	again   *retryList    // files whose upload ended in doubt in this run
+	used    pathSet       // paths of resumable intents that this run went on with
 }
 
 func newSyncer(o Options, tree catalog.Tree, run catalog.Run) *syncer {
