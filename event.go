@@ -29,6 +29,7 @@ type (
 		Files, Bytes int64 // seen so far
 		Done         bool
 		Packing      bool // they go into one archive as they are seen
+		Archives     bool // Files are a store's archives
 	}
 	// TransferEvent: n more bytes went over the wire (negative: they were
 	// refused, and will be sent again).
@@ -41,7 +42,10 @@ type (
 	// PlanEvent: so much more is to be transferred than was known before;
 	// negative where it turns out not to be needed. Files without bytes: how
 	// much it will be shows at the end.
-	PlanEvent struct{ Files, Bytes int64 }
+	PlanEvent struct {
+		Files, Bytes int64
+		Archives     bool // Files are a store's archives
+	}
 	// WaitEvent: nothing happens until a time, and why.
 	WaitEvent struct {
 		What  string

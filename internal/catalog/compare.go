@@ -340,9 +340,9 @@ func known(tx tx, row int64) (Difference, error) {
 // added, once all that an inventory of that date lists was: in the order in which
 // they were recorded. Those are Vanished that are older than the inventory by more
 // than margin: InventoryMargin, or nothing where it shows all that was stored until
-// then. Where the store didn't say when it made one, that is when its answer
-// came, or the end of the run that stored it. It holds no lock while the consumer works, who may mark them as
-// lost, and ends with the first error.
+// then. Where the store didn't say when it made one, that is when its answer came,
+// or the end of the run that stored it. It holds no lock while the consumer works,
+// who may mark them as lost, and ends with the first error.
 func (m *Comparison) Unlisted(ctx context.Context, dated time.Time, margin time.Duration) iter.Seq2[Difference, error] {
 	return func(yield func(Difference, error) bool) {
 		for last, more := int64(0), true; more; {

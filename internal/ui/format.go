@@ -51,6 +51,17 @@ func Files(n int64) string {
 	return Count(n) + " files"
 }
 
+// things writes a number of files, or of archives.
+func things(n int64, archives bool) string {
+	switch {
+	case !archives:
+		return Files(n)
+	case n == 1:
+		return "1 archive"
+	}
+	return Count(n) + " archives"
+}
+
 // Duration writes a span of time in its two largest units: "0.4 s", "12 s",
 // "3 min 5 s", "4 h 2 min", "2 days 3 h".
 func Duration(d time.Duration) string {

@@ -68,7 +68,7 @@ func frame(command string, r reading, width int) []string {
 		if r.scan.Packing {
 			doing = "packing"
 		}
-		lines = append(lines, Fit(fmt.Sprintf("  %s: %s, %s", doing, Files(r.scan.Files), Bytes(r.scan.Bytes)), width))
+		lines = append(lines, Fit(fmt.Sprintf("  %s: %s, %s", doing, things(r.scan.Files, r.scan.Archives), Bytes(r.scan.Bytes)), width))
 	}
 	if r.wait.Until.After(r.now) {
 		lines = append(lines, Fit("  "+waitText(r.wait, r.now), width))
@@ -95,7 +95,7 @@ func progressLine(command string, r reading, width int) string {
 	segments := []segment{{command, 0}}
 	total := max(r.plan.Bytes, r.moved)
 	if r.plan.Files > 0 {
-		segments = append(segments, segment{fmt.Sprintf("%s/%s", Count(r.done), Files(max(r.plan.Files, r.done))), 3})
+		segments = append(segments, segment{fmt.Sprintf("%s/%s", Count(r.done), things(max(r.plan.Files, r.done), r.plan.Archives)), 3})
 	}
 	moved := max(0, r.moved)
 	switch {
@@ -115,7 +115,7 @@ func progressLine(command string, r reading, width int) string {
 		segments = append(segments, segment{Duration(r.left) + " left", 2})
 	}
 	if len(segments) == 1 && r.told > 0 && r.scan.Files == 0 {
-		segments = append(segments, segment{Files(r.told), 1})
+		segments = append(segments, segment{things(r.told, r.plan.Archives), 1})
 	}
 	if len(segments) == 1 {
 		segments = append(segments, segment{Duration(r.elapsed), 1})

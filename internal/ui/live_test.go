@@ -238,3 +238,14 @@ func TestFrameNarrows(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// TestFrameOfArchives: what works on archives doesn't call them files.
+func TestFrameOfArchives(t *testing.T) {
+	r := reading{scan: firn.ScanEvent{Files: 1, Archives: true}, plan: firn.PlanEvent{Files: 11269, Archives: true}, done: 1536}
+	if got, want := strings.Join(frame("store empty", r, 80), "|"), "store empty  1,536/11,269 archives|  scanning: 1 archive, 0 B"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got, want := progressText("store empty", r), "store empty: scanned 1 archive, 1,536 of 11,269 archives"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

@@ -35,7 +35,7 @@ func (u *UI) log(e firn.Event, now time.Time) {
 		u.logLine(now, waitText(e, now))
 	case firn.ScanEvent:
 		if e.Done {
-			u.logLine(now, "scanned "+Files(e.Files)+", "+Bytes(e.Bytes))
+			u.logLine(now, "scanned "+things(e.Files, e.Archives)+", "+Bytes(e.Bytes))
 		}
 	case firn.SummaryEvent:
 		for _, line := range summary(e) {

@@ -49,6 +49,7 @@ func (t *tally) add(e firn.Event, now time.Time) {
 	case firn.PlanEvent: // what was found since the last one; less where it needs no transfer
 		t.plan.Files += e.Files
 		t.plan.Bytes += e.Bytes
+		t.plan.Archives = t.plan.Archives || e.Archives
 	case firn.WaitEvent:
 		t.wait = e
 	case firn.TransferEvent:

@@ -160,9 +160,11 @@ func progressText(command string, r reading) string {
 	case r.scan.Packing:
 		parts = append(parts, fmt.Sprintf("packed %s, %s", Files(r.scan.Files), Bytes(r.scan.Bytes)))
 	case r.scan.Files > 0 && !r.scan.Done:
-		parts = append(parts, "scanned "+Files(r.scan.Files))
+		parts = append(parts, "scanned "+things(r.scan.Files, r.scan.Archives))
 	}
 	switch {
+	case r.plan.Archives:
+		parts = append(parts, fmt.Sprintf("%s of %s", Count(r.done), things(max(r.plan.Files, r.done), true)))
 	case r.endless():
 		parts = append(parts, Bytes(max(0, r.moved)))
 	case r.plan.Files > 0 || r.moved > 0:
