@@ -21,7 +21,7 @@ var floors = [][]string{
 	6: {"internal/ui", "internal/wire", "internal/worktest"},
 	7: {"internal/cli/glaciercli", "internal/cli/mtglacier"},
 	8: {"internal/cli"},
-	9: {"cmd/firn", "bench/catalog", "bench/cpu", "bench/million"},
+	9: {"cmd/firn", "bench/catalog", "bench/cpu", "bench/empty", "bench/million"},
 }
 
 // onlyFrom names the packages that not everybody above may import: stores and
@@ -37,7 +37,7 @@ var onlyFrom = map[string][]string{
 	"internal/worktest":  {},
 	"internal/testprog":  {},
 	"bench/forest":       {"bench/million"},
-	"bench/usage":        {"bench/cpu", "bench/million"},
+	"bench/usage":        {"bench/cpu", "bench/empty", "bench/million"},
 }
 
 // libraries says which packages know a library; the others know only those

@@ -239,10 +239,15 @@ func (o *adoptOptions) adopt(ctx context.Context, s *session, row catalog.Store)
 	if err != nil {
 		return adopt.Result{}, err
 	}
+	spool, err := wire.SpoolDir(s.env)
+	if err != nil {
+		return adopt.Result{}, err
+	}
 	options := adopt.Options{
 		Catalog: s.catalog, Row: row, Store: s.store, Info: s.store.Info, Run: run, Clock: s.env.Clock, Events: s.env.Events,
 		Asker: retrieval.New(retrieval.Options{Catalog: s.catalog, Row: row.ID, Store: s.store, Clock: s.env.Clock, Events: s.env.Events, Run: run, Poll: o.Poll, Waker: waker}),
 		Tree:  o.Tree, Strip: o.Strip, WithoutInventory: o.Inventory == noInventory, Wait: o.Wait && !o.app.once, DryRun: o.DryRun,
+		Spool: spool,
 	}
 	for _, path := range o.Journals {
 		options.Journals = append(options.Journals, o.app.env.Path(path))

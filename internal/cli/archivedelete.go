@@ -103,7 +103,11 @@ func runArchiveDelete(ctx context.Context, o *archiveDeleteOptions) error {
 	if err := d.look(ctx); err != nil {
 		return err
 	}
-	if err := o.Consent.agree(ctx, "the deletion of "+counted(int64(len(d.left())), "archive"), s.store.Prices(), d.fees()); err != nil {
+	agree := o.Consent.agree
+	if o.DryRun {
+		agree = o.Consent.tell
+	}
+	if err := agree(ctx, "the deletion of "+counted(int64(len(d.left())), "archive"), s.store.Prices(), d.fees()); err != nil {
 		return errors.Join(err, d.refusals())
 	}
 	if !o.DryRun {

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -22,13 +24,13 @@ type changeOptions struct {
 	Pay           bool
 	MaxFiles      fileLimit
 	MaxBytes      sizeLimit
-	MaxCost       costLimit
+	Spend         spendOptions
 	ExpectChanges bool
 
 	budget *syncer.Budget // over all trees
 }
 
-func (o *changeOptions) addFlags(f *pflag.FlagSet) {
+func (o *changeOptions) addFlags(f *pflag.FlagSet, a *app) {
 	f.Var(&o.Detect, "detect", "take files for changed by `WHAT`: mtime, hash, mtime-and-hash, mtime-or-hash, size or always")
 	f.BoolVar(&o.TrustTimes, "trust-times", false, "take a file that firn adopt or firn recover found in the store for stored, unread, where size and time agree")
 	f.BoolVar(&o.Modes.New, "new", false, "do only this, and what of the next two is given: send what is new")
@@ -37,7 +39,7 @@ func (o *changeOptions) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.Pay, "pay", false, "delete also what the store charges for until it is older")
 	f.Var(&o.MaxFiles, "max-files", "send at most `N` files, and leave the rest for the next run")
 	f.Var(&o.MaxBytes, "max-bytes", "send at most `BYTES`, such as 500M or 2G, and leave the rest for the next run")
-	f.Var(&o.MaxCost, "max-cost", "send what requests of at most `USD` bring, such as 0.50, and leave the rest for the next run")
+	o.Spend.addFlags(f, a)
 	f.BoolVar(&o.ExpectChanges, "expect-changes", false, "go on even if a directory is empty that had files, or more than a quarter of them, and 1,000, have changed or are gone")
 }
 
@@ -56,18 +58,31 @@ func (o *changeOptions) check() error {
 	return nil
 }
 
-// limits are what a run may send to a store with these prices.
-func (o *changeOptions) limits(prices price.Tariff) syncer.Limits {
-	return syncer.Limits{Files: int64(o.MaxFiles), Bytes: int64(o.MaxBytes.byteSize), Cost: o.MaxCost.amount, Prices: prices}
+// begin makes the budget of a run over all its trees, in a store with these
+// prices. Errors: Usage (a limit that can't be kept), those of the catalog.
+func (o *changeOptions) begin(ctx context.Context, prices price.Tariff, dryRun bool) error {
+	l := syncer.Limits{Files: int64(o.MaxFiles), Bytes: int64(o.MaxBytes.byteSize), Prices: prices}
+	if err := o.Spend.limit(ctx, &l, dryRun); err != nil {
+		return err
+	}
+	o.budget = syncer.NewBudget(l)
+	return l.Check()
 }
 
-// fill puts the options into those of a sync, which has its prices already.
+// outcome is how a run ended that came to err: where its price was not agreed to,
+// with that, which is why files were left.
+func (o *changeOptions) outcome(err error) error {
+	refused := o.budget.Refused()
+	if refused == nil || !silent(err) && err != nil {
+		return errors.Join(err, refused)
+	}
+	return refused
+}
+
+// fill puts the options into those of a sync.
 func (o *changeOptions) fill(s *syncer.Options) {
 	s.Detect, s.Modes, s.PayEarly, s.ExpectChanges = plan.Detect(o.Detect), o.Modes, o.Pay, o.ExpectChanges
 	s.TrustTimes = o.TrustTimes
-	if o.budget == nil {
-		o.budget = syncer.NewBudget(o.limits(s.Prices))
-	}
 	s.Budget = o.budget
 }
 
@@ -83,7 +98,7 @@ func tellLetGo(u *ui.UI, l syncer.LetGo) {
 	case l.Kept:
 		u.Notice(archives(l.Waiting.Files, l.Waiting.Bytes) + " in the store are not needed any more, and stay until a sync can store all files: one that was only moved may be in them")
 	default:
-		u.Notice(fmt.Sprintf("%s in the store are not needed any more, and charged for until %s at the latest: a later sync with these options deletes them then, and --pay at once",
+		u.Notice(fmt.Sprintf("%s in the store are not needed any more, and charged for until %s at the latest: firn resume, or a later sync with these options, deletes them then, and --pay at once",
 			archives(l.Waiting.Files, l.Waiting.Bytes), l.Until.UTC().Format(time.DateOnly)))
 	}
 }

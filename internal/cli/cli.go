@@ -77,6 +77,7 @@ type app struct {
 	dryRun  bool      // nothing is to be done
 	once    bool      // firn resume runs it: it does what can be done now, and never waits
 	task    *heldTask // what is recorded for firn resume; nil for nothing
+	opened  *session  // the store that was opened last; nil: none was
 }
 
 // globalOptions are those that all commands have.

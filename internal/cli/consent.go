@@ -11,14 +11,12 @@ import (
 	"github.com/firn-archive/firn/internal/price"
 )
 
-// askAbove is what a command may cost without a question.
-const askAbove = 5 * price.Dollar
-
 // consentOptions are those by which a user agrees to what a command costs.
 type consentOptions struct {
 	app     *app
 	Yes     bool
 	MaxCost costLimit
+	Budget  budgetOptions
 }
 
 func (o *consentOptions) addFlags(f *pflag.FlagSet, a *app) {
@@ -26,6 +24,7 @@ func (o *consentOptions) addFlags(f *pflag.FlagSet, a *app) {
 	f.Var(&o.MaxCost, "max-cost", "agree to a price of at most `USD`, such as 7.50, and do nothing where it is more")
 	notOfProfile(f, "max-cost")
 	f.BoolVar(&o.Yes, "yes", false, "agree to any price, also one that is not known")
+	o.Budget.addFlags(f)
 }
 
 // A costItem is a part of what a command costs.
@@ -63,6 +62,14 @@ func (o *consentOptions) agree(ctx context.Context, what string, tariff price.Ta
 	return o.decide(ctx, what, items)
 }
 
+// tell is agree for a dry run: it tells the price, and asks nobody.
+func (o *consentOptions) tell(_ context.Context, what string, tariff price.Tariff, items []costItem) error {
+	if !tariff.Free && len(items) > 0 {
+		o.show(what, tariff, items)
+	}
+	return nil
+}
+
 // decide is agree, where the price was told.
 func (o *consentOptions) decide(ctx context.Context, what string, items []costItem) error {
 	known, unknown := total(items)
@@ -70,19 +77,31 @@ func (o *consentOptions) decide(ctx context.Context, what string, items []costIt
 	refuse := func(why, hint string) error {
 		return &firn.Error{Op: "agree to the price of " + what, Kind: firn.Usage, Err: fmt.Errorf("%s: %s", text, why), Hint: hint}
 	}
-	switch {
-	case o.MaxCost.amount > 0 && known > o.MaxCost.amount:
+	if o.MaxCost.amount > 0 && known > o.MaxCost.amount {
 		return refuse("that is more than --max-cost "+o.MaxCost.String(), "nothing was done")
-	case o.Yes, !unknown && (o.MaxCost.amount > 0 || known <= askAbove):
+	}
+	if o.Yes || !unknown && o.MaxCost.amount > 0 {
+		return nil
+	}
+	over, err := o.Budget.over(ctx, o.app, known)
+	if err != nil {
+		return err
+	}
+	switch {
+	case !unknown && over == "" && known <= o.Budget.askAbove():
 		return nil
 	case !o.app.ui.Interactive():
 		hint := "to agree, give --yes"
 		if !unknown {
 			hint += " or --max-cost " + known.String()
 		}
-		return refuse("that needs a yes, and there is no terminal to ask on", hint+"; nothing was done")
+		why := "that needs a yes, and there is no terminal to ask on"
+		if over != "" {
+			why = over + "; " + why
+		}
+		return refuse(why, hint+"; nothing was done")
 	}
-	yes, err := o.app.ui.Confirm(ctx, what+" costs "+text+"; go on?", "--yes")
+	yes, err := o.app.ui.Confirm(ctx, what+" costs "+text+notEmpty("; ", over)+"; go on?", "--yes")
 	if err == nil && !yes {
 		err = refuse("that was not agreed to", "nothing was done")
 	}

@@ -38,7 +38,7 @@ func newJobWorld(t *testing.T, faults ...glacierd.Fault) *jobWorld {
 			t.Fatal(err)
 		}
 	}
-	server, err := glacierd.New(glacierd.Config{Root: t.TempDir(), Clock: w.clock, Timing: &timing, Faults: registry})
+	server, err := glacierd.New(glacierd.Config{Root: t.TempDir(), Clock: w.clock, AuthClock: w.clock, Timing: &timing, Faults: registry})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -103,6 +103,7 @@ type (
 		Identity   string              `json:"identity_file,omitempty"`
 		Trees      []profileTreeRecord `json:"trees"`
 		Options    map[string][]string `json:"options,omitempty"`
+		Keep       map[string][]string `json:"keep,omitempty"` // rules of firn prune
 	}
 	profileTreeRecord struct {
 		Tree string `json:"tree"`
@@ -113,7 +114,7 @@ type (
 
 func newProfileRecord(p *config.Profile) profileRecord {
 	r := profileRecord{Name: p.Name, Store: p.Store, AWSProfile: p.AWSProfile, Endpoint: p.Endpoint, Class: p.Class,
-		Recipients: p.Recipients, Identity: p.IdentityFile, Trees: []profileTreeRecord{}, Options: optionsByKey(p.Options)}
+		Recipients: p.Recipients, Identity: p.IdentityFile, Trees: []profileTreeRecord{}, Options: optionsByKey(p.Options), Keep: optionsByKey(p.Keep)}
 	for _, t := range p.Trees {
 		r.Trees = append(r.Trees, profileTreeRecord{profileTreeName(t), ui.NewPath(t.Path), optionsByKey(t.Options)})
 	}
@@ -175,6 +176,9 @@ func runProfileShow(_ context.Context, o *profileOptions) error {
 	line("  ", "identity_file", p.IdentityFile)
 	for _, option := range p.Options {
 		line("  ", option.Key, option.Values...)
+	}
+	for _, rule := range p.Keep {
+		line("  ", "keep "+rule.Key, rule.Values...)
 	}
 	showHooks(line, "  ", p.Hooks)
 	for _, t := range p.Trees {

@@ -101,7 +101,7 @@ func (b *restoreBill) afford(tier firn.Tier, requests, bytes int64) error {
 	most, what := b.Consent.MaxCost.amount, "--max-cost"
 	if most == 0 {
 		planned := b.prices.Bill(tier, b.need).Total()
-		most, what = max(askAbove, before+planned.Plus(planned).Amount), "twice what was planned"
+		most, what = max(b.Consent.Budget.askAbove(), before+planned.Plus(planned).Amount), "twice what was planned"
 	}
 	if before+spent.Amount <= most {
 		return nil

@@ -31,7 +31,9 @@ func newResumeCmd(a *app, run func(context.Context, *resumeOptions) error) *cobr
 		Long: `Go on with every command that is not done: a sync, restore, recovery or adoption
 that was interrupted or killed, or that waits for its store. Each is run once more
 as it was called, in its folder and without a question; it fetches what is ready,
-asks for what comes next, and ends. With STORE only what concerns that store.
+asks for what comes next, and ends. Then the archives are deleted that firn prune
+left, since the store charged for them, and that are free by now. With STORE only what
+concerns that store.
 
 This is the one line for cron, or for a timer (docs/resume.md). The status is 75
 while anything is left, and 0 when nothing is. Commands that another process is
@@ -73,16 +75,12 @@ const (
 // the next one comes soon.
 const outageOnce = time.Minute
 
-// runResume does one round. What is pending beside the commands that were not done
-// belongs here, too.
+// runResume does one round: the commands that were not done, then the deletions
+// that are due by now.
 func runResume(ctx context.Context, o *resumeOptions) error {
 	tasks, err := o.tasks(ctx)
 	if err != nil {
 		return err
-	}
-	if len(tasks) == 0 {
-		o.app.ui.Notice("nothing is pending")
-		return nil
 	}
 	var errs []error
 	for _, t := range tasks {
@@ -91,7 +89,11 @@ func runResume(ctx context.Context, o *resumeOptions) error {
 			return errors.Join(append(errs, context.Cause(ctx))...)
 		}
 	}
-	return errors.Join(errs...)
+	any, err := o.deletions(ctx)
+	if len(tasks) == 0 && !any && err == nil {
+		o.app.ui.Notice("nothing is pending")
+	}
+	return errors.Join(append(errs, err)...)
 }
 
 // tasks gives what is to be gone on with: first what a store has ready for a

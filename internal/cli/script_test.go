@@ -44,6 +44,8 @@ func TestMain(m *testing.M) {
 //	                        and stderr are then its own (testscript has a stop,
 //	                        which ends a script)
 //	status N COMMAND...     runs a command, which must exit with N
+//	read NAME FILE          sets a variable to the first line of a file, such as
+//	                        stdout
 //	mkrand FILE SIZE        makes a file of random bytes, the same for each size
 //	tree-equal A B          two directories have the same files: names, kinds,
 //	                        content, mode, time, targets
@@ -70,6 +72,7 @@ func TestScripts(t *testing.T) {
 			"queues":     startQueues,
 			"unserve":    stopServer,
 			"status":     wantStatus,
+			"read":       readVariable,
 			"mkrand":     makeRandom,
 			"tree-equal": wantEqualTrees,
 		},
@@ -122,11 +125,10 @@ func startQueues(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
 		ts.Fatalf("usage: queues [NAME...]")
 	}
-	s := queuetest.New(clock.System{})
+	s := queuetest.NewTrusting(clock.System{}) // the keys are those of serve
 	for _, name := range args {
 		s.AddQueue(name)
 	}
-	s.SkipSignatures = true // the keys are those of serve
 	ts.Defer(s.Close)
 	ts.Setenv("AWS_ENDPOINT_URL_SQS", s.URL)
 	ts.Setenv("AWS_ENDPOINT_URL_SNS", s.URL)
@@ -170,6 +172,14 @@ func wantStatus(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("status %d, want %d", got, want)
 	}
+}
+
+func readVariable(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: read NAME FILE")
+	}
+	line, _, _ := strings.Cut(ts.ReadFile(args[1]), "\n")
+	ts.Setenv(args[0], line)
 }
 
 func makeRandom(ts *testscript.TestScript, neg bool, args []string) {

@@ -82,11 +82,16 @@ func (a *app) openStore(ctx context.Context, location string, o wire.Options) (*
 	if a.once && (o.Outage == 0 || o.Outage > outageOnce) {
 		o.Outage = outageOnce
 	}
+	if s.env.Prices, err = wire.ReadPrices(s.env, ""); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
 	s.limit = o.LimitUpload
 	s.store, err = wire.Open(ctx, s.env, s.loc, o)
 	if err != nil {
 		return nil, errors.Join(err, s.close())
 	}
+	s.store.KeepLedger(s.catalog)
+	a.opened = s
 	return s, nil
 }
 

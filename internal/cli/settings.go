@@ -19,7 +19,7 @@ import (
 var (
 	// notInFile are those of firn sync that are for one run, or have another name
 	// in a profile.
-	notInFile = []string{"all", "dry-run", "expect-changes", "help", "tree", "tree-moved", "unencrypted", "recipient", "identity"}
+	notInFile = []string{"all", "dry-run", "expect-changes", "help", "tree", "tree-moved", "unencrypted", "recipient", "identity", "yes"}
 	// notOfSync are those of other commands that a profile may have.
 	notOfSync = []string{"limit-download", "tier"}
 	// files have values that are names of files.
@@ -77,6 +77,7 @@ func (a *app) profileKeys() config.Keys {
 	filters := pflag.NewFlagSet("", pflag.ContinueOnError)
 	new(filterOptions).addFlags(filters, a)
 	filters.VisitAll(func(f *pflag.Flag) { add(&keys.Tree, f.Name) })
+	keys.Keep = ruleKeys()
 	return keys
 }
 
@@ -239,6 +240,9 @@ func (s *session) mayStorePlain(op string) error {
 // checkProfile finds what is wrong with a profile that only the command line can
 // know: values of options, names of trees.
 func (a *app) checkProfile(file *config.File, p *config.Profile) error {
+	if err := a.newSettings(file, newPruneCmd(a, nil).Flags()).add(ruleOptions(p)); err != nil {
+		return err
+	}
 	names := map[string]string{}
 	for _, t := range append([]config.Tree{{}}, p.Trees...) {
 		for _, cmd := range []*cobra.Command{newSyncCmd(a, nil), newRestoreCmd(a, nil)} {

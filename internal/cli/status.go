@@ -25,8 +25,9 @@ func newStatusCmd(a *app, run func(context.Context, *statusOptions) error) *cobr
 		Long: `Show the stores that this machine's catalog knows, or STORE alone: their trees,
 when each was last synced whole, restores that go on and how far they are, uploads
 that were interrupted, uploads that may be stored twice after a lost answer, jobs
-under way and when the first may be done, and commands that firn resume goes on
-with. It asks no store, and answers at once.
+under way and when the first may be done, archives that are to be deleted and when
+they are free of fees, and commands that firn resume goes on with. It asks no store,
+and answers at once.
 
 Where something is pending, the status is 75.`,
 		Args: takes("[STORE]"),

@@ -75,7 +75,8 @@ func showPending(ctx context.Context, s *session, store catalog.Store) (bool, er
 		s.ui.Record("pending", r)
 		s.ui.Print("  " + r.text)
 	}
-	return restores || len(records) > 0, nil
+	deletions, err := showDeletions(ctx, s, store)
+	return restores || deletions || len(records) > 0, err
 }
 
 // pendingUploads gives the uploads that are not over, or in doubt.

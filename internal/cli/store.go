@@ -10,8 +10,6 @@ import (
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/catalog"
-	"github.com/firn-archive/firn/internal/reconcile"
-	"github.com/firn-archive/firn/internal/transfer"
 	"github.com/firn-archive/firn/internal/ui"
 	"github.com/firn-archive/firn/internal/wire"
 )
@@ -33,16 +31,18 @@ One that exists already is left as it is. A vault itself costs nothing.`, runSto
 		newStoreListCmd(a, runStoreList),
 		newStoreVerb(a, "show STORE", "show what a store says of itself", `Ask STORE what it is: its address, when it was made, and how much it held at its
 last inventory, which for a vault of the service is up to a day old.`, runStoreShow),
-		newStoreVerb(a, "refresh STORE", "settle what is in doubt, by the store's listings and inventory", `Compare what earlier runs left open with the store: interrupted uploads with its
-list of uploads, archives in doubt with its newest inventory. A copy that was
-stored twice after a lost answer is deleted. Where an inventory is needed that is
-not there yet, it is asked for, and the status is 75. Trees that are being synced at
-the moment are left alone.`, runStoreRefresh),
+		newStoreRefreshCmd(a, runStoreRefresh),
+		newStoreEmptyCmd(a, runStoreEmpty),
 		newStoreSureCmd(a, "delete STORE", "delete an empty store", `Delete a vault that is empty: the service refuses while its last inventory shows
 archives, or while it was written to since. It asks for the name first.`, runStoreDelete),
 		newStoreSureCmd(a, "forget STORE", "forget a store that is gone", `Take leave of a store that does not exist any more: a vault that was deleted, a
 disk that broke. The catalog's rows stay, as history, but its name is free for
 another store. The store itself is not touched. It asks for the name first.`, runStoreForget),
+		newStoreTagCmd(a, runStoreTag),
+		newStoreNotifyCmd(a, runStoreNotify),
+		newStorePolicyCmd(a, runStorePolicy),
+		newStoreLockCmd(a),
+		newRetrievalPolicyCmd(a, runRetrievalPolicy),
 	)
 	g.Aliases = []string{"vault"}
 	return g
@@ -238,67 +238,4 @@ func runStoreForget(ctx context.Context, o *storeCmdOptions) error {
 	}
 	s.ui.Print("forgot " + row.URL)
 	return nil
-}
-
-func runStoreRefresh(ctx context.Context, o *storeCmdOptions) error {
-	s, row, err := o.openChecked(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	trees, err := s.catalog.Trees(ctx, row.ID)
-	if err != nil {
-		return err
-	}
-	var all reconcile.Result
-	var errs []error
-	for _, tree := range trees {
-		res, err := refreshTree(ctx, s, row, tree)
-		errs = append(errs, err)
-		all.Pending = append(all.Pending, res.Pending...)
-		all.Resumable = append(all.Resumable, res.Resumable...)
-		all.Doubles += res.Doubles
-	}
-	loose, err := settleLeftLoose(ctx, s, row)
-	errs = append(errs, err)
-	all.Pending = append(all.Pending, loose.Pending...)
-	all.Resumable = append(all.Resumable, loose.Resumable...)
-	return errors.Join(errors.Join(errs...), showRefreshed(s, all))
-}
-
-// refreshTree settles what earlier runs of one tree left open. A tree that is
-// being synced has nothing to settle: what is open there is under way.
-func refreshTree(ctx context.Context, s *session, row catalog.Store, tree catalog.Tree) (reconcile.Result, error) {
-	lock, err := wire.LockTree(ctx, s.env, row, tree.Name, 0)
-	if err != nil {
-		return reconcile.Result{}, err
-	}
-	defer lock.Unlock()
-	run, err := s.catalog.BeginRun(ctx, row.ID, tree.ID, "refresh")
-	if err != nil {
-		return reconcile.Result{}, err
-	}
-	res, err := reconcile.Run(ctx, reconcile.Options{
-		Catalog: s.catalog, Row: row.ID, Store: s.store, Run: run, Tree: tree.ID,
-		Clock: s.env.Clock, Events: s.env.Events, Single: transfer.MaxSingle,
-	})
-	if err != nil {
-		return res, err
-	}
-	return res, s.catalog.EndRun(ctx, run, catalog.Outcome{Complete: true})
-}
-
-func showRefreshed(s *session, res reconcile.Result) error {
-	open := len(res.Pending) + len(res.Resumable)
-	if open == 0 && res.Doubles == 0 {
-		s.ui.Print("nothing is in doubt")
-		return nil
-	}
-	if n := len(res.Resumable); n > 0 {
-		s.ui.Print(fmt.Sprintf("%d uploads were interrupted; the same command goes on with them", n))
-	}
-	if n := len(res.Pending) + res.Doubles; n > 0 {
-		s.ui.Print(fmt.Sprintf("%d archives wait for an inventory dated after their upload; inventories are made about once a day", n))
-	}
-	return ErrNotYet
 }

@@ -94,7 +94,7 @@ was. Files that can't be read are named and passed over, and the status is 3.`,
 	f.BoolVar(&o.TreeMoved, "tree-moved", false, "the directory has moved, or the machine has another name now: take it for the same tree")
 	f.DurationVar(&o.LockWait, "lock-wait", 0, "wait so long for another sync of the same directory to end")
 	f.BoolVar(&o.LowPriority, "low-priority", false, "let other programs go first, at the processors and the disks")
-	o.Change.addFlags(f)
+	o.Change.addFlags(f, a)
 	o.Filter.addFlags(f, a)
 	o.Bundle.addFlags(f)
 	o.Seal.addRecipients(f, a)
@@ -141,7 +141,7 @@ func runSync(ctx context.Context, o *syncOptions) error {
 			return errors.Join(errs...) // what fails is the store or the catalog, for all
 		}
 	}
-	return errors.Join(append(errs, j.save(ctx))...)
+	return o.Change.outcome(errors.Join(append(errs, j.save(ctx))...))
 }
 
 // A syncJob is what is open while directories are synced to one store.
@@ -174,7 +174,7 @@ func (o *syncOptions) open(ctx context.Context) (j *syncJob, err error) {
 			err = errors.Join(err, s.close())
 		}
 	}()
-	if err := o.Change.limits(s.store.Prices()).Check(); err != nil {
+	if err := o.Change.begin(ctx, s.store.Prices(), o.DryRun); err != nil {
 		return nil, err
 	}
 	if err := wire.CheckDataDir(s.env); err != nil {
@@ -183,6 +183,9 @@ func (o *syncOptions) open(ctx context.Context) (j *syncJob, err error) {
 	o.app.begin(ctx, s, o.subject(s)...)
 	row, err := o.register(ctx, s)
 	if err != nil {
+		return nil, err
+	}
+	if err := tellEmptying(ctx, s, row); err != nil {
 		return nil, err
 	}
 	uploader, err := transfer.NewUploader(s.store, s.store.Traits(), transfer.UploadOptions{
@@ -418,6 +421,9 @@ func (o *syncOptions) syncLocked(ctx context.Context, j *syncJob, left *filter.F
 	}
 	tellOutlook(s.ui, s.loc.String(), name, res.Outlook)
 	tellLetGo(s.ui, res.LetGo)
+	if res.LetGo.Waiting.Files > 0 { // firn resume deletes those
+		err = errors.Join(err, s.catalog.SetDeletionCall(context.WithoutCancel(ctx), j.row.ID, catalog.Call{Store: o.To, Dir: o.app.env.Dir, Env: o.app.taskEnv()}))
+	}
 	if res.Doubles > 0 {
 		s.ui.Notice(fmt.Sprintf("after lost answers %d archives may be stored twice; a later inventory shows it, and the copies are deleted then", res.Doubles))
 	}

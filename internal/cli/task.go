@@ -82,6 +82,18 @@ func (a *app) takeTask(ctx context.Context, c *catalog.Catalog, t catalog.Task) 
 	}
 }
 
+// agreed notes that somebody on a terminal said yes to what the command costs:
+// firn resume goes on with it without a question.
+func (a *app) agreed(ctx context.Context) {
+	if a.task == nil {
+		return
+	}
+	a.task.Args = append([]string{"--yes=true"}, a.task.Args...) // in front: -- may be among them
+	if err := a.opened.catalog.AgreeTask(ctx, a.task.Task); err != nil {
+		a.ui.Warn("firn resume won't know that this was agreed to: " + err.Error())
+	}
+}
+
 // expect notes when it is worth going on with the command, for firn status.
 func (a *app) expect(next time.Time) {
 	if a.task != nil {
