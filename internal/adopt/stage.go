@@ -30,7 +30,7 @@ func (a *adopter) stage(ctx context.Context) (ok bool, err error) {
 		return false, err
 	}
 	a.res.Listed = firn.Count{Files: a.inventory.Archives, Bytes: a.inventory.Bytes}
-	a.Events(firn.ScanEvent{Files: a.inventory.Archives, Bytes: a.inventory.Bytes, Done: true})
+	a.Events(firn.ScanEvent{Files: a.inventory.Archives, Bytes: a.inventory.Bytes, Done: true, Archives: true})
 	if n := a.inventory.Twice + a.inventory.Nameless; n > 0 {
 		a.Events(firn.NoticeEvent{Text: fmt.Sprintf("the inventory lists %d archives twice, and %d without an id", a.inventory.Twice, a.inventory.Nameless)})
 	}
@@ -89,7 +89,7 @@ func (a *adopter) isFirst(ctx context.Context) (bool, error) {
 }
 
 func (a *adopter) progress(seen firn.Count) {
-	a.Events(firn.ScanEvent{Files: seen.Files, Bytes: seen.Bytes})
+	a.Events(firn.ScanEvent{Files: seen.Files, Bytes: seen.Bytes, Archives: true})
 }
 
 // readSaved reads the file with a saved inventory. What can't be read of it is
