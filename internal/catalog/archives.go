@@ -46,24 +46,9 @@ type Holding struct {
 // were recorded. It holds no lock while the consumer works, and ends with the
 // first error.
 func (c *Catalog) Archives(ctx context.Context, store int64) iter.Seq2[Holding, error] {
-	return func(yield func(Holding, error) bool) {
-		for last, more := int64(0), true; more; {
-			var page []Holding
-			err := c.read(ctx, "list archives", fmt.Sprint("of store ", store), func(tx tx) (err error) {
-				page, last, more, err = holdings(tx, store, last, c.sizes.page)
-				return err
-			})
-			if err != nil {
-				yield(Holding{}, err)
-				return
-			}
-			for _, h := range page {
-				if !yield(h, nil) {
-					return
-				}
-			}
-		}
-	}
+	return archivePages(ctx, c, store, func(tx tx, page []Holding, after, to int64) ([]Holding, error) {
+		return holdings(tx, page, store, after, to)
+	})
 }
 
 // holdingsQuery reads what scanHolding takes.
@@ -74,19 +59,31 @@ const holdingsQuery = `SELECT a.id, a.kind, a.state, coalesce(a.remote, ''), a.s
 	FROM archive a LEFT JOIN run r ON r.id = a.settled LEFT JOIN run m ON m.id = a.run LEFT JOIN tree t ON t.id = m.tree
 	LEFT JOIN description d ON d.archive = a.id`
 
-// holdings reads a page of archives, behind the row last, and of them those
-// that the store holds. It reads all rows, since the archives of other stores
-// stand between them: so no page takes long, however few it gives.
-func holdings(tx tx, store, last int64, rows int) (page []Holding, end int64, more bool, err error) {
-	if end, more, err = endOfPage(tx, last, rows); err != nil {
-		return nil, last, false, err
-	}
-	err = tx.each(func(r *sql.Rows) error {
+// holdings appends the archives that a store holds, behind one row and up to
+// another.
+func holdings(tx tx, page []Holding, store, after, to int64) ([]Holding, error) {
+	err := tx.each(func(r *sql.Rows) error {
 		h, err := scanHolding(r)
 		page = append(page, h)
 		return err
-	}, holdingsQuery+" WHERE a.id > ? AND a.id <= ? AND a.store = ? AND a.state IN (10, 11) ORDER BY a.id", last, end, store)
-	return page, end, more, err
+	}, holdingsQuery+" WHERE a.id > ? AND a.id <= ? AND a.store = ? AND a.state IN (10, 11) ORDER BY a.id", after, to, store)
+	return page, err
+}
+
+// archivePages goes through the rows of all archives a page at a time: read appends
+// what it finds behind one row and up to another. Between the archives of a store
+// stand those of others: so no page takes long, however little it gives.
+func archivePages[T any](ctx context.Context, c *Catalog, store int64, read func(tx tx, page []T, after, to int64) ([]T, error)) iter.Seq2[T, error] {
+	return paged(ctx, c, "list archives", fmt.Sprint("of store ", store), func() pager[T] {
+		last := int64(0)
+		return func(tx tx, page []T) (_ []T, more bool, err error) {
+			after := last
+			if last, more, err = endOfPage(tx, after, c.sizes.page); err == nil {
+				page, err = read(tx, page, after, last)
+			}
+			return page, more, err
+		}
+	})
 }
 
 // endOfPage gives the last row of a page of archives behind the row last, and

@@ -3,7 +3,6 @@ package catalog
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"iter"
 
 	"github.com/firn-archive/firn"
@@ -15,32 +14,18 @@ import (
 // and sees no archive twice. It ends with the first error: Conflict, NotFound as
 // Stage.
 func (c *Catalog) Bare(ctx context.Context, inventory int64) iter.Seq2[firn.Archive, error] {
-	return func(yield func(firn.Archive, error) bool) {
-		for last, more := int64(0), true; more; {
-			var page []firn.Archive
-			err := c.read(ctx, "compare inventory", fmt.Sprint(inventory), func(tx tx) error {
-				inv, err := findInventory(tx, inventory, inventoryStaged)
-				if err == nil {
-					page, last, more, err = bare(tx, inv, last, c.sizes.page)
-				}
-				return err
-			})
-			if err != nil {
-				yield(firn.Archive{}, err)
-				return
-			}
-			for i := range page {
-				if !yield(page[i], nil) {
-					return
-				}
-			}
+	return inventoryPages(ctx, c, inventory, func() inventoryPager[firn.Archive] {
+		last := int64(0)
+		return func(tx tx, inv Inventory, page []firn.Archive) (_ []firn.Archive, more bool, err error) {
+			page, last, more, err = bare(tx, page, inv, last, c.sizes.page)
+			return page, more, err
 		}
-	}
+	})
 }
 
 // bare reads a page of archives, behind the row last, and gives those that an
 // inventory lists.
-func bare(tx tx, inv Inventory, last int64, rows int) (page []firn.Archive, end int64, more bool, err error) {
+func bare(tx tx, page []firn.Archive, inv Inventory, last int64, rows int) (_ []firn.Archive, end int64, more bool, err error) {
 	var ids []hashedID
 	err = tx.each(func(r *sql.Rows) error {
 		var a firn.Archive
@@ -59,13 +44,7 @@ func bare(tx tx, inv Inventory, last int64, rows int) (page []firn.Archive, end 
 	if err != nil || len(page) == 0 {
 		return nil, last, more, err
 	}
-	listed := make([]bool, len(page))
-	err = inStaged.lookUp(tx, ids, inv.ID, func(r *sql.Rows) error {
-		var place int
-		err := r.Scan(&place)
-		listed[place] = true
-		return err
-	})
+	listed, err := areStaged(tx, ids, inv.ID)
 	kept := page[:0]
 	for i := range listed {
 		if listed[i] {

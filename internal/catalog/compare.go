@@ -344,43 +344,25 @@ func known(tx tx, row int64) (Difference, error) {
 // or the end of the run that stored it. It holds no lock while the consumer works,
 // who may mark them as lost, and ends with the first error.
 func (m *Comparison) Unlisted(ctx context.Context, dated time.Time, margin time.Duration) iter.Seq2[Difference, error] {
-	return func(yield func(Difference, error) bool) {
-		for last, more := int64(0), true; more; {
-			var page []Difference
-			err := m.c.read(ctx, "compare inventory", fmt.Sprint("of store ", m.store), func(tx tx) (err error) {
-				page, last, more, err = m.unlisted(tx, last, dated.Add(-margin))
-				return err
-			})
-			if err != nil {
-				yield(Difference{}, err)
-				return
-			}
-			for i := range page {
-				if !yield(page[i], nil) {
-					return
-				}
-			}
-		}
-	}
+	return archivePages(ctx, m.c, m.store, func(tx tx, page []Difference, after, to int64) ([]Difference, error) {
+		return m.unlisted(tx, page, after, to, dated.Add(-margin))
+	})
 }
 
-// unlisted reads a page of archives, behind the row last.
-func (m *Comparison) unlisted(tx tx, last int64, before time.Time) (page []Difference, end int64, more bool, err error) {
-	if end, more, err = endOfPage(tx, last, m.c.sizes.page); err != nil {
-		return nil, last, false, err
-	}
+// unlisted appends those of the archives in some range of rows.
+func (m *Comparison) unlisted(tx tx, page []Difference, after, to int64, before time.Time) ([]Difference, error) {
 	var absent []int64
-	err = tx.each(func(rows *sql.Rows) error {
+	err := tx.each(func(rows *sql.Rows) error {
 		var row int64
 		err := rows.Scan(&row)
 		if !m.hasSeen(row) {
 			absent = append(absent, row)
 		}
 		return err
-	}, "SELECT id FROM archive WHERE id > ? AND id <= ? AND store = ? AND state IN (10, 11) ORDER BY id", last, end, m.store)
+	}, "SELECT id FROM archive WHERE id > ? AND id <= ? AND store = ? AND state IN (10, 11) ORDER BY id", after, to, m.store)
 	for _, row := range absent {
 		if err != nil {
-			return nil, last, false, err
+			return nil, err
 		}
 		var d Difference
 		d, err = known(tx, row)
@@ -389,7 +371,7 @@ func (m *Comparison) unlisted(tx tx, last int64, before time.Time) (page []Diffe
 		}
 		page = append(page, d)
 	}
-	return page, end, more, err
+	return page, err
 }
 
 // absence is what it means that an archive isn't listed: nothing, unless it is
@@ -404,25 +386,6 @@ func absence(tx tx, d *Difference, before time.Time) (Verdict, error) {
 		return Vanished, err
 	}
 	return TooNew, err
-}
-
-// Compare compares an inventory that was staged with what the catalog knows of its
-// store, and gives all archives that aren't as recorded: first those that it lists,
-// in the order of the list, then those that it doesn't, see Comparison.Unlisted for
-// margin. What it doesn't give is as recorded, and listed. It changes nothing, holds
-// no lock while the consumer works, and ends with the first error: Conflict,
-// NotFound as Stage.
-func (c *Catalog) Compare(ctx context.Context, inventory int64, margin time.Duration) iter.Seq2[Difference, error] {
-	return func(yield func(Difference, error) bool) {
-		m := c.NewComparison(0)
-		inv, ok, err := m.staged(ctx, inventory, yield)
-		switch {
-		case err != nil:
-			yield(Difference{}, err)
-		case ok:
-			m.Unlisted(ctx, inv.Dated, margin)(yield)
-		}
-	}
 }
 
 // Differences compares what was staged of an inventory, after all of that was

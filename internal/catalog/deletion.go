@@ -49,36 +49,21 @@ func (c *Catalog) wantedSince() int64 { return c.clock.Now().Add(-jobLife).Unix(
 // the consumer works; what DeletionAsked and MarkDeleted are said of meanwhile
 // is listed once. It ends with the first error.
 func (c *Catalog) Deletions(ctx context.Context, store int64, now time.Time) iter.Seq2[Deletion, error] {
-	return func(yield func(Deletion, error) bool) {
-		var after Deletion
-		after.NotBefore = time.Unix(-1<<62, 0)
-		for more := true; more; {
-			page := make([]Deletion, 0, c.sizes.page)
-			err := c.read(ctx, "list deletions", fmt.Sprint("of store ", store), func(tx tx) error {
-				return tx.each(func(rows *sql.Rows) error {
-					d, err := scanDeletion(rows)
-					page = append(page, d)
-					return err
-				}, `SELECT a.id, a.remote, a.size, coalesce(a.created, -62135596800), coalesce(a.created_ns, 0), d.not_before, d.state = 2, d.run, d.why
-					FROM deletion d CROSS JOIN archive a ON a.id = d.archive
-					WHERE d.store = ? AND d.state > 0 AND (d.not_before, d.archive) > (?, ?) AND d.not_before <= ?
-					AND a.state = 10 AND NOT `+doubted+" AND NOT "+wanted+" ORDER BY d.not_before, d.archive LIMIT ?",
-					store, after.NotBefore.Unix(), after.Archive, now.Unix(), c.wantedSince(), c.wantedSince(), c.sizes.page)
-			})
-			if err != nil {
-				yield(Deletion{}, err)
-				return
-			}
-			for i := range page {
-				if !yield(page[i], nil) {
-					return
-				}
-			}
-			if more = len(page) == c.sizes.page; more {
-				after = page[len(page)-1]
-			}
+	return paged(ctx, c, "list deletions", fmt.Sprint("of store ", store), func() pager[Deletion] {
+		after := Deletion{NotBefore: time.Unix(-1<<62, 0)}
+		return func(tx tx, page []Deletion) (_ []Deletion, more bool, err error) {
+			err = tx.each(func(rows *sql.Rows) (err error) {
+				after, err = scanDeletion(rows)
+				page = append(page, after)
+				return err
+			}, `SELECT a.id, a.remote, a.size, coalesce(a.created, -62135596800), coalesce(a.created_ns, 0), d.not_before, d.state = 2, d.run, d.why
+				FROM deletion d CROSS JOIN archive a ON a.id = d.archive
+				WHERE d.store = ? AND d.state > 0 AND (d.not_before, d.archive) > (?, ?) AND d.not_before <= ?
+				AND a.state = 10 AND NOT `+doubted+" AND NOT "+wanted+" ORDER BY d.not_before, d.archive LIMIT ?",
+				store, after.NotBefore.Unix(), after.Archive, now.Unix(), c.wantedSince(), c.wantedSince(), c.sizes.page)
+			return page, len(page) == c.sizes.page, err
 		}
-	}
+	})
 }
 
 func scanDeletion(rows *sql.Rows) (d Deletion, err error) {

@@ -136,34 +136,19 @@ type EmptyItem struct {
 // became of them. It holds no lock while the consumer works, and ends with the first
 // error.
 func (c *Catalog) EmptyItems(ctx context.Context, inventory, after int64) iter.Seq2[EmptyItem, error] {
-	return func(yield func(EmptyItem, error) bool) {
+	return paged(ctx, c, "list what is to go", fmt.Sprint("inventory ", inventory), func() pager[EmptyItem] {
 		first, end := rowsOf(inventory)
 		last := max(after, first-1)
-		page := make([]EmptyItem, 0, c.sizes.page)
-		for more := true; more; {
-			page = page[:0]
-			err := c.read(ctx, "list what is to go", fmt.Sprint("inventory ", inventory), func(tx tx) error {
-				return tx.each(func(rows *sql.Rows) error {
-					item, err := scanEmptyItem(rows)
-					page = append(page, item)
-					return err
-				}, `SELECT s.id, s.remote, s.created, s.size, coalesce(m.state, 0), coalesce(m.why, '') FROM staged s LEFT JOIN emptied m ON m.staged = s.id
-					WHERE s.id > ? AND s.id <= ? ORDER BY s.id LIMIT ?`, last, end, c.sizes.page)
-			})
-			if err != nil {
-				yield(EmptyItem{}, err)
-				return
-			}
-			for i := range page {
-				if !yield(page[i], nil) {
-					return
-				}
-			}
-			if more = len(page) == c.sizes.page; more {
-				last = page[len(page)-1].Row
-			}
+		return func(tx tx, page []EmptyItem) (_ []EmptyItem, more bool, err error) {
+			err = tx.each(func(rows *sql.Rows) error {
+				item, err := scanEmptyItem(rows)
+				page, last = append(page, item), item.Row
+				return err
+			}, `SELECT s.id, s.remote, s.created, s.size, coalesce(m.state, 0), coalesce(m.why, '') FROM staged s LEFT JOIN emptied m ON m.staged = s.id
+				WHERE s.id > ? AND s.id <= ? ORDER BY s.id LIMIT ?`, last, end, c.sizes.page)
+			return page, len(page) == c.sizes.page, err
 		}
-	}
+	})
 }
 
 func scanEmptyItem(rows *sql.Rows) (i EmptyItem, err error) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"iter"
+	"time"
 
 	"github.com/firn-archive/firn"
 )
@@ -82,3 +84,22 @@ func (c *Catalog) ClearReferred(ctx context.Context, run Run) error {
 
 // BulkText is the statement that newBulk makes.
 func BulkText(head, tuple, tail string) string { return newBulk(head, tuple, tail).text }
+
+// Compare compares an inventory that was staged with what the catalog knows of its
+// store, and gives all archives that aren't as recorded: first those that it lists,
+// in the order of the list, then those that it doesn't, see Comparison.Unlisted for
+// margin. What it doesn't give is as recorded, and listed. It changes nothing, holds
+// no lock while the consumer works, and ends with the first error: Conflict,
+// NotFound as Stage.
+func (c *Catalog) Compare(ctx context.Context, inventory int64, margin time.Duration) iter.Seq2[Difference, error] {
+	return func(yield func(Difference, error) bool) {
+		m := c.NewComparison(0)
+		inv, ok, err := m.staged(ctx, inventory, yield)
+		switch {
+		case err != nil:
+			yield(Difference{}, err)
+		case ok:
+			m.Unlisted(ctx, inv.Dated, margin)(yield)
+		}
+	}
+}

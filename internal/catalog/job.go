@@ -234,29 +234,17 @@ func (c *Catalog) OpenJobs(ctx context.Context, store int64) (jobs []Job, err er
 // jobPages reads open jobs page by page: query takes the store, a row that they
 // are after, and how many.
 func jobPages[T any](ctx context.Context, c *Catalog, store, after int64, row func(*T) int64, query string, scan func(*sql.Rows) (T, error)) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		var page []T
-		for more := true; more; more = len(page) == c.sizes.page {
-			page = page[:0]
-			err := c.read(ctx, "list jobs", fmt.Sprint("of store ", store), func(tx tx) error {
-				return tx.each(func(rows *sql.Rows) error {
-					one, err := scan(rows)
-					page = append(page, one)
-					return err
-				}, query, store, after, c.sizes.page)
-			})
-			if err != nil {
-				yield(*new(T), err)
-				return
-			}
-			for i := range page {
-				after = row(&page[i])
-				if !yield(page[i], nil) {
-					return
-				}
-			}
+	return paged(ctx, c, "list jobs", fmt.Sprint("of store ", store), func() pager[T] {
+		last := after
+		return func(tx tx, page []T) (_ []T, more bool, err error) {
+			err = tx.each(func(rows *sql.Rows) error {
+				one, err := scan(rows)
+				page, last = append(page, one), row(&one)
+				return err
+			}, query, store, last, c.sizes.page)
+			return page, len(page) == c.sizes.page, err
 		}
-	}
+	})
 }
 
 // A JobKey is what tells an open job from others, and what the catalog knows of

@@ -3,7 +3,6 @@ package catalog
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"iter"
 
 	"github.com/firn-archive/firn"
@@ -26,34 +25,15 @@ type Kept struct {
 // which they were recorded. It holds no lock while the consumer works, and ends
 // with the first error.
 func (c *Catalog) Kept(ctx context.Context, store int64) iter.Seq2[Kept, error] {
-	return func(yield func(Kept, error) bool) {
-		for last, more := int64(0), true; more; {
-			page := make([]Kept, 0, c.sizes.page)
-			err := c.read(ctx, "list archives", fmt.Sprint("of store ", store), func(tx tx) error {
-				end, full, err := endOfPage(tx, last, c.sizes.page)
-				if err != nil {
-					return err
-				}
-				after := last
-				last, more = end, full
-				return tx.each(func(rows *sql.Rows) error {
-					page = append(page, Kept{})
-					k := &page[len(page)-1]
-					return rows.Scan(&k.ID, &k.Remote, &k.Kind, &k.State, &k.Run, &k.Tree, &k.Packed)
-				}, `SELECT a.id, coalesce(a.remote, ''), a.kind, a.state, a.run, coalesce(r.tree, 0),
-					coalesce(d.packed, '') != '' OR EXISTS (SELECT 1 FROM seal WHERE archive = a.id)
-					FROM archive a LEFT JOIN run r ON r.id = a.run LEFT JOIN description d ON d.archive = a.id
-					WHERE a.id > ? AND a.id <= ? AND a.store = ? AND a.state IN (10, 11, 21, 22) ORDER BY a.id`, after, end, store)
-			})
-			if err != nil {
-				yield(Kept{}, err)
-				return
-			}
-			for _, k := range page {
-				if !yield(k, nil) {
-					return
-				}
-			}
-		}
-	}
+	return archivePages(ctx, c, store, func(tx tx, page []Kept, after, to int64) ([]Kept, error) {
+		err := tx.each(func(rows *sql.Rows) error {
+			page = append(page, Kept{})
+			k := &page[len(page)-1]
+			return rows.Scan(&k.ID, &k.Remote, &k.Kind, &k.State, &k.Run, &k.Tree, &k.Packed)
+		}, `SELECT a.id, coalesce(a.remote, ''), a.kind, a.state, a.run, coalesce(r.tree, 0),
+			coalesce(d.packed, '') != '' OR EXISTS (SELECT 1 FROM seal WHERE archive = a.id)
+			FROM archive a LEFT JOIN run r ON r.id = a.run LEFT JOIN description d ON d.archive = a.id
+			WHERE a.id > ? AND a.id <= ? AND a.store = ? AND a.state IN (10, 11, 21, 22) ORDER BY a.id`, after, to, store)
+		return page, err
+	})
 }

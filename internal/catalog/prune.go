@@ -27,37 +27,18 @@ type Standing struct {
 // minAge at the least, in the order in which they were recorded. It holds no lock
 // while the consumer works, and ends with the first error.
 func (c *Catalog) Standings(ctx context.Context, store int64, minAge time.Duration) iter.Seq2[Standing, error] {
-	return func(yield func(Standing, error) bool) {
-		for last, more := int64(0), true; more; {
-			page := make([]Standing, 0, c.sizes.page)
-			err := c.read(ctx, "list archives", fmt.Sprint("of store ", store), func(tx tx) error {
-				end, full, err := endOfPage(tx, last, c.sizes.page)
-				if err != nil {
-					return err
-				}
-				after := last
-				last, more = end, full
-				return tx.each(func(rows *sql.Rows) error {
-					s, err := scanStanding(rows)
-					page = append(page, s)
-					return err
-				}, `SELECT a.id, a.kind, a.size, coalesce(d.not_before, coalesce(a.created, (SELECT ended FROM run WHERE id = a.settled), ?) + ?),
-					coalesce(d.state, -1), `+doubted+" OR "+wanted+`
-					FROM archive a LEFT JOIN deletion d ON d.archive = a.id
-					WHERE a.id > ? AND a.id <= ? AND a.store = ? AND a.state = 10 ORDER BY a.id`,
-					c.clock.Now().Unix(), int64(minAge/time.Second), c.wantedSince(), c.wantedSince(), after, end, store)
-			})
-			if err != nil {
-				yield(Standing{}, err)
-				return
-			}
-			for _, s := range page {
-				if !yield(s, nil) {
-					return
-				}
-			}
-		}
-	}
+	return archivePages(ctx, c, store, func(tx tx, page []Standing, after, to int64) ([]Standing, error) {
+		err := tx.each(func(rows *sql.Rows) error {
+			s, err := scanStanding(rows)
+			page = append(page, s)
+			return err
+		}, `SELECT a.id, a.kind, a.size, coalesce(d.not_before, coalesce(a.created, (SELECT ended FROM run WHERE id = a.settled), ?) + ?),
+			coalesce(d.state, -1), `+doubted+" OR "+wanted+`
+			FROM archive a LEFT JOIN deletion d ON d.archive = a.id
+			WHERE a.id > ? AND a.id <= ? AND a.store = ? AND a.state = 10 ORDER BY a.id`,
+			c.clock.Now().Unix(), int64(minAge/time.Second), c.wantedSince(), c.wantedSince(), after, to, store)
+		return page, err
+	})
 }
 
 func scanStanding(rows *sql.Rows) (s Standing, err error) {

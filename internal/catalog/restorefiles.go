@@ -39,31 +39,16 @@ func (c *Catalog) FailFile(ctx context.Context, restore int64, files []FailedFil
 // FailedFiles gives the files that a restore could not bring back, by tree and
 // path. It holds no lock while the consumer works, and ends with the first error.
 func (c *Catalog) FailedFiles(ctx context.Context, restore int64) iter.Seq2[FailedFile, error] {
-	return func(yield func(FailedFile, error) bool) {
-		tree, path := int64(math.MinInt64), []byte{}
-		for more := true; more; {
-			page := make([]FailedFile, 0, c.sizes.page)
-			err := c.read(ctx, "list files", restoreSubject(restore), func(tx tx) error {
-				return tx.each(func(rows *sql.Rows) error {
-					var f FailedFile
-					err := rows.Scan(&f.Tree, &f.Path, &f.Why)
-					page = append(page, f)
-					return err
-				}, "SELECT tree, path, why FROM restore_file WHERE restore = ? AND (tree, path) > (?, ?) ORDER BY tree, path LIMIT ?",
-					restore, tree, path, c.sizes.page)
-			})
-			if err != nil {
-				yield(FailedFile{}, err)
-				return
-			}
-			for _, f := range page {
-				if !yield(f, nil) {
-					return
-				}
-			}
-			if more = len(page) == c.sizes.page; more {
-				tree, path = page[len(page)-1].Tree, []byte(page[len(page)-1].Path)
-			}
+	return paged(ctx, c, "list files", restoreSubject(restore), func() pager[FailedFile] {
+		last := FailedFile{Tree: math.MinInt64}
+		return func(tx tx, page []FailedFile) (_ []FailedFile, more bool, err error) {
+			err = tx.each(func(rows *sql.Rows) error {
+				err := rows.Scan(&last.Tree, &last.Path, &last.Why)
+				page = append(page, last)
+				return err
+			}, "SELECT tree, path, why FROM restore_file WHERE restore = ? AND (tree, path) > (?, ?) ORDER BY tree, path LIMIT ?",
+				restore, last.Tree, []byte(last.Path), c.sizes.page)
+			return page, len(page) == c.sizes.page, err
 		}
-	}
+	})
 }

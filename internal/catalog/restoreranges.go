@@ -272,28 +272,16 @@ func (c *Catalog) RangeTotals(ctx context.Context, id int64) (totals map[RangeSt
 // by archive and first byte. It holds no lock while the consumer works, who may
 // change ranges meanwhile. It ends with the first error.
 func (c *Catalog) RestoreRanges(ctx context.Context, id int64) iter.Seq2[RestoreRange, error] {
-	return func(yield func(RestoreRange, error) bool) {
+	return paged(ctx, c, "list ranges", restoreSubject(id), func() pager[RestoreRange] {
 		last := rangeKey{sec: math.MinInt64}
-		page := make([]RestoreRange, 0, c.sizes.page)
-		for more := true; more; more = len(page) == c.sizes.page {
-			page = page[:0]
-			err := c.read(ctx, "list ranges", restoreSubject(id), func(tx tx) error {
-				return tx.each(func(rows *sql.Rows) error {
-					page = append(page, RestoreRange{})
-					return last.scan(rows, &page[len(page)-1])
-				}, rangesAfter, id, last.sec, last.nsec, last.archive, last.from, c.sizes.page)
-			})
-			if err != nil {
-				yield(RestoreRange{}, err)
-				return
-			}
-			for i := range page {
-				if !yield(page[i], nil) {
-					return
-				}
-			}
+		return func(tx tx, page []RestoreRange) (_ []RestoreRange, more bool, err error) {
+			err = tx.each(func(rows *sql.Rows) error {
+				page = append(page, RestoreRange{})
+				return last.scan(rows, &page[len(page)-1])
+			}, rangesAfter, id, last.sec, last.nsec, last.archive, last.from, c.sizes.page)
+			return page, len(page) == c.sizes.page, err
 		}
-	}
+	})
 }
 
 // A rangeKey is the place of a range among those of its restore.

@@ -27,32 +27,38 @@ func (c *Catalog) KnowsArchives(ctx context.Context, store int64) (known bool, e
 // lock while the consumer works, who may take them in, and sees no archive twice.
 // It ends with the first error: Conflict, NotFound as Stage.
 func (c *Catalog) Strangers(ctx context.Context, inventory int64) iter.Seq2[firn.Archive, error] {
-	return func(yield func(firn.Archive, error) bool) {
-		first, _ := rowsOf(inventory)
+	return inventoryPages(ctx, c, inventory, func() inventoryPager[firn.Archive] {
 		query := ""
-		for last, more := first-1, true; more; {
-			var page []firn.Archive
-			err := c.read(ctx, "compare inventory", fmt.Sprint(inventory), func(tx tx) error {
-				inv, err := findInventory(tx, inventory, inventoryStaged)
-				if err == nil && query == "" {
-					query, err = strangersQuery(tx)
-				}
-				if err == nil {
-					page, last, more, err = strangers(tx, query, inv, last, c.sizes.page)
-				}
-				return err
-			})
-			if err != nil {
-				yield(firn.Archive{}, err)
-				return
+		first, _ := rowsOf(inventory)
+		last := first - 1
+		return func(tx tx, inv Inventory, page []firn.Archive) (_ []firn.Archive, more bool, err error) {
+			if query == "" {
+				query, err = strangersQuery(tx)
 			}
-			for i := range page {
-				if !yield(page[i], nil) {
-					return
-				}
+			if err == nil {
+				page, last, more, err = strangers(tx, page, query, inv, last, c.sizes.page)
 			}
+			return page, more, err
 		}
-	}
+	})
+}
+
+// An inventoryPager is a pager through something that has to do with an inventory.
+type inventoryPager[T any] func(tx tx, inv Inventory, page []T) (_ []T, more bool, err error)
+
+// inventoryPages is paged while an inventory is staged. Errors: Conflict, NotFound
+// as Stage.
+func inventoryPages[T any](ctx context.Context, c *Catalog, inventory int64, begin func() inventoryPager[T]) iter.Seq2[T, error] {
+	return paged(ctx, c, "compare inventory", fmt.Sprint(inventory), func() pager[T] {
+		next := begin()
+		return func(tx tx, page []T) ([]T, bool, error) {
+			inv, err := findInventory(tx, inventory, inventoryStaged)
+			if err != nil {
+				return nil, false, err
+			}
+			return next(tx, inv, page)
+		}
+	})
 }
 
 // Queries for strangers. In a catalog that knows no archive at all everything is
@@ -75,9 +81,9 @@ func strangersQuery(tx tx) (string, error) {
 	return allStaged, err
 }
 
-// strangers reads a page of an inventory, behind the row last, and gives what of
+// strangers reads a page of an inventory, behind the row last, and appends what of
 // it the catalog doesn't know.
-func strangers(tx tx, query string, inv Inventory, last int64, rows int) (page []firn.Archive, end int64, more bool, err error) {
+func strangers(tx tx, page []firn.Archive, query string, inv Inventory, last int64, rows int) (_ []firn.Archive, end int64, more bool, err error) {
 	_, end = rowsOf(inv.ID)
 	err = tx.row("SELECT id FROM staged WHERE id > ? AND id <= ? ORDER BY id LIMIT 1 OFFSET ?", last, end, rows-1).Scan(&end)
 	if ignoreNoRows(err) != nil {
@@ -116,60 +122,31 @@ const missingMargin = 48 * time.Hour
 // them. It holds no lock while the consumer works, who may mark them as lost.
 // It ends with the first error: Conflict, NotFound as Stage.
 func (c *Catalog) Missing(ctx context.Context, inventory int64) iter.Seq2[Holding, error] {
-	return func(yield func(Holding, error) bool) {
-		for last, more := int64(0), true; more; {
-			var page []Holding
-			err := c.read(ctx, "compare inventory", fmt.Sprint(inventory), func(tx tx) error {
-				inv, err := findInventory(tx, inventory, inventoryStaged)
-				if err == nil {
-					page, last, more, err = missing(tx, inv, last, c.sizes.page)
-				}
-				return err
-			})
-			if err != nil {
-				yield(Holding{}, err)
-				return
+	return inventoryPages(ctx, c, inventory, func() inventoryPager[Holding] {
+		last := int64(0)
+		return func(tx tx, inv Inventory, page []Holding) (_ []Holding, more bool, err error) {
+			after := last
+			if last, more, err = endOfPage(tx, after, c.sizes.page); err == nil {
+				page, err = missing(tx, page, inv, after, last)
 			}
-			for _, h := range page {
-				if !yield(h, nil) {
-					return
-				}
-			}
+			return page, more, err
 		}
-	}
+	})
 }
 
-// missing reads a page of archives, as holdings does, and gives those that an
-// inventory lacks.
-func missing(tx tx, inv Inventory, last int64, rows int) (page []Holding, end int64, more bool, err error) {
-	if end, more, err = endOfPage(tx, last, rows); err != nil {
-		return nil, last, false, err
-	}
-	ids, archives, err := olderThan(tx, inv, last, end)
+// missing appends the archives, in some range, that an inventory lacks.
+func missing(tx tx, page []Holding, inv Inventory, after, to int64) ([]Holding, error) {
+	ids, archives, err := olderThan(tx, inv, after, to)
 	if err != nil {
-		return nil, last, false, err
+		return nil, err
 	}
-	listed := make([]bool, len(ids))
-	err = inStaged.lookUp(tx, ids, inv.ID, func(r *sql.Rows) error {
-		var place int
-		err := r.Scan(&place)
-		listed[place] = true
-		return err
-	})
-	if err != nil {
-		return nil, last, false, err
-	}
+	listed, err := areStaged(tx, ids, inv.ID)
 	for i, archive := range archives {
-		if listed[i] {
-			continue
+		if err == nil && !listed[i] {
+			page, err = holdings(tx, page, inv.Store, archive-1, archive)
 		}
-		one, _, _, err := holdings(tx, inv.Store, archive-1, 1)
-		if err != nil {
-			return nil, last, false, err
-		}
-		page = append(page, one...)
 	}
-	return page, end, more, nil
+	return page, err
 }
 
 // olderThan gives the rows, in some range, of archives that an inventory should
@@ -195,6 +172,18 @@ const anID = "(?, ?, ?)"
 // what is asked for.
 var inStaged = newBulk("SELECT v.column1 FROM (VALUES ", anID, `) v CROSS JOIN by_staged k ON k.h64 = v.column2
 	CROSS JOIN staged s ON s.id = k.staged AND s.remote = v.column3 WHERE k.inventory = ?`)
+
+// areStaged reports which of some ids, by their places, an inventory lists.
+func areStaged(tx tx, ids []hashedID, inventory int64) ([]bool, error) {
+	listed := make([]bool, len(ids))
+	err := inStaged.lookUp(tx, ids, inventory, func(r *sql.Rows) error {
+		var place int
+		err := r.Scan(&place)
+		listed[place] = true
+		return err
+	})
+	return listed, err
+}
 
 // A hashedID is an archive's id with its key in indexes.
 type hashedID struct {
