@@ -59,14 +59,11 @@ func (o *jobListOptions) wants(s firn.JobState) bool {
 }
 
 func runJobList(ctx context.Context, o *jobListOptions) error {
-	s, err := o.app.openStore(ctx, o.Store, o.Common.wire())
+	s, err := o.app.lookAt(ctx, o.Store, o.Common.wire())
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	if _, err := s.store.Look(ctx); err != nil {
-		return err
-	}
 	list := ui.NewList(s.ui, "job",
 		ui.Column[jobRecord]{Head: "job", Cell: func(r jobRecord) string { return string(r.Job) }},
 		ui.Column[jobRecord]{Head: "kind", Cell: func(r jobRecord) string { return string(r.Kind) }},

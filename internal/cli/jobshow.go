@@ -40,14 +40,11 @@ An id that begins with - goes behind --.`,
 }
 
 func runJobShow(ctx context.Context, o *jobShowOptions) error {
-	s, err := o.app.openStore(ctx, o.Store, o.Common.wire())
+	s, err := o.app.lookAt(ctx, o.Store, o.Common.wire())
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	if _, err := s.store.Look(ctx); err != nil {
-		return err
-	}
 	job, err := s.job(ctx, firn.JobID(o.Job))
 	if err != nil {
 		return err

@@ -95,6 +95,19 @@ func (a *app) openStore(ctx context.Context, location string, o wire.Options) (*
 	return s, nil
 }
 
+// lookAt opens the catalog and the store, and asks the store what it is, without
+// comparing that with the catalog: for what has nothing to do with that.
+func (a *app) lookAt(ctx context.Context, location string, o wire.Options) (*session, error) {
+	s, err := a.openStore(ctx, location, o)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.store.Look(ctx); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
 func (s *session) close() error {
 	var errs []error
 	if s.store != nil {

@@ -89,12 +89,8 @@ An ID that begins with - goes behind --.`, nil)
 
 // open opens the store, and its lock.
 func (o *storeLockOptions) open(ctx context.Context) (*session, firn.Custodian, error) {
-	s, err := o.app.openStore(ctx, o.Store, o.Common.wire())
+	s, err := o.app.lookAt(ctx, o.Store, o.Common.wire())
 	if err != nil {
-		return nil, nil, err
-	}
-	if _, err := s.store.Look(ctx); err != nil {
-		s.close()
 		return nil, nil, err
 	}
 	return s, s.store.Custodian(), nil

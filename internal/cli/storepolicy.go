@@ -106,14 +106,11 @@ func runStorePolicy(ctx context.Context, o *storePolicyOptions) error {
 			return err
 		}
 	}
-	s, err := o.app.openStore(ctx, o.Store, o.Common.wire())
+	s, err := o.app.lookAt(ctx, o.Store, o.Common.wire())
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	if _, err := s.store.Look(ctx); err != nil {
-		return err
-	}
 	vault := s.store.Custodian()
 	now, err := vault.AccessPolicy(ctx)
 	if err != nil {

@@ -126,14 +126,11 @@ func runStoreTag(ctx context.Context, o *storeTagOptions) error {
 	if err != nil {
 		return err
 	}
-	s, err := o.app.openStore(ctx, o.Store, o.Common.wire())
+	s, err := o.app.lookAt(ctx, o.Store, o.Common.wire())
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	if _, err := s.store.Look(ctx); err != nil {
-		return err
-	}
 	tags, err := s.store.Tags(ctx)
 	if err != nil {
 		return err
