@@ -3,8 +3,10 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -110,6 +112,9 @@ func runPrune(ctx context.Context, o *pruneOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := checkClock(s.env.Clock.Now(), s.store.Info.Now); err != nil {
+		return err
+	}
 	if !o.DryRun {
 		lock, err := wire.LockStore(s.env, row, "prune")
 		if err != nil {
@@ -125,6 +130,19 @@ func runPrune(ctx context.Context, o *pruneOptions) error {
 		return w.foresee(ctx)
 	}
 	return w.prune(ctx)
+}
+
+// clockSlack is how far the clocks of this machine and of the store may be apart:
+// rules count in hours at the least, and mostly in days.
+const clockSlack = 6 * time.Hour
+
+// checkClock refuses rules that count back from a moment that is none.
+func checkClock(here, there time.Time) error {
+	if d := here.Sub(there); d.Abs() <= clockSlack {
+		return nil
+	}
+	return &firn.Error{Op: "prune", Kind: firn.Local, Err: fmt.Errorf("this machine's clock says %s, and the store's %s: by such a clock the wrong versions would go",
+		localTime(here), localTime(there)), Hint: "set the clock; nothing was forgotten"}
 }
 
 // A pruning is one prune.

@@ -111,3 +111,16 @@ func TestRulesHaveNames(t *testing.T) {
 		t.Errorf("the keys are %s, want %s", got, want)
 	}
 }
+
+// TestPruneNeedsTheTime: a clock that is years ahead makes everything old.
+func TestPruneNeedsTheTime(t *testing.T) {
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		off  time.Duration
+		fits bool
+	}{{0, true}, {5 * time.Hour, true}, {-5 * time.Hour, true}, {7 * time.Hour, false}, {-7 * time.Hour, false}, {20 * 365 * 24 * time.Hour, false}} {
+		if err := checkClock(now.Add(c.off), now); (err == nil) != c.fits {
+			t.Errorf("off by %v: %v", c.off, err)
+		}
+	}
+}
