@@ -144,6 +144,7 @@ type emptier struct {
 	e      catalog.Emptying
 	least  time.Duration // that the store charges for an archive
 	looked time.Time     // when the store said Info.Now, by this machine's clock
+	seen   time.Time     // the inventory that was last looked into: it has nothing more to say
 	res    EmptyResult
 }
 
@@ -269,14 +270,17 @@ func (m *emptier) check(ctx context.Context) (check catalog.EmptyCheck, told boo
 		return check, false, err
 	}
 	late := after.Add(settleMargin)
-	// Lists are dated by the second, and so is what was asked: in the same one nobody
-	// knows which was first.
-	switch last := m.Info.LastInventory.Truncate(time.Second); {
+	switch last := m.Info.LastInventory; {
 	case last.After(after) && m.Info.Archives == 0:
 		check.Gone, err = m.Catalog.AllGone(ctx, m.Run, m.e, m.least)
 		return check, err == nil, err
-	case last.After(after):
-		return m.compare(ctx, last, func(dated time.Time) bool { return !dated.Before(last) })
+	case last.After(after) && !last.Equal(m.seen):
+		// Lists are dated by the second.
+		check, told, err = m.compare(ctx, last, func(dated time.Time) bool { return !dated.Before(last.Truncate(time.Second)) })
+		if told {
+			m.seen = last
+		}
+		return check, told, err
 	case m.Info.Now.After(late):
 		return m.compare(ctx, late, func(time.Time) bool { return true })
 	}
