@@ -200,11 +200,15 @@ func (r *refresher) after(ctx context.Context) (time.Time, error) {
 	return r.Now, r.Catalog.AwaitInventory(ctx, r.Row.ID, r.Now)
 }
 
+// comparedAtOnce is how many archives are looked up at a time: the more, the more
+// of them stand on one page of the index, and the more memory it takes.
+const comparedAtOnce = 16384
+
 // read reads the inventory, and stages what of it is not as recorded; false: there
 // is none yet.
 func (r *refresher) read(ctx context.Context, after time.Time) (retrieval.Staged, bool, error) {
 	inv, job, ok, err := r.Asker.StageInventory(ctx, retrieval.Staging{
-		Wait: r.Wait, NotBefore: after,
+		Wait: r.Wait, NotBefore: after, Batch: comparedAtOnce,
 		Progress: func(seen firn.Count) { r.Events(firn.ScanEvent{Files: seen.Files, Bytes: seen.Bytes, Archives: true}) },
 		Sieve: func() retrieval.Sieve {
 			r.seen = r.Catalog.NewComparison(r.Row.ID) // another reading begins anew
