@@ -215,7 +215,7 @@ func (w *permitWorld) deletes() {
 	}
 	w.firn(Done, "sync", "tree", "glacier:v")
 	w.clock.Advance(7 * 24 * time.Hour)
-	w.again(Done, "prune", "glacier:v", "--keep-last", "1", "--removed-older-than", "1d", "--yes", "--pay")
+	w.again(Done, "prune", "glacier:v", "--keep-last", "1", "--removed-older-than", "1d", "--trust-clock", "--yes", "--pay")
 	w.again(Done, "store", "empty", "glacier:v", "--confirm", "v", "--yes")
 	w.clock.Advance(24 * time.Hour)
 	w.firn(Done, "store", "delete", "glacier:v", "--yes")

@@ -26,6 +26,7 @@ type pruneOptions struct {
 	Names       []string
 	Tree        string
 	Rules       pruneRules
+	TrustClock  bool
 	Pay         bool
 	Repack      bool
 	DryRun      bool
@@ -68,12 +69,13 @@ It can't be undone: see what would go with --dry-run --verbose. docs/prune.md ha
 	o.Rules.addFlags(f)
 	f.StringVar(&o.Tree, "tree", "", "only versions of the tree `NAME`, of whatever machine")
 	f.BoolVar(&o.Repack, "repack", false, "make bundles anew, from the files on disk, of which so much is needed by nothing that it pays")
+	f.BoolVar(&o.TrustClock, "trust-clock", false, "go by this machine's clock, though the store's says another time")
 	f.BoolVarP(&o.DryRun, "dry-run", "n", false, "show what would go, and what it costs; with --verbose each version")
 	f.BoolVar(&o.Pay, "pay", false, "delete also what the store charges for still")
 	f.Var(&o.Concurrency, "concurrency", "delete so many archives at a time")
 	o.Consent.addFlags(f, a)
 	o.Common.addFlags(f, true, false)
-	notOfProfile(f, "concurrency", "pay", "repack")
+	notOfProfile(f, "concurrency", "pay", "repack", "trust-clock")
 	cmd.RunE = a.runner(func(ctx context.Context, args []string) error {
 		o.Store, o.Names = args[0], args[1:]
 		if err := o.useProfile(f); err != nil {
@@ -112,8 +114,10 @@ func runPrune(ctx context.Context, o *pruneOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := checkClock(s.env.Clock.Now(), s.store.Info.Now); err != nil {
-		return err
+	if o.Rules.keep().CountsTime() && !o.TrustClock {
+		if err := checkClock(s.env.Clock.Now(), s.store.Info.Now); err != nil {
+			return err
+		}
 	}
 	if !o.DryRun {
 		lock, err := wire.LockStore(s.env, row, "prune")
@@ -142,7 +146,7 @@ func checkClock(here, there time.Time) error {
 		return nil
 	}
 	return &firn.Error{Op: "prune", Kind: firn.Local, Err: fmt.Errorf("this machine's clock says %s, and the store's %s: by such a clock the wrong versions would go",
-		localTime(here), localTime(there)), Hint: "set the clock; nothing was forgotten"}
+		localTime(here), localTime(there)), Hint: "set the clock, or give --trust-clock if it is the store's that is wrong; nothing was forgotten"}
 }
 
 // A pruning is one prune.

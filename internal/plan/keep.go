@@ -27,6 +27,12 @@ type Keep struct {
 // IsZero reports whether there is no rule.
 func (k Keep) IsZero() bool { return k == Keep{} }
 
+// CountsTime reports whether any rule goes by what time it is.
+func (k Keep) CountsTime() bool {
+	k.Last = 0
+	return !k.IsZero()
+}
+
 // letsOldGo reports whether any rule is about paths that are not gone for long.
 func (k Keep) letsOldGo() bool {
 	k.RemovedOlderThan = nil
