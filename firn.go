@@ -222,6 +222,18 @@ type Traits struct {
 	MaxParts    int
 	// EmptyArchives: an archive may have no bytes.
 	EmptyArchives bool
+	// UncheckedTrees: the store keeps the tree hash that it is told, and checks
+	// bytes by their plain SHA-256 alone. Its Parts have no tree hash, and what it
+	// brings has one only where it is a whole archive.
+	UncheckedTrees bool
+	// ThawsWhole: a job is a state of an archive, which all of becomes readable
+	// for some days. An archive has one such job, whoever asked how often, and
+	// takes it along when it is deleted; it bears neither description nor tier nor
+	// times. Jobs lists none where the archive can be read at any time.
+	ThawsWhole bool
+	// LiveInventory: an inventory is made while it is read, in the order of the
+	// archives' ids. It has no output, none is in CSV, and Jobs lists none.
+	LiveInventory bool
 	// MinDuration is how long an archive is charged for at the least; to delete
 	// it earlier costs what is left of it. 0: as long as it is there.
 	MinDuration time.Duration

@@ -14,7 +14,7 @@ const modulePath = "github.com/firn-archive/firn"
 var floors = [][]string{
 	0: {"bench/forest", "bench/usage", "treehash", "internal/atomicfile", "internal/clock", "internal/lockfile", "internal/sigv4", "internal/sqldb", "internal/testprog"},
 	1: {".", "glacierd"},
-	2: {"describe", "mtjournal", "internal/awschain", "internal/bundle", "internal/config", "internal/inventory", "internal/pack", "internal/price", "internal/queuetest", "internal/rows", "internal/scan", "internal/seal", "internal/storetest"},
+	2: {"describe", "mtjournal", "internal/awschain", "internal/bundle", "internal/config", "internal/exchange", "internal/inventory", "internal/pack", "internal/price", "internal/queuetest", "internal/rows", "internal/s3test", "internal/scan", "internal/seal", "internal/storetest"},
 	3: {"internal/catalog", "internal/filter", "internal/foreign", "internal/glacier", "internal/guard", "internal/notify", "internal/plan", "internal/s3cold", "internal/transfer"},
 	4: {"internal/reconcile", "internal/retrieval", "internal/snapshot"},
 	5: {"internal/adopt", "internal/migrate", "internal/recovery", "internal/restore", "internal/syncer", "internal/upkeep"},
@@ -33,6 +33,7 @@ var onlyFrom = map[string][]string{
 	"internal/guard":     {"internal/wire", "internal/worktest"},
 	"internal/s3cold":    {"internal/wire"},
 	"internal/queuetest": {},
+	"internal/s3test":    {},
 	"internal/storetest": {"internal/worktest"},
 	"internal/worktest":  {},
 	"internal/testprog":  {},
@@ -44,7 +45,7 @@ var onlyFrom = map[string][]string{
 // packages, so that it can be replaced in one place.
 var libraries = map[string][]string{
 	"modernc.org/sqlite":       {"internal/sqldb"},
-	"github.com/aws":           {"internal/awschain", "internal/glacier", "internal/s3cold", "internal/notify", "internal/wire"},
+	"github.com/aws":           {"internal/awschain", "internal/exchange", "internal/glacier", "internal/s3cold", "internal/notify", "internal/wire"},
 	"github.com/spf13":         {"internal/cli"},
 	"github.com/vbauerster":    {"internal/ui"},
 	"github.com/pelletier":     {"internal/config"},

@@ -90,6 +90,16 @@ var extensions = map[Kind]string{Bundle: ".tar", Sealed: ".tar.age", Snapshot: "
 // ageExtension follows that of a snapshot which is encrypted.
 const ageExtension = ".age"
 
+// Name is what an archive is called that doesn't bear the name of its file.
+// encrypted tells of snapshots only.
+func Name(kind Kind, token firn.Token, encrypted bool) string {
+	name := ".firn/" + string(kind) + "/" + token.String() + extensions[kind]
+	if kind == Snapshot && encrypted {
+		name += ageExtension
+	}
+	return name
+}
+
 // opaque describes what can't bear its own name.
 func opaque(a Archive, f fields) (string, error) {
 	if !validTime(a.Made) {
@@ -99,10 +109,7 @@ func opaque(a Archive, f fields) (string, error) {
 	if a.Kind == File {
 		f.Kind = Opaque
 	}
-	f.Filename = ".firn/" + string(f.Kind) + "/" + f.ID + extensions[f.Kind]
-	if f.Kind == Snapshot && a.Encrypted {
-		f.Filename += ageExtension
-	}
+	f.Filename = Name(f.Kind, a.Token, a.Encrypted)
 	f.MTime = a.Made.UTC().Format(mtTime)
 	if f.Kind != Opaque {
 		return f.encode(), nil

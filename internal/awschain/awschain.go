@@ -60,3 +60,12 @@ func (e *CredentialsError) Error() string { return e.Err.Error() }
 
 // Unwrap gives the reason.
 func (e *CredentialsError) Unwrap() error { return e.Err }
+
+// Missing gives why no credentials were found, where err is of that; else nil.
+func Missing(err error) error {
+	var e *CredentialsError
+	if errors.As(err, &e) {
+		return e.Err
+	}
+	return nil
+}

@@ -32,8 +32,11 @@ type Harness struct {
 	// Lag is how long it takes until all that was stored is in an inventory;
 	// 0 where Traits say FreshInventory.
 	Lag time.Duration
-	// OutputLife is how long after its completion a job's output is gone.
+	// OutputLife is how long after its completion a job's output is gone; 0: it
+	// stays.
 	OutputLife time.Duration
+	// Defects are the cases that a server of others is known to fail, and why.
+	Defects map[string]string
 }
 
 // Run runs the suite. open gives a fresh harness each time.
@@ -41,6 +44,9 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 	for _, c := range suite {
 		t.Run(c.name, func(t *testing.T) {
 			h := open(t)
+			if why := h.Defects[c.name]; why != "" {
+				t.Skip(why)
+			}
 			c.run(&suiteTest{T: t, Harness: h, ctx: t.Context()})
 		})
 	}
@@ -252,6 +258,24 @@ func (t *suiteTest) nothing(why string) {
 	if all := t.listed(); len(all) > 0 {
 		t.Errorf("%s: the store keeps %d archives", why, len(all))
 	}
+}
+
+// partSize is a size of parts that the store takes: a power of two, so that the
+// trees of parts join.
+func (t *suiteTest) partSize() int {
+	size := mib
+	for int64(size) < t.Store.Traits().MinPart {
+		size *= 2
+	}
+	return size
+}
+
+// inOrder puts archives in the order of ids, where lists are in another.
+func (t *suiteTest) inOrder(all []firn.Archive, ids []firn.ArchiveID) []firn.Archive {
+	if t.Store.Traits().LiveInventory {
+		slices.SortFunc(all, func(a, b firn.Archive) int { return slices.Index(ids, a.ID) - slices.Index(ids, b.ID) })
+	}
+	return all
 }
 
 // label numbers things in order.

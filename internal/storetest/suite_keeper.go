@@ -70,7 +70,7 @@ func calls(ctx context.Context, s firn.Store) map[string]error {
 	_, parts := Collect(s.Parts(ctx, "nothing"))
 	_, jobs := Collect(s.Jobs(ctx))
 	_, archive := s.UploadArchive(ctx, "x", body, sums)
-	_, start := s.StartUpload(ctx, "x", treehash.LeafSize)
+	_, start := s.StartUpload(ctx, "x", max(treehash.LeafSize, s.Traits().MinPart))
 	_, complete := s.CompleteUpload(ctx, "nothing", 1, sums.Tree)
 	_, retrieval := s.StartRetrieval(ctx, firn.RetrievalSpec{Archive: "nothing", Tier: firn.Bulk})
 	_, inventory := s.StartInventory(ctx, firn.InventorySpec{Description: "x"})
@@ -194,7 +194,7 @@ func (t *suiteTest) endedContext() {
 // over again.
 func (t *suiteTest) iterators() {
 	for i := range 3 {
-		t.multi(label(i), Data(uint64(i), 1), treehash.LeafSize)
+		t.multi(label(i), Data(uint64(i), 1), t.partSize())
 	}
 	uploads := t.Store.Uploads(t.ctx)
 	for _, err := range uploads {

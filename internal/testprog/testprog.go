@@ -36,6 +36,17 @@ func Need(t testing.TB, name string) string {
 	return need(t, name, folders())
 }
 
+// Find gives the path of a program that Debian doesn't bring. Where it is not on
+// PATH the test is skipped, in CI too, and says how to get it.
+func Find(t testing.TB, name, how string) string {
+	t.Helper()
+	for path := range candidates(name, folders()) {
+		return path
+	}
+	t.Skipf("%s isn't on PATH; get it with: %s", name, how)
+	return ""
+}
+
 func need(t testing.TB, name string, folders []string) string {
 	t.Helper()
 	pkg := packageOf(t, name)

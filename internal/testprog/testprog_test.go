@@ -67,6 +67,16 @@ func TestMissing(t *testing.T) {
 	}
 }
 
+// TestFind: what Debian doesn't bring may be missing anywhere.
+func TestFind(t *testing.T) {
+	t.Setenv(RequireVar, "1")
+	t.Setenv("PATH", "")
+	r := run(func(t testing.TB) { Find(t, "no such program", "make it") })
+	if r.end != "skipped" || !strings.Contains(r.text, "make it") {
+		t.Errorf("%s: %q", r.end, r.text)
+	}
+}
+
 // TestOrder: of two programs of one name the one in the earlier folder is
 // taken, and what can't be executed is passed over.
 func TestOrder(t *testing.T) {

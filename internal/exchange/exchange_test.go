@@ -1,0 +1,176 @@
+package exchange_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/clock"
+	"github.com/firn-archive/firn/internal/exchange"
+)
+
+// transport is a server in one function.
+type transport func(*http.Request) (*http.Response, error)
+
+func (t transport) RoundTrip(r *http.Request) (*http.Response, error) { return t(r) }
+
+// client is a way to a server.
+func client(t transport) *exchange.Client {
+	return &exchange.Client{
+		Transport: t, Clock: clock.System{}, Endpoint: "server.test",
+		Judge: func(a exchange.Answer) exchange.Refusal {
+			kind := firn.Invalid
+			if a.Skewed {
+				kind = firn.Skew
+			}
+			return exchange.Refusal{Status: a.Status, Code: string(a.Body), Kind: kind, Hint: "do better"}
+		},
+		Failed: func(body []byte) bool { return bytes.HasPrefix(body, []byte("no")) },
+	}
+}
+
+func answers(status int, body io.Reader) transport {
+	return func(r *http.Request) (*http.Response, error) {
+		if r.Body != nil {
+			if _, err := io.Copy(io.Discard, r.Body); err != nil {
+				return nil, err
+			}
+		}
+		return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(body), Request: r}, nil
+	}
+}
+
+// do makes one request, signed now, and gives what becomes of it.
+func do(ctx context.Context, c *exchange.Client, body io.Reader, length int64) (*exchange.Exchange, *http.Response, error) {
+	x := c.Begin(ctx, "try", "it")
+	req, err := http.NewRequestWithContext(x.Ctx, http.MethodPut, "http://server.test/", body)
+	if err != nil {
+		panic(err)
+	}
+	req.ContentLength = length
+	req.Header.Set("X-Amz-Date", clock.System{}.Now().UTC().Format("20060102T150405Z"))
+	resp, err := c.Do(req)
+	return x, resp, x.End(err)
+}
+
+// TestKinds: each way to fail has its kind, since callers decide by it whether to
+// repeat.
+func TestKinds(t *testing.T) {
+	broken := errors.New("broken")
+	for name, c := range map[string]struct {
+		server transport
+		body   io.Reader
+		length int64
+		kind   firn.Kind
+		says   string
+	}{
+		"a refusal":        {answers(400, strings.NewReader("Code")), nil, 0, firn.Invalid, "Code; do better"},
+		"one in a success": {answers(200, strings.NewReader("no way")), nil, 0, firn.Invalid, "no way"},
+		"no connection": {func(*http.Request) (*http.Response, error) {
+			return nil, &net.OpError{Op: "dial", Err: broken}
+		}, nil, 0, firn.Network, "no connection to server.test"},
+		"no answer":           {func(*http.Request) (*http.Response, error) { return nil, broken }, nil, 0, firn.Lost, "no answer came"},
+		"an answer that ends": {answers(200, io.MultiReader(strings.NewReader("ye"), failing{broken})), nil, 0, firn.Lost, "broke off"},
+		"a body that ends":    {answers(200, strings.NewReader("")), strings.NewReader("ab"), 3, firn.Changed, "after 2 of 3 bytes"},
+		"a body that fails":   {answers(200, strings.NewReader("")), io.MultiReader(strings.NewReader("ab"), failing{broken}), 3, firn.Local, "broken"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := c.server
+			if name == "a body that ends" {
+				server = func(r *http.Request) (*http.Response, error) {
+					io.Copy(io.Discard, r.Body)
+					return nil, io.ErrUnexpectedEOF // as net/http does
+				}
+			}
+			_, _, err := do(t.Context(), client(server), c.body, c.length)
+			if firn.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("%v: %v; want %v with %q", firn.KindOf(err), err, c.kind, c.says)
+			}
+		})
+	}
+	x, resp, err := do(t.Context(), client(answers(200, strings.NewReader("yes"))), nil, 0)
+	if err != nil || resp.StatusCode != 200 || x.Refusal() != nil || x.RefusedWith() != "" {
+		t.Errorf("a success: %v", err)
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+// TestSkewed: the judge is told when the two clocks are far apart.
+func TestSkewed(t *testing.T) {
+	far := func(r *http.Request) (*http.Response, error) {
+		h := http.Header{"Date": {clock.System{}.Now().Add(-time.Hour).UTC().Format(http.TimeFormat)}}
+		return &http.Response{StatusCode: 403, Header: h, Body: http.NoBody, Request: r}, nil
+	}
+	if _, _, err := do(t.Context(), client(far), nil, 0); firn.KindOf(err) != firn.Skew {
+		t.Error(err)
+	}
+}
+
+// TestStopped: the caller's cause comes back, within Lost where it may have
+// happened.
+func TestStopped(t *testing.T) {
+	because := errors.New("because")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	_, _, err := do(ctx, client(func(r *http.Request) (*http.Response, error) {
+		cancel(because)
+		return nil, context.Cause(r.Context())
+	}), nil, 0)
+	if firn.KindOf(err) != firn.Lost || !errors.Is(err, because) {
+		t.Error(err)
+	}
+}
+
+// TestSilence: a server that says nothing is given up.
+func TestSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, _, err := do(t.Context(), client(func(r *http.Request) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		}), nil, 0)
+		if firn.KindOf(err) != firn.Lost || !strings.Contains(err.Error(), "nothing happened for 2m0s") {
+			t.Error(err)
+		}
+	})
+}
+
+// TestDownload: a body has the length that was agreed upon, or an error.
+func TestDownload(t *testing.T) {
+	for _, c := range []struct {
+		body   string
+		length int64
+		want   string
+		kind   firn.Kind
+	}{{"abc", 3, "abc", 0}, {"abcd", 3, "abc", 0}, {"ab", 3, "ab", firn.Network}, {"abc", exchange.Unbounded, "abc", 0}} {
+		s := client(answers(200, strings.NewReader(c.body)))
+		x := s.Begin(t.Context(), "read", "it")
+		x.Streams = true
+		req, _ := http.NewRequestWithContext(x.Ctx, http.MethodGet, "http://server.test/", nil)
+		req.Header.Set("X-Amz-Date", "20260102T030405Z")
+		resp, err := s.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body := x.Download(resp.Body, c.length)
+		got, err := io.ReadAll(body)
+		if string(got) != c.want || firn.KindOf(err) != c.kind && c.kind != 0 || c.kind == 0 && err != nil {
+			t.Errorf("%q, %v", got, err)
+		}
+		if c.kind != 0 && !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Error(err)
+		}
+		if err := body.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}

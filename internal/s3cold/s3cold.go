@@ -1,0 +1,236 @@
+// Package s3cold is the store that S3 keeps in its Glacier storage classes, below
+// a prefix of a bucket: Amazon's, or any server that speaks its protocol.
+//
+// An archive is an object that is never overwritten. One that holds the first
+// version of a file has a name by which people find it, PREFIX/TREE/PATH; what
+// else there is lies below PREFIX/.firn/:
+//
+//	.firn/store.json         says that this is a store, and which one
+//	.firn/tags.json          the store's tags
+//	.firn/KIND/TOKEN         archives that are no files, or later versions
+//	.firn/objects/RANDOM     archives whose description isn't firn's
+//	.firn/uploads/HASH.json  what an open multipart upload is going to be
+//	.firn/hashes/HASH.json   the tree hash of an archive that came in parts
+//
+// A retrieval is no job here but a state of an object: S3 makes a copy of it that
+// can be read for some days. So the ids of jobs are made of the objects' names.
+package s3cold
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/clock"
+	"github.com/firn-archive/firn/internal/exchange"
+)
+
+// The limits of the service. Source: Amazon S3 user guide, "Amazon S3 multipart
+// upload limits", "Working with object metadata".
+const (
+	MaxSingle      = 5 << 30 // bytes in a single request
+	MinPart        = 5 << 20 // bytes, of all parts but the last
+	MaxPart        = 5 << 30 // bytes
+	MaxParts       = 10_000
+	MaxArchive     = MaxParts * MaxPart // bytes: 48.8 TiB
+	maxKey         = 1024               // bytes
+	maxDescription = 1024               // printable ASCII characters: those of vaults
+)
+
+// A Class is a storage class.
+type Class string
+
+// The classes that a store may be of. Source: Amazon S3 user guide,
+// "Understanding and managing Amazon S3 storage classes".
+const (
+	DeepArchive Class = "DEEP_ARCHIVE" // read after 12 to 48 hours; charged for 180 days
+	Glacier     Class = "GLACIER"      // read after minutes to 12 hours; charged for 90 days
+	GlacierIR   Class = "GLACIER_IR"   // read at once; charged for 90 days
+	Standard    Class = "STANDARD"     // read at once
+)
+
+// Classes lists all classes, the coldest first.
+func Classes() []Class { return []Class{DeepArchive, Glacier, GlacierIR, Standard} }
+
+// cold reports whether objects of a class must be asked for before they can be
+// read. An object without a class is of STANDARD.
+func (c Class) cold() bool { return c == Glacier || c == DeepArchive }
+
+// minDuration is how long an object is charged for at the least. Source: Amazon
+// S3 pricing.
+func (c Class) minDuration() time.Duration {
+	switch c {
+	case DeepArchive:
+		return 180 * 24 * time.Hour
+	case Glacier, GlacierIR:
+		return 90 * 24 * time.Hour
+	}
+	return 0
+}
+
+// bucketName is generous: other providers allow more than Amazon.
+var bucketName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{1,254}$`)
+
+// Config says which store to open, and how to reach it.
+type Config struct {
+	Bucket string
+	// Prefix is where in the bucket the store is, as a/b; empty: all of it.
+	Prefix string
+	// Class is that of new archives; empty: DeepArchive. Snapshots of the catalog
+	// are always of STANDARD, since without them nothing is found in haste.
+	Class Class
+	// ThawDays is how long a thawed copy is kept; 0: three days.
+	ThawDays int
+	// Region wins over what the environment and the AWS configuration say.
+	Region string
+	// Profile is a profile of the AWS configuration; empty for its default.
+	Profile string
+	// Endpoint is the base URL of the server, where it isn't the region's own
+	// and AWS_ENDPOINT_URL or AWS_ENDPOINT_URL_S3 doesn't say so. A server that
+	// isn't Amazon's is asked for the bucket in the path, not in the host's name.
+	Endpoint string
+	// Credentials, where given, stand in for the standard chain; then neither
+	// the environment nor the AWS configuration is read at all.
+	Credentials aws.CredentialsProvider
+	// Transport, where given, carries the requests instead of the network.
+	Transport http.RoundTripper
+	// Label is what messages call the store; by default s3:BUCKET/PREFIX.
+	Label string
+	// Clock is what gives up on a server that has gone silent; nil is the
+	// machine's. It must really wait, since the network does.
+	Clock clock.Clock
+}
+
+// thawDays is how long a thawed copy is kept, where nobody says otherwise.
+const thawDays = 3
+
+// A Store is a prefix of a bucket. It is a firn.Store, and safe for concurrent
+// use.
+type Store struct {
+	service
+	cfg  Config
+	base string // that all keys begin with: "" or "a/b/"
+
+	mu          sync.Mutex
+	known       *identity // of the store, once it was seen
+	conditional *bool     // whether the server knows If-None-Match; nil: not tried
+}
+
+// An identity is what .firn/store.json says.
+type identity struct {
+	Firn    int       `json:"firn"` // version of this format
+	ID      string    `json:"id"`
+	Created time.Time `json:"created"`
+
+	versioned bool // the bucket keeps versions
+}
+
+// Open gives the store that cfg names. It reads the AWS configuration, but sends
+// nothing yet: that the store exists shows in Describe.
+// Errors: Usage (no region, a name that no bucket can have, an unknown class,
+// unreadable or missing configuration).
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	if cfg.Label == "" {
+		cfg.Label = strings.TrimSuffix("s3:"+cfg.Bucket+"/"+cfg.Prefix, "/")
+	}
+	if cfg.Class == "" {
+		cfg.Class = DeepArchive
+	}
+	if cfg.ThawDays == 0 {
+		cfg.ThawDays = thawDays
+	}
+	wrong := func(what, hint string) (*Store, error) {
+		return nil, &firn.Error{Op: "open", Subject: cfg.Label, Kind: firn.Usage, Err: errors.New(what), Hint: hint}
+	}
+	switch {
+	case !bucketName.MatchString(cfg.Bucket):
+		return wrong(fmt.Sprintf("%q is not the name of a bucket", cfg.Bucket), "names have 3 to 63 lower-case letters, digits, '-' and '.'")
+	case cfg.Prefix != "" && !validKey(cfg.Prefix):
+		return wrong(fmt.Sprintf("%q can't be a prefix", cfg.Prefix), "write it as a/b, without . and .. and without a slash at either end")
+	case !slices.Contains(Classes(), cfg.Class):
+		return wrong(fmt.Sprintf("no storage class %q", cfg.Class), fmt.Sprintf("there are %v", Classes()))
+	}
+	s := &Store{cfg: cfg}
+	if cfg.Prefix != "" {
+		s.base = cfg.Prefix + "/"
+	}
+	var err error
+	s.service, err = connect(ctx, cfg)
+	return s, err
+}
+
+// Region is the region that the bucket is looked for in.
+func (s *Store) Region() string { return s.region }
+
+// Close gives up the connections that wait for further requests.
+func (s *Store) Close() error {
+	s.http.CloseIdle()
+	return nil
+}
+
+// Traits are those of the class.
+func (s *Store) Traits() firn.Traits {
+	return firn.Traits{
+		FreshInventory: true,
+		InstantJobs:    !s.cfg.Class.cold(),
+		MaxArchive:     MaxArchive,
+		MaxSingle:      MaxSingle,
+		MinPart:        MinPart,
+		MaxPart:        MaxPart,
+		MaxParts:       MaxParts,
+		MinDuration:    s.cfg.Class.minDuration(),
+		UncheckedTrees: true,
+		ThawsWhole:     true,
+		LiveInventory:  true,
+	}
+}
+
+// begin starts an exchange with the service.
+func (s *Store) begin(ctx context.Context, op, subject string) *exchange.Exchange {
+	return s.http.Begin(ctx, op, subject)
+}
+
+// bucket is the bucket, as the SDK wants it.
+func (s *Store) bucket() *string { return &s.cfg.Bucket }
+
+// exists fails where there is no store at the prefix. It asks once.
+func (s *Store) exists(ctx context.Context) (identity, error) {
+	if ctx.Err() != nil {
+		return identity{}, context.Cause(ctx)
+	}
+	s.mu.Lock()
+	known := s.known
+	s.mu.Unlock()
+	if known != nil {
+		return *known, nil
+	}
+	id, _, err := s.identify(ctx)
+	return id, err
+}
+
+// classOf is the class that an archive is stored in.
+func (s *Store) classOf(snapshot bool) types.StorageClass {
+	if snapshot {
+		return types.StorageClass(Standard)
+	}
+	return types.StorageClass(s.cfg.Class)
+}
+
+// decodeJSON reads what firn wrote below .firn/.
+func decodeJSON(data []byte, into any) error {
+	if err := json.Unmarshal(data, into); err != nil {
+		return fmt.Errorf("it is not what firn wrote: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,128 @@
+package s3cold_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/firn-archive/firn/internal/clock"
+	"github.com/firn-archive/firn/internal/s3cold"
+	"github.com/firn-archive/firn/internal/storetest"
+	"github.com/firn-archive/firn/internal/testprog"
+)
+
+// A foreign server is one that others wrote, in a process of its own.
+type foreign struct {
+	t       *testing.T
+	url     string
+	made    int // prefixes
+	defects map[string]string
+}
+
+// start starts a program as a server, and waits until it answers. args get its
+// port.
+func start(t *testing.T, program, how string, args func(port string) []string, env ...string) *foreign {
+	path := testprog.Find(t, program, how)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	l.Close()
+	var said bytes.Buffer
+	cmd := exec.Command(path, args(port)...)
+	cmd.Env, cmd.Stdout, cmd.Stderr = append(os.Environ(), env...), &said, &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+		if t.Failed() {
+			t.Logf("%s said: %.4000s", program, said.String())
+		}
+	})
+	f := &foreign{t: t, url: "http://127.0.0.1:" + port}
+	for range 300 {
+		if resp, err := http.Get(f.url); err == nil {
+			resp.Body.Close()
+			return f
+		}
+		clock.System{}.Sleep(t.Context(), 100*time.Millisecond)
+	}
+	t.Fatalf("%s doesn't answer", program)
+	return nil
+}
+
+// harness gives a new prefix of the server's bucket.
+func (f *foreign) harness(class s3cold.Class) func(*testing.T) storetest.Harness {
+	return func(t *testing.T) storetest.Harness {
+		f.made++
+		prefix := fmt.Sprintf("below/store %d", f.made)
+		change := func(c *s3cold.Config) {
+			c.Endpoint, c.Region, c.Prefix, c.Class = f.url, "us-east-1", prefix, class
+		}
+		h := storetest.Harness{
+			Store: open(t, nil, change),
+			Missing: open(t, nil, func(c *s3cold.Config) {
+				change(c)
+				c.Prefix += " missing"
+			}),
+			// The server's clock is the machine's, which nobody can wind.
+			Defects: f.defects,
+			Advance: func(d time.Duration) { clock.System{}.Sleep(t.Context(), min(d, 2*time.Second)) },
+		}
+		if err := h.Store.Create(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+}
+
+// TestVersitygw: a server that checks every signature and every hash. It knows one
+// storage class.
+func TestVersitygw(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for the real clock")
+	}
+	root := t.TempDir()
+	for _, dir := range []string{"objects/bucket", "versions"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := start(t, "versitygw", "go build -C tools/s3 -o DIR github.com/versity/versitygw/cmd/versitygw", func(port string) []string {
+		return []string{"--port", "127.0.0.1:" + port, "--access", accessKey, "--secret", secretKey, "--quiet", "--keep-alive",
+			"posix", "--sidecar", filepath.Join(root, "versions"), filepath.Join(root, "objects")}
+	})
+	storetest.Run(t, f.harness(s3cold.Standard))
+}
+
+// TestMoto: a server that knows the cold classes, and thaws at once.
+func TestMoto(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for the real clock")
+	}
+	f := start(t, "moto_server", "pip install 'moto[server]'", func(port string) []string { return []string{"-H", "127.0.0.1", "-p", port} })
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPut, f.url+"/bucket", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatal("no bucket: ", err)
+	}
+	resp.Body.Close()
+	const gone = "moto 5.2 answers 500 to a part of an upload that is gone"
+	f.defects = map[string]string{
+		"UploadOfWrongBytes": "moto 5.2 checks no hash", "CompleteIsIdempotent": gone, "Abort": gone,
+	}
+	storetest.Run(t, f.harness(s3cold.DeepArchive))
+}

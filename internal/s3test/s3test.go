@@ -1,0 +1,457 @@
+// Package s3test is a small S3 in memory, with cold storage classes, for tests: it
+// plays what other servers for tests don't, thawing by the clock, listings that
+// tell of it, and the odd answers that a client has to bear. It checks the hashes of
+// bodies, but no signature.
+package s3test
+
+import (
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/firn-archive/firn/internal/clock"
+)
+
+// A Clock tells the time.
+type Clock interface{ Now() time.Time }
+
+// Options shape a server. The zero value is one with the wall's clock whose
+// objects thaw at once.
+type Options struct {
+	// Buckets are those that there are.
+	Buckets []string
+	// Clock is the server's; nil is the wall's.
+	Clock Clock
+	// Thaw is how long a retrieval takes, of any tier.
+	Thaw time.Duration
+	// Page is how many things a listing has on a page; 0: 1,000.
+	Page int
+	// NoConditions: If-None-Match and If-Match mean nothing to it.
+	NoConditions bool
+	// NoRestoreStatus: its listings don't tell what is thawed.
+	NoRestoreStatus bool
+	// Versioned: its buckets keep versions, and say so.
+	Versioned bool
+	// LateErrors is how many completions of uploads fail with the status of a
+	// success, before the first that doesn't.
+	LateErrors int
+}
+
+// Server is an S3 in memory. It is safe for concurrent use.
+type Server struct {
+	o Options
+
+	mu      sync.Mutex
+	serial  int
+	buckets map[string]*bucket
+	calls   map[string]int
+}
+
+type bucket struct {
+	objects map[string]*object
+	hidden  int // versions that a delete marker hides
+	uploads map[string]*upload
+}
+
+type object struct {
+	data     []byte
+	etag     string
+	class    string
+	version  string
+	modified time.Time
+	meta     map[string]string
+	thawed   time.Time // when its copy can be read from
+	expires  time.Time // and until; zero: there is none
+}
+
+type upload struct {
+	key     string
+	class   string
+	meta    map[string]string
+	started time.Time
+	parts   map[int]part
+}
+
+type part struct {
+	data      []byte
+	etag, sum string
+}
+
+// New gives a server.
+func New(o Options) *Server {
+	if o.Clock == nil {
+		o.Clock = clock.System{}
+	}
+	if o.Page == 0 {
+		o.Page = 1000
+	}
+	s := &Server{o: o, buckets: map[string]*bucket{}, calls: map[string]int{}}
+	for _, name := range o.Buckets {
+		s.buckets[name] = &bucket{objects: map[string]*object{}, uploads: map[string]*upload{}}
+	}
+	return s
+}
+
+// Transport leads to the server, without a network.
+func (s *Server) Transport() http.RoundTripper { return transport{s} }
+
+type transport struct{ s *Server }
+
+func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if err := r.Context().Err(); err != nil {
+		return nil, err
+	}
+	w := httptest.NewRecorder()
+	in := r.Clone(r.Context())
+	if in.Body == nil {
+		in.Body = http.NoBody
+	}
+	t.s.ServeHTTP(w, in)
+	r2 := w.Result()
+	if r.Body != nil {
+		r.Body.Close()
+	}
+	r2.Request = r
+	if n := r2.Header.Get("Content-Length"); n != "" {
+		r2.ContentLength, _ = strconv.ParseInt(n, 10, 64)
+	}
+	return r2, nil
+}
+
+// Calls says how often each operation was asked for, as "PUT", "PUT uploadId",
+// "POST restore".
+func (s *Server) Calls() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.calls)
+}
+
+// Keys gives the keys of a bucket, in order.
+func (s *Server) Keys(name string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.buckets[name].objects))
+}
+
+// Hidden counts the versions that a deletion without a version has only hidden.
+func (s *Server) Hidden(name string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.buckets[name].hidden
+}
+
+// Object gives the bytes, the class and the metadata of an object; nil where there
+// is none.
+func (s *Server) Object(name, key string) (data []byte, class string, meta map[string]string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o := s.buckets[name].objects[key]
+	if o == nil {
+		return nil, "", nil
+	}
+	return o.data, o.class, o.meta
+}
+
+// A refusal is an error as S3 writes it.
+type refusal struct {
+	XMLName xml.Name `xml:"Error"`
+	status  int
+	Code    string
+	Message string
+}
+
+func no(status int, code string) *refusal {
+	return &refusal{status: status, Code: code, Message: "refused by the test's server"}
+}
+
+// A call is one request.
+type call struct {
+	*Server
+	*bucket
+	w     http.ResponseWriter
+	r     *http.Request
+	key   string
+	query map[string]string
+	body  []byte
+	now   time.Time
+}
+
+// ServeHTTP answers a request in path style.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil || r.ContentLength >= 0 && int64(len(body)) != r.ContentLength {
+		panic(http.ErrAbortHandler) // the client went
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	name, key, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	c := &call{Server: s, w: w, r: r, key: key, body: body, now: s.o.Clock.Now().UTC(), query: map[string]string{}}
+	for k, v := range r.URL.Query() {
+		c.query[k] = v[0]
+	}
+	w.Header().Set("Date", c.now.Format(http.TimeFormat))
+	w.Header().Set("X-Amz-Request-Id", "test")
+	c.bucket = s.buckets[name]
+	refused := c.check()
+	if refused == nil {
+		refused = c.serve()
+	}
+	if refused != nil {
+		c.refuse(refused)
+	}
+}
+
+func (c *call) refuse(e *refusal) {
+	if c.r.Method == http.MethodHead || e.status == http.StatusNotModified {
+		c.w.WriteHeader(e.status)
+		return
+	}
+	c.xml(e.status, e)
+}
+
+func (c *call) xml(status int, v any) {
+	b, err := xml.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	b = append([]byte(xml.Header), b...)
+	c.w.Header().Set("Content-Type", "application/xml")
+	c.w.Header().Set("Content-Length", strconv.Itoa(len(b)))
+	c.w.WriteHeader(status)
+	c.w.Write(b)
+}
+
+// check refuses bodies that are not what their hashes say.
+func (c *call) check() *refusal {
+	sum := sha256.Sum256(c.body)
+	if c.r.Header.Get("X-Amz-Content-Sha256") != hex.EncodeToString(sum[:]) {
+		return no(400, "XAmzContentSHA256Mismatch")
+	}
+	if given := c.r.Header.Get("X-Amz-Checksum-Sha256"); given != "" && given != base64.StdEncoding.EncodeToString(sum[:]) && c.r.Method == http.MethodPut {
+		return no(400, "BadDigest")
+	}
+	if c.bucket == nil {
+		return no(404, "NoSuchBucket")
+	}
+	return nil
+}
+
+// serve finds the operation.
+func (c *call) serve() *refusal {
+	op := c.r.Method
+	for _, q := range []string{"uploads", "uploadId", "restore", "list-type", "versionId"} {
+		if _, ok := c.query[q]; ok {
+			op += " " + q
+			break
+		}
+	}
+	c.calls[op]++
+	switch {
+	case op == "GET list-type":
+		return c.list()
+	case op == "GET uploads":
+		return c.listUploads()
+	case c.key == "":
+		return no(501, "NotImplemented")
+	}
+	switch op {
+	case "PUT":
+		return c.put()
+	case "GET", "HEAD":
+		return c.get()
+	case "DELETE", "DELETE versionId":
+		return c.remove()
+	case "POST restore":
+		return c.restore()
+	case "POST uploads":
+		return c.startUpload()
+	}
+	u := c.uploads[c.query["uploadId"]]
+	switch {
+	case op == "DELETE uploadId" && u != nil:
+		delete(c.uploads, c.query["uploadId"])
+		c.w.WriteHeader(http.StatusNoContent)
+		return nil
+	case u == nil || u.key != c.key:
+		return no(404, "NoSuchUpload")
+	case op == "PUT uploadId":
+		return c.putPart(u)
+	case op == "GET uploadId":
+		return c.listParts(u)
+	case op == "POST uploadId":
+		return c.complete(u)
+	}
+	return no(501, "NotImplemented")
+}
+
+// allowed checks the conditions of a write.
+func (c *call) allowed() *refusal {
+	if c.o.NoConditions {
+		return nil
+	}
+	old := c.objects[c.key]
+	if c.r.Header.Get("If-None-Match") == "*" && old != nil {
+		return no(412, "PreconditionFailed")
+	}
+	if want := c.r.Header.Get("If-Match"); want != "" && (old == nil || old.etag != want) {
+		return no(412, "PreconditionFailed")
+	}
+	return nil
+}
+
+func (c *call) metadata() map[string]string {
+	m := map[string]string{}
+	for k, v := range c.r.Header {
+		if name, ok := strings.CutPrefix(strings.ToLower(k), "x-amz-meta-"); ok {
+			m[name] = v[0]
+		}
+	}
+	return m
+}
+
+func (c *call) classOf() string {
+	if class := c.r.Header.Get("X-Amz-Storage-Class"); class != "" {
+		return class
+	}
+	return "STANDARD"
+}
+
+func etag(data []byte) string {
+	sum := md5.Sum(data)
+	return `"` + hex.EncodeToString(sum[:]) + `"`
+}
+
+func (c *call) store(o *object) {
+	if c.o.Versioned {
+		c.serial++
+		o.version = fmt.Sprint("version-", c.serial)
+		c.w.Header().Set("X-Amz-Version-Id", o.version)
+	}
+	c.objects[c.key] = o
+}
+
+func (c *call) put() *refusal {
+	if e := c.allowed(); e != nil {
+		return e
+	}
+	o := &object{data: c.body, etag: etag(c.body), class: c.classOf(), modified: c.now.Truncate(time.Second), meta: c.metadata()}
+	c.store(o)
+	c.w.Header().Set("ETag", o.etag)
+	return nil
+}
+
+func (o *object) cold() bool { return o.class == "GLACIER" || o.class == "DEEP_ARCHIVE" }
+
+// restoring gives how far the thawing of an object is.
+func (c *call) restoring(o *object) (ongoing, readable bool) {
+	switch {
+	case o.expires.IsZero() || !c.now.Before(o.expires):
+		return false, false
+	case c.now.Before(o.thawed):
+		return true, false
+	}
+	return false, true
+}
+
+func (c *call) get() *refusal {
+	o := c.objects[c.key]
+	if o == nil {
+		return no(404, "NoSuchKey")
+	}
+	ongoing, readable := c.restoring(o)
+	if c.r.Method == http.MethodGet && o.cold() && !readable {
+		return no(403, "InvalidObjectState")
+	}
+	h := c.w.Header()
+	for k, v := range o.meta {
+		h.Set("X-Amz-Meta-"+k, v)
+	}
+	h.Set("ETag", o.etag)
+	h.Set("Last-Modified", o.modified.Format(http.TimeFormat))
+	h.Set("Accept-Ranges", "bytes")
+	if o.class != "STANDARD" {
+		h.Set("X-Amz-Storage-Class", o.class)
+	}
+	if o.version != "" {
+		h.Set("X-Amz-Version-Id", o.version)
+	}
+	switch {
+	case ongoing:
+		h.Set("X-Amz-Restore", `ongoing-request="true"`)
+	case readable:
+		h.Set("X-Amz-Restore", fmt.Sprintf(`ongoing-request="false", expiry-date="%s"`, o.expires.Format(http.TimeFormat)))
+	}
+	return c.send(o.data)
+}
+
+// send sends a body, or the range of it that was asked for.
+func (c *call) send(data []byte) *refusal {
+	status, size := http.StatusOK, len(data)
+	if at := c.r.Header.Get("Range"); at != "" {
+		var first, last int
+		if n, _ := fmt.Sscanf(at, "bytes=%d-%d", &first, &last); n != 2 || first >= size || last < first {
+			return no(416, "InvalidRange")
+		}
+		last = min(last, size-1)
+		c.w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", first, last, size))
+		data, status = data[first:last+1], http.StatusPartialContent
+	}
+	c.w.Header().Set("Content-Length", strconv.Itoa(len(data)))
+	c.w.WriteHeader(status)
+	if c.r.Method != http.MethodHead {
+		c.w.Write(data)
+	}
+	return nil
+}
+
+func (c *call) remove() *refusal {
+	o := c.objects[c.key]
+	if o != nil && c.o.Versioned && c.query["versionId"] != o.version {
+		c.hidden++
+	}
+	delete(c.objects, c.key)
+	c.w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (c *call) restore() *refusal {
+	o := c.objects[c.key]
+	if o == nil {
+		return no(404, "NoSuchKey")
+	}
+	var in struct {
+		Days                 int
+		GlacierJobParameters struct{ Tier string }
+	}
+	if xml.Unmarshal(c.body, &in) != nil || in.Days < 1 {
+		return no(400, "MalformedXML")
+	}
+	ongoing, readable := c.restoring(o)
+	days := time.Duration(in.Days) * 24 * time.Hour
+	switch {
+	case !o.cold():
+		return no(403, "InvalidObjectState")
+	case ongoing:
+		return no(409, "RestoreAlreadyInProgress")
+	case readable:
+		o.expires = c.now.Add(days)
+		c.w.WriteHeader(http.StatusOK)
+		return nil
+	}
+	o.thawed = c.now.Add(c.o.Thaw)
+	o.expires = o.thawed.Add(days)
+	c.w.WriteHeader(http.StatusAccepted)
+	return nil
+}
