@@ -55,8 +55,11 @@ func TestScripts(t *testing.T) {
 	if err != nil || len(found) == 0 {
 		t.Fatalf("no scripts match %s: %v", pattern, err)
 	}
+	if testing.Short() {
+		found = raced(t, filepath.Dir(pattern))
+	}
 	testscript.Run(t, testscript.Params{
-		Dir:                 filepath.Dir(pattern),
+		Files:               found,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
@@ -77,6 +80,22 @@ func TestScripts(t *testing.T) {
 			"tree-equal": wantEqualTrees,
 		},
 	})
+}
+
+// raced gives the scripts that run with -short, as under the race detector, where
+// each program that they start takes several times as long: those in which much
+// goes on at once.
+func raced(t *testing.T, dir string) (files []string) {
+	for _, name := range []string{
+		"adopt", "archivepipe", "bundles", "encryption", "prune", "queue", "recover", "restore", "resumejobs", "storeempty", "sync", "verifystore",
+	} {
+		file := filepath.Join(dir, name+".txtar")
+		if _, err := os.Stat(file); err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, file)
+	}
+	return files
 }
 
 // A server is the firn serve that a script has started.
