@@ -2,12 +2,13 @@ package exchange
 
 import "io"
 
-// A download is a body that comes: left bytes of it, no more, and no fewer
+// A Download is a body that comes: so many bytes of it, no more, and no fewer
 // without an error. It ends when nothing comes for too long.
-type download struct {
-	io.ReadCloser
+type Download struct {
+	body io.ReadCloser
 	x    *Exchange
 	left int64 // bytes still expected; below 0 where the length is not known
+	read int64 // bytes that came
 	err  error // given once, given ever
 }
 
@@ -17,11 +18,12 @@ const Unbounded = -1
 // Download gives the body of the answer of an exchange that Streams: length bytes
 // of it, or Unbounded. A body that breaks off gives an error of kind Network. Its
 // Close ends the exchange.
-func (x *Exchange) Download(body io.ReadCloser, length int64) io.ReadCloser {
-	return &download{ReadCloser: body, x: x, left: length}
+func (x *Exchange) Download(body io.ReadCloser, length int64) *Download {
+	return &Download{body: body, x: x, left: length}
 }
 
-func (d *download) Read(p []byte) (int, error) {
+// Read reads what comes next.
+func (d *Download) Read(p []byte) (int, error) {
 	if d.err != nil {
 		return 0, d.err
 	}
@@ -33,7 +35,8 @@ func (d *download) Read(p []byte) (int, error) {
 		p = p[:d.left]
 	}
 	d.x.expect(stallWithin)
-	n, err := d.ReadCloser.Read(p)
+	n, err := d.body.Read(p)
+	d.read += int64(n)
 	d.x.pause()
 	if d.left > 0 {
 		d.left -= int64(n)
@@ -51,7 +54,20 @@ func (d *download) Read(p []byte) (int, error) {
 	return n, d.err
 }
 
-func (d *download) Close() error {
+// Received is how many bytes came.
+func (d *Download) Received() int64 { return d.read }
+
+// Broken is the error that the download ended with; nil where it goes on, or came
+// to its end.
+func (d *Download) Broken() error {
+	if d.err == io.EOF {
+		return nil
+	}
+	return d.err
+}
+
+// Close ends the exchange.
+func (d *Download) Close() error {
 	d.x.Release()
-	return d.ReadCloser.Close()
+	return d.body.Close()
 }

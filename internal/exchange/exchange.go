@@ -33,7 +33,8 @@ const (
 )
 
 // maxAnswer bounds the body of an answer that is not a download: a page of 1,000
-// objects with keys of 1,024 characters is below 4 MiB.
+// objects with keys of 1,024 characters is below 4 MiB, one of 50 jobs with
+// descriptions as long below 1 MiB.
 const maxAnswer = 16 << 20
 
 // A Client is the way to a service. It is the HTTPClient of an SDK client.
@@ -42,8 +43,9 @@ type Client struct {
 	// Clock is what gives up on a server that has gone silent. It must really
 	// wait, since the network does.
 	Clock clock.Clock
-	// Endpoint is the server's address, for messages.
-	Endpoint string
+	// Endpoint is the server's address, and Server what it is called, as in "a
+	// Glacier server": for messages.
+	Endpoint, Server string
 	// Judge reads an answer that is no success: it says what that means, and what
 	// to do about it.
 	Judge func(Answer) Refusal
@@ -53,9 +55,13 @@ type Client struct {
 	// NoCredentials gives why no credentials were found where an error of the SDK
 	// says that, else nil; nil: no error does.
 	NoCredentials func(error) error
-	// Known reports whether the service is known to exist where Endpoint is, so
-	// that a name that isn't found there is a matter of the network; nil: it is.
-	Known func() bool
+	// Nowhere says what to do where the name of the server isn't found, and the
+	// service isn't known to exist there; nil, or "": that is a matter of the network.
+	Nowhere func() string
+	// Final says what a kind of failure means at this server, and what to do about
+	// it where that is another kind; nil: what it means at any. Streams is that of
+	// the exchange.
+	Final func(kind firn.Kind, streams bool) (final firn.Kind, hint string)
 }
 
 // An Answer is one that is no success.
@@ -344,7 +350,17 @@ func (x *Exchange) Forgive() error {
 // Fail ends the exchange with an error of a known kind.
 func (x *Exchange) Fail(kind firn.Kind, err error, hint string) error {
 	x.Release()
+	if final, instead := x.final(kind); final != kind {
+		kind, hint = final, instead
+	}
 	return &firn.Error{Op: x.op, Subject: x.subject, Kind: kind, Err: err, Hint: hint}
+}
+
+func (x *Exchange) final(kind firn.Kind) (firn.Kind, string) {
+	if x.client.Final == nil {
+		return kind, ""
+	}
+	return x.client.Final(kind, x.Streams)
 }
 
 // Garbled ends an exchange whose answer is not what the protocol says.
@@ -374,7 +390,8 @@ func (x *Exchange) brokenOff(err error) error {
 	case cause != nil:
 		err = cause
 	}
-	return &firn.Error{Op: x.op, Subject: x.subject, Kind: firn.Network, Err: fmt.Errorf("broken off: %w", err)}
+	kind, _ := x.final(firn.Network)
+	return &firn.Error{Op: x.op, Subject: x.subject, Kind: kind, Err: fmt.Errorf("broken off: %w", err)}
 }
 
 // stopped is why the caller ended the exchange.

@@ -61,7 +61,7 @@ func (x *Exchange) explain(err error) verdict {
 	case errors.As(err, &lost):
 		return verdict{firn.Lost, fmt.Errorf("the answer broke off: %w", lost.error), ""}
 	case x.status != 0:
-		return verdict{firn.Lost, fmt.Errorf("the answer can't be read: %w", err), x.serverHint()}
+		return verdict{firn.Lost, fmt.Errorf("the answer can't be read: %w", err), x.client.ServerHint()}
 	}
 	cause := sendError(err)
 	if s := stall(0); errors.As(context.Cause(x.Ctx), &s) {
@@ -140,16 +140,20 @@ func (x *Exchange) explainNetwork(err error) verdict {
 	var dns *net.DNSError
 	var certificate *tls.CertificateVerificationError
 	err = fmt.Errorf("no connection to %s: %w", x.client.Endpoint, err)
+	nowhere := ""
+	if errors.As(err, &dns) && dns.IsNotFound && x.client.Nowhere != nil {
+		nowhere = x.client.Nowhere()
+	}
 	switch {
-	case errors.As(err, &dns) && dns.IsNotFound && x.client.Known != nil && !x.client.Known():
-		return verdict{firn.Usage, err, "is the region right?"}
+	case nowhere != "":
+		return verdict{firn.Usage, err, nowhere}
 	case errors.As(err, &certificate):
 		return verdict{firn.Denied, err, "the server's certificate is not trusted: is this machine's clock right? AWS_CA_BUNDLE names the certificates of a proxy"}
 	}
 	return verdict{firn.Network, err, "is there a network?"}
 }
 
-// serverHint is for answers that the service wouldn't give.
-func (x *Exchange) serverHint() string {
-	return "is there a server of this service at " + x.client.Endpoint + "?"
+// ServerHint is for answers that the service wouldn't give.
+func (c *Client) ServerHint() string {
+	return "is there " + c.Server + " at " + c.Endpoint + "?"
 }

@@ -3,34 +3,29 @@ package glacier
 import (
 	"context"
 	"fmt"
-	"net"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	sdk "github.com/aws/aws-sdk-go-v2/service/glacier"
 	"github.com/aws/smithy-go/logging"
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/awschain"
 	"github.com/firn-archive/firn/internal/clock"
+	"github.com/firn-archive/firn/internal/exchange"
 )
 
 // A service is the vault API of one region, as one account sees it.
 type service struct {
-	cfg      Config
-	client   *sdk.Client
-	clock    clock.Clock
-	http     *carrier
-	region   string
-	endpoint string // for messages: the server's address
-	home     string // for identities: "aws", or the endpoint of another server
-	label    string // for messages: what the user calls it
+	cfg    Config
+	client *sdk.Client
+	http   *exchange.Client
+	region string
+	home   string // for identities: "aws", or the endpoint of another server
+	label  string // for messages: what the user calls it
 }
 
 // connect reads the AWS configuration and makes a client of it. It sends
@@ -43,12 +38,16 @@ func connect(ctx context.Context, cfg Config) (*service, error) {
 			return nil, err
 		}
 	}
-	s := &service{cfg: cfg, http: &carrier{transport: cfg.Transport}, clock: cfg.Clock}
-	if s.clock == nil {
-		s.clock = clock.System{}
+	s := &service{cfg: cfg, http: &exchange.Client{Transport: cfg.Transport, Clock: cfg.Clock, Server: "a Glacier server", NoCredentials: awschain.Missing}}
+	s.http.Judge, s.http.Nowhere = s.judge, s.nowhere
+	if cfg.InProcess {
+		s.http.Final = final
 	}
-	if s.http.transport == nil {
-		s.http.transport = network(settings.HTTPClient)
+	if s.http.Clock == nil {
+		s.http.Clock = clock.System{}
+	}
+	if s.http.Transport == nil {
+		s.http.Transport = exchange.Network(settings.HTTPClient)
 	}
 	s.client = sdk.NewFromConfig(settings, func(o *sdk.Options) {
 		if cfg.Endpoint != "" {
@@ -73,7 +72,7 @@ func connect(ctx context.Context, cfg Config) (*service, error) {
 // locate notes where the server is. A vault's ARN is unique among all of
 // Amazon's endpoints, public, private and FIPS, which is why these are one home.
 func (s *service) locate(base *string) error {
-	s.home, s.endpoint = "aws", "glacier."+s.region+".amazonaws.com"
+	s.home, s.http.Endpoint = "aws", "glacier."+s.region+".amazonaws.com"
 	if base == nil {
 		return nil
 	}
@@ -82,7 +81,7 @@ func (s *service) locate(base *string) error {
 		return &firn.Error{Op: "open", Subject: "the vault service", Kind: firn.Usage,
 			Err: fmt.Errorf("the endpoint %s is not the address of a server", quote(*base)), Hint: "an address is like http://127.0.0.1:8080"}
 	}
-	s.endpoint = u.Host
+	s.http.Endpoint = u.Host
 	if !amazonHost(u.Hostname()) {
 		s.home = strings.TrimSuffix(u.Scheme+"://"+u.Host+u.Path, "/")
 	}
@@ -93,6 +92,20 @@ func amazonHost(host string) bool {
 	return slices.ContainsFunc([]string{".amazonaws.com", ".amazonaws.com.cn", ".api.aws"}, func(suffix string) bool {
 		return strings.HasSuffix(host, suffix)
 	})
+}
+
+// begin starts an exchange with the service.
+func (s *service) begin(ctx context.Context, op, subject string) *exchange.Exchange {
+	return s.http.Begin(ctx, op, subject)
+}
+
+// nowhere says what to do where the service's name isn't found in a region that it
+// isn't known to exist in.
+func (s *service) nowhere() string {
+	if s.knownRegion() {
+		return ""
+	}
+	return fmt.Sprintf("is there a region %s?", quote(s.region))
 }
 
 // knownRegion reports whether the service is known to exist in the region. The
@@ -106,28 +119,4 @@ func (s *service) knownRegion() bool {
 		"sa-east-1", "us-east-1", "us-east-2", "us-gov-east-1", "us-gov-west-1", "us-iso-east-1",
 		"us-iso-west-1", "us-isob-east-1", "us-west-1", "us-west-2",
 	}, s.region)
-}
-
-// network is the transport of requests to a real server. It starts from the
-// SDK's, which knows about proxies and AWS_CA_BUNDLE. Only HTTP/1.1 is spoken:
-// each body has a connection of its own, and it is certain what has left.
-func network(client aws.HTTPClient) http.RoundTripper {
-	var t *http.Transport
-	if b, ok := client.(*awshttp.BuildableClient); ok {
-		t = b.GetTransport()
-	} else {
-		t = awshttp.NewBuildableClient().GetTransport()
-	}
-	t.Protocols = new(http.Protocols)
-	t.Protocols.SetHTTP1(true)
-	t.ForceAttemptHTTP2 = false
-	t.DisableCompression = true
-	t.DialContext = (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext
-	t.TLSHandshakeTimeout = 30 * time.Second
-	t.ExpectContinueTimeout = 0
-	t.MaxIdleConns, t.MaxIdleConnsPerHost = 64, 64
-	t.MaxConnsPerHost = 0
-	t.IdleConnTimeout = 20 * time.Second // sooner than servers do: a request that meets their close is in doubt
-	t.WriteBufferSize, t.ReadBufferSize = 256<<10, 128<<10
-	return t
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/glacier/types"
 
 	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/exchange"
 )
 
 var _ firn.Custodian = (*Vault)(nil)
@@ -16,11 +17,11 @@ var _ firn.Custodian = (*Vault)(nil)
 // AccessPolicy gives the vault's access policy.
 func (v *Vault) AccessPolicy(ctx context.Context) (string, error) {
 	x := v.begin(ctx, "read access policy", "of "+v.label)
-	out, err := v.client.GetVaultAccessPolicy(x.ctx, &sdk.GetVaultAccessPolicyInput{AccountId: ownAccount(), VaultName: &v.name})
-	if x.refusedWith() == codeNotFound && !x.refusal.noVault() {
-		return "", x.forgive() // none is set
+	out, err := v.client.GetVaultAccessPolicy(x.Ctx, &sdk.GetVaultAccessPolicyInput{AccountId: ownAccount(), VaultName: &v.name})
+	if missed(x) {
+		return "", x.Forgive() // none is set
 	}
-	if err := x.end(err); err != nil || out.Policy == nil {
+	if err := x.End(err); err != nil || out.Policy == nil {
 		return "", err
 	}
 	return text(out.Policy.Policy), nil
@@ -30,22 +31,22 @@ func (v *Vault) AccessPolicy(ctx context.Context) (string, error) {
 func (v *Vault) SetAccessPolicy(ctx context.Context, policy string) error {
 	x := v.begin(ctx, "set access policy", "of "+v.label)
 	if err := checkPolicy(policy); err != nil {
-		return x.fail(firn.Invalid, err, "")
+		return x.Fail(firn.Invalid, err, "")
 	}
-	_, err := v.client.SetVaultAccessPolicy(x.ctx, &sdk.SetVaultAccessPolicyInput{
+	_, err := v.client.SetVaultAccessPolicy(x.Ctx, &sdk.SetVaultAccessPolicyInput{
 		AccountId: ownAccount(), VaultName: &v.name, Policy: &types.VaultAccessPolicy{Policy: &policy},
 	})
-	return x.end(err)
+	return x.End(err)
 }
 
 // RemoveAccessPolicy takes the vault's access policy away.
 func (v *Vault) RemoveAccessPolicy(ctx context.Context) error {
 	x := v.begin(ctx, "remove access policy", "of "+v.label)
-	_, err := v.client.DeleteVaultAccessPolicy(x.ctx, &sdk.DeleteVaultAccessPolicyInput{AccountId: ownAccount(), VaultName: &v.name})
-	if x.refusedWith() == codeNotFound && !x.refusal.noVault() {
-		return x.forgive() // there was none
+	_, err := v.client.DeleteVaultAccessPolicy(x.Ctx, &sdk.DeleteVaultAccessPolicyInput{AccountId: ownAccount(), VaultName: &v.name})
+	if missed(x) {
+		return x.Forgive() // there was none
 	}
-	return x.end(err)
+	return x.End(err)
 }
 
 // checkPolicy refuses what is no policy before it is sent: what the service says of
@@ -70,19 +71,19 @@ const stateLocked = "Locked"
 // Lock says how the vault is locked.
 func (v *Vault) Lock(ctx context.Context) (firn.Lock, error) {
 	x := v.begin(ctx, "read lock", "of "+v.label)
-	out, err := v.client.GetVaultLock(x.ctx, &sdk.GetVaultLockInput{AccountId: ownAccount(), VaultName: &v.name})
-	if x.refusedWith() == codeNotFound && !x.refusal.noVault() {
-		return firn.Lock{}, x.forgive() // there is none
+	out, err := v.client.GetVaultLock(x.Ctx, &sdk.GetVaultLockInput{AccountId: ownAccount(), VaultName: &v.name})
+	if missed(x) {
+		return firn.Lock{}, x.Forgive() // there is none
 	}
-	if err := x.end(err); err != nil {
+	if err := x.End(err); err != nil {
 		return firn.Lock{}, err
 	}
 	l := firn.Lock{Policy: text(out.Policy), Complete: text(out.State) == stateLocked}
 	if l.Created, err = moment(out.CreationDate); err != nil {
-		return l, x.garbled(err)
+		return l, x.Garbled(err)
 	}
 	if l.Expires, err = moment(out.ExpirationDate); err != nil {
-		return l, x.garbled(err)
+		return l, x.Garbled(err)
 	}
 	return l, nil
 }
@@ -91,19 +92,19 @@ func (v *Vault) Lock(ctx context.Context) (firn.Lock, error) {
 func (v *Vault) StartLock(ctx context.Context, policy string) (firn.LockID, error) {
 	x := v.begin(ctx, "start lock", "of "+v.label)
 	if err := checkPolicy(policy); err != nil {
-		return "", x.fail(firn.Invalid, err, "")
+		return "", x.Fail(firn.Invalid, err, "")
 	}
-	out, err := v.client.InitiateVaultLock(x.ctx, &sdk.InitiateVaultLockInput{
+	out, err := v.client.InitiateVaultLock(x.Ctx, &sdk.InitiateVaultLockInput{
 		AccountId: ownAccount(), VaultName: &v.name, Policy: &types.VaultLockPolicy{Policy: &policy},
 	})
-	if err := x.lockRefusal(ctx, v); err != nil {
+	if err := v.lockRefusal(ctx, x, true); err != nil {
 		return "", err
 	}
-	if err := x.end(err); err != nil {
+	if err := x.End(err); err != nil {
 		return "", err
 	}
 	if text(out.LockId) == "" {
-		return "", x.fail(firn.Lost, errText("the answer does not say the lock's id"), "")
+		return "", x.Fail(firn.Lost, errText("the answer does not say the lock's id"), "")
 	}
 	return firn.LockID(*out.LockId), nil
 }
@@ -112,33 +113,34 @@ func (v *Vault) StartLock(ctx context.Context, policy string) (firn.LockID, erro
 func (v *Vault) CompleteLock(ctx context.Context, id firn.LockID) error {
 	x := v.begin(ctx, "complete lock", "of "+v.label)
 	if id == "" {
-		return x.fail(firn.Invalid, errText("no lock id"), "")
+		return x.Fail(firn.Invalid, errText("no lock id"), "")
 	}
-	_, err := v.client.CompleteVaultLock(x.ctx, &sdk.CompleteVaultLockInput{AccountId: ownAccount(), VaultName: &v.name, LockId: (*string)(&id)})
-	if err := x.lockRefusal(ctx, v); err != nil {
+	_, err := v.client.CompleteVaultLock(x.Ctx, &sdk.CompleteVaultLockInput{AccountId: ownAccount(), VaultName: &v.name, LockId: (*string)(&id)})
+	if err := v.lockRefusal(ctx, x, false); err != nil {
 		return err
 	}
-	return x.end(err)
+	return x.End(err)
 }
 
 // AbortLock takes away a lock that isn't completed.
 func (v *Vault) AbortLock(ctx context.Context) error {
 	x := v.begin(ctx, "abort lock", "of "+v.label)
-	_, err := v.client.AbortVaultLock(x.ctx, &sdk.AbortVaultLockInput{AccountId: ownAccount(), VaultName: &v.name})
-	if x.refusedWith() == codeNotFound && !x.refusal.noVault() {
-		return x.forgive()
+	_, err := v.client.AbortVaultLock(x.Ctx, &sdk.AbortVaultLockInput{AccountId: ownAccount(), VaultName: &v.name})
+	if missed(x) {
+		return x.Forgive()
 	}
-	if err := x.lockRefusal(ctx, v); err != nil {
+	if err := v.lockRefusal(ctx, x, false); err != nil {
 		return err
 	}
-	return x.end(err)
+	return x.End(err)
 }
 
 // lockRefusal tells apart why something about a lock was denied: the code is the
 // same where the lock stands in the way and where the credentials do, so that the
 // lock itself is asked. It gives nil where the refusal stands as it is.
-func (x *exchange) lockRefusal(ctx context.Context, v *Vault) error {
-	if x.refusedWith() != codeDenied {
+// Starts: a lock was to be started.
+func (v *Vault) lockRefusal(ctx context.Context, x *exchange.Exchange, starts bool) error {
+	if x.RefusedWith() != codeDenied {
 		return nil
 	}
 	l, err := v.Lock(ctx)
@@ -146,9 +148,9 @@ func (x *exchange) lockRefusal(ctx context.Context, v *Vault) error {
 	case err != nil || l.Policy == "":
 		return nil
 	case l.Complete:
-		return x.fail(firn.Conflict, x.refusal, "the vault is locked for good: nobody can change or take away its lock")
-	case x.op == "start lock":
-		return x.fail(firn.Conflict, x.refusal, "a lock is in progress: complete or abort it first")
+		return x.Fail(firn.Conflict, x.Refusal(), "the vault is locked for good: nobody can change or take away its lock")
+	case starts:
+		return x.Fail(firn.Conflict, x.Refusal(), "a lock is in progress: complete or abort it first")
 	}
 	return nil
 }
@@ -156,11 +158,11 @@ func (x *exchange) lockRefusal(ctx context.Context, v *Vault) error {
 // RetrievalPolicy says what may be retrieved in the account and region.
 func (s *service) RetrievalPolicy(ctx context.Context) (firn.RetrievalPolicy, error) {
 	x := s.begin(ctx, "read retrieval policy", "of "+s.region)
-	out, err := s.client.GetDataRetrievalPolicy(x.ctx, &sdk.GetDataRetrievalPolicyInput{AccountId: ownAccount()})
-	if x.refusedWith() == codeNotFound {
-		return firn.RetrievalPolicy{Strategy: firn.RetrieveAny}, x.forgive()
+	out, err := s.client.GetDataRetrievalPolicy(x.Ctx, &sdk.GetDataRetrievalPolicyInput{AccountId: ownAccount()})
+	if x.RefusedWith() == codeNotFound {
+		return firn.RetrievalPolicy{Strategy: firn.RetrieveAny}, x.Forgive()
 	}
-	if err := x.end(err); err != nil {
+	if err := x.End(err); err != nil {
 		return firn.RetrievalPolicy{}, err
 	}
 	// How the service answers where nothing was ever set is not documented.
@@ -179,15 +181,15 @@ func (s *service) RetrievalPolicy(ctx context.Context) (firn.RetrievalPolicy, er
 func (s *service) SetRetrievalPolicy(ctx context.Context, p firn.RetrievalPolicy) error {
 	x := s.begin(ctx, "set retrieval policy", "of "+s.region)
 	if err := p.Check(); err != nil {
-		return x.fail(firn.Invalid, err, "")
+		return x.Fail(firn.Invalid, err, "")
 	}
 	strategy := string(p.Strategy)
 	rule := types.DataRetrievalRule{Strategy: &strategy}
 	if p.Strategy == firn.RetrievePerHour {
 		rule.BytesPerHour = &p.BytesPerHour
 	}
-	_, err := s.client.SetDataRetrievalPolicy(x.ctx, &sdk.SetDataRetrievalPolicyInput{
+	_, err := s.client.SetDataRetrievalPolicy(x.Ctx, &sdk.SetDataRetrievalPolicyInput{
 		AccountId: ownAccount(), Policy: &types.DataRetrievalPolicy{Rules: []types.DataRetrievalRule{rule}},
 	})
-	return x.end(err)
+	return x.End(err)
 }

@@ -116,7 +116,7 @@ func (v *Vault) Region() string { return v.region }
 
 // Close gives up the connections that wait for further requests.
 func (v *Vault) Close() error {
-	v.http.closeIdle()
+	v.http.CloseIdle()
 	return nil
 }
 
@@ -153,7 +153,7 @@ func Vaults(ctx context.Context, cfg Config) iter.Seq2[firn.StoreInfo, error] {
 			yield(firn.StoreInfo{}, err)
 			return
 		}
-		defer s.http.closeIdle()
+		defer s.http.CloseIdle()
 		if s.label = cfg.Label; s.label == "" {
 			s.label = "glacier:" + s.region
 		}
@@ -168,13 +168,13 @@ func Vaults(ctx context.Context, cfg Config) iter.Seq2[firn.StoreInfo, error] {
 func (s *service) vaults(ctx context.Context) iter.Seq2[firn.StoreInfo, error] {
 	return pages(func(marker *string) ([]firn.StoreInfo, *string, error) {
 		x := s.begin(ctx, "list vaults", "of "+s.label)
-		out, err := s.client.ListVaults(x.ctx, &sdk.ListVaultsInput{AccountId: ownAccount(), Marker: marker})
-		if err := x.end(err); err != nil {
+		out, err := s.client.ListVaults(x.Ctx, &sdk.ListVaultsInput{AccountId: ownAccount(), Marker: marker})
+		if err := x.End(err); err != nil {
 			return nil, nil, err
 		}
 		var infos []firn.StoreInfo
 		for _, o := range out.VaultList {
-			info, err := x.info(sdk.DescribeVaultOutput{
+			info, err := s.infoOf(x, sdk.DescribeVaultOutput{
 				CreationDate: o.CreationDate, LastInventoryDate: o.LastInventoryDate,
 				NumberOfArchives: o.NumberOfArchives, SizeInBytes: o.SizeInBytes,
 				VaultARN: o.VaultARN, VaultName: o.VaultName, ResultMetadata: out.ResultMetadata,

@@ -3,7 +3,6 @@ package glacier
 import (
 	"context"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -12,34 +11,35 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/glacier/types"
 
 	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/exchange"
 	"github.com/firn-archive/firn/internal/inventory"
 )
 
 // Inventory reads the output of an inventory job.
 func (v *Vault) Inventory(ctx context.Context, id firn.JobID, each func(firn.Archive) error) (firn.InventoryInfo, error) {
 	x := v.begin(ctx, "read inventory", "of "+v.label)
-	x.stream = true
-	out, err := v.client.GetJobOutput(x.ctx, &sdk.GetJobOutputInput{AccountId: ownAccount(), VaultName: &v.name, JobId: (*string)(&id)})
+	x.Streams = true
+	out, err := v.client.GetJobOutput(x.Ctx, &sdk.GetJobOutputInput{AccountId: ownAccount(), VaultName: &v.name, JobId: (*string)(&id)})
 	if err != nil {
 		return firn.InventoryInfo{}, v.noOutput(ctx, x, id, err)
 	}
-	body := &download{ReadCloser: out.Body, x: x, left: unbounded}
+	body := x.Download(out.Body, exchange.Unbounded)
 	defer body.Close()
 	if isCSV(out) {
-		return firn.InventoryInfo{}, x.fail(firn.Invalid, errText("it is in CSV, which doesn't say of when it is"), "take one in JSON")
+		return firn.InventoryInfo{}, x.Fail(firn.Invalid, errText("it is in CSV, which doesn't say of when it is"), "take one in JSON")
 	}
 	// One entry that is wrong makes all of it doubtful: what is missing in an
 	// inventory counts as lost.
 	info, err := inventory.ReadJSON(body, each, nil)
-	info.Bytes = body.read
+	info.Bytes = body.Received()
 	unreadable, ok := err.(*inventory.Error)
 	switch {
 	case !ok:
 		return info, err // nil, or what each said
-	case body.err != nil && body.err != io.EOF:
-		return info, body.err
+	case body.Broken() != nil:
+		return info, body.Broken()
 	}
-	return info, x.fail(firn.Corrupt, unreadable, "")
+	return info, x.Fail(firn.Corrupt, unreadable, "")
 }
 
 // typeCSV is what the output of an inventory in CSV is called. Source: Amazon

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/exchange"
 )
 
 func FuzzParseRefusal(f *testing.F) {
@@ -16,7 +17,7 @@ func FuzzParseRefusal(f *testing.F) {
 		if strings.ContainsAny(code, ":") {
 			t.Errorf("code %q", code)
 		}
-		if text := (&refusal{status: 400, code: code, message: message}).Error(); text == "" {
+		if text := (&exchange.Refusal{Status: 400, Code: code, Message: message}).Error(); text == "" {
 			t.Error("an error without words")
 		}
 	})

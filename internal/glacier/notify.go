@@ -14,11 +14,11 @@ var _ firn.Notifier = (*Vault)(nil)
 // Notifications says what the vault tells to which topic.
 func (v *Vault) Notifications(ctx context.Context) (firn.Notifications, error) {
 	x := v.begin(ctx, "read notifications", "of "+v.label)
-	out, err := v.client.GetVaultNotifications(x.ctx, &sdk.GetVaultNotificationsInput{AccountId: ownAccount(), VaultName: &v.name})
-	if x.refusedWith() == codeNotFound && !x.refusal.noVault() {
-		return firn.Notifications{}, x.forgive() // none are set
+	out, err := v.client.GetVaultNotifications(x.Ctx, &sdk.GetVaultNotificationsInput{AccountId: ownAccount(), VaultName: &v.name})
+	if missed(x) {
+		return firn.Notifications{}, x.Forgive() // none are set
 	}
-	if err := x.end(err); err != nil {
+	if err := x.End(err); err != nil {
 		return firn.Notifications{}, err
 	}
 	if out.VaultNotificationConfig == nil {
@@ -30,19 +30,19 @@ func (v *Vault) Notifications(ctx context.Context) (firn.Notifications, error) {
 // SetNotifications lets the vault tell events to a topic, and nothing to any other.
 func (v *Vault) SetNotifications(ctx context.Context, n firn.Notifications) error {
 	x := v.begin(ctx, "set notifications", "of "+v.label)
-	_, err := v.client.SetVaultNotifications(x.ctx, &sdk.SetVaultNotificationsInput{
+	_, err := v.client.SetVaultNotifications(x.Ctx, &sdk.SetVaultNotificationsInput{
 		AccountId: ownAccount(), VaultName: &v.name,
 		VaultNotificationConfig: &types.VaultNotificationConfig{SNSTopic: &n.Topic, Events: n.Events},
 	})
-	return x.end(err)
+	return x.End(err)
 }
 
 // RemoveNotifications lets the vault tell nothing any more.
 func (v *Vault) RemoveNotifications(ctx context.Context) error {
 	x := v.begin(ctx, "remove notifications", "of "+v.label)
-	_, err := v.client.DeleteVaultNotifications(x.ctx, &sdk.DeleteVaultNotificationsInput{AccountId: ownAccount(), VaultName: &v.name})
-	if x.refusedWith() == codeNotFound && !x.refusal.noVault() {
-		return x.forgive() // there were none
+	_, err := v.client.DeleteVaultNotifications(x.Ctx, &sdk.DeleteVaultNotificationsInput{AccountId: ownAccount(), VaultName: &v.name})
+	if missed(x) {
+		return x.Forgive() // there were none
 	}
-	return x.end(err)
+	return x.End(err)
 }

@@ -3,7 +3,6 @@ package glacier
 import (
 	"context"
 	"fmt"
-	"io"
 	"iter"
 	"strings"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/glacier/types"
 
 	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/exchange"
 )
 
 // The service's names of what firn names otherwise. Source: Amazon Glacier API
@@ -37,13 +37,13 @@ func (v *Vault) StartRetrieval(ctx context.Context, spec firn.RetrievalSpec) (fi
 	x := v.begin(ctx, "start retrieval", "from "+v.label)
 	tier, known := tierNames[spec.Tier]
 	if !known {
-		return "", x.fail(firn.Invalid, fmt.Errorf("no tier %s", quote(string(spec.Tier))), "")
+		return "", x.Fail(firn.Invalid, fmt.Errorf("no tier %s", quote(string(spec.Tier))), "")
 	}
 	kind := typeArchive
 	params := &types.JobParameters{Type: &kind, ArchiveId: (*string)(&spec.Archive), Tier: &tier}
 	if r := spec.Range; r != nil {
 		if r.Start < 0 || r.End <= r.Start {
-			return "", x.fail(firn.Invalid, fmt.Errorf("a range from %d to %d", r.Start, r.End), "")
+			return "", x.Fail(firn.Invalid, fmt.Errorf("a range from %d to %d", r.Start, r.End), "")
 		}
 		bytes := formatRange(*r)
 		params.RetrievalByteRange = &bytes
@@ -56,42 +56,42 @@ func (v *Vault) StartInventory(ctx context.Context, spec firn.InventorySpec) (fi
 	x := v.begin(ctx, "start inventory", "of "+v.label)
 	format, known := formatNames[spec.Format]
 	if !known {
-		return "", x.fail(firn.Invalid, fmt.Errorf("no format %s", quote(string(spec.Format))), "")
+		return "", x.Fail(firn.Invalid, fmt.Errorf("no format %s", quote(string(spec.Format))), "")
 	}
 	only, err := listingInput(spec.Listing)
 	if err != nil {
-		return "", x.fail(firn.Invalid, err, "")
+		return "", x.Fail(firn.Invalid, err, "")
 	}
 	kind := typeInventory
 	id, err := v.startJob(x, &types.JobParameters{Type: &kind, Format: &format, InventoryRetrievalParameters: only}, spec.Description)
-	if x.refusedWith() == codeNotFound && !x.refusal.noVault() {
+	if missed(x) {
 		// That no inventory exists yet is an error of the service without a
 		// documented code; clients have seen this one.
-		return "", x.fail(firn.NotReady, x.refusal, "the first inventory comes about a day after the first upload")
+		return "", x.Fail(firn.NotReady, x.Refusal(), "the first inventory comes about a day after the first upload")
 	}
 	return id, err
 }
 
-func (v *Vault) startJob(x *exchange, params *types.JobParameters, description string) (firn.JobID, error) {
+func (v *Vault) startJob(x *exchange.Exchange, params *types.JobParameters, description string) (firn.JobID, error) {
 	if err := checkDescription(description); err != nil {
-		return "", x.fail(firn.Invalid, err, "")
+		return "", x.Fail(firn.Invalid, err, "")
 	}
 	if description != "" {
 		params.Description = &description
 	}
-	out, err := v.client.InitiateJob(x.ctx, &sdk.InitiateJobInput{AccountId: ownAccount(), VaultName: &v.name, JobParameters: params})
-	if err := x.end(err); err != nil {
+	out, err := v.client.InitiateJob(x.Ctx, &sdk.InitiateJobInput{AccountId: ownAccount(), VaultName: &v.name, JobParameters: params})
+	if err := x.End(err); err != nil {
 		return "", err
 	}
-	id, err := x.made(out.JobId, out.Location)
+	id, err := made(x, out.JobId, out.Location)
 	return firn.JobID(id), err
 }
 
 // Job describes one job.
 func (v *Vault) Job(ctx context.Context, id firn.JobID) (firn.Job, error) {
 	x := v.begin(ctx, "describe job", "of "+v.label)
-	out, err := v.client.DescribeJob(x.ctx, &sdk.DescribeJobInput{AccountId: ownAccount(), VaultName: &v.name, JobId: (*string)(&id)})
-	if err := x.end(err); err != nil {
+	out, err := v.client.DescribeJob(x.Ctx, &sdk.DescribeJobInput{AccountId: ownAccount(), VaultName: &v.name, JobId: (*string)(&id)})
+	if err := x.End(err); err != nil {
 		return firn.Job{}, err
 	}
 	j, err := job(types.GlacierJobDescription{
@@ -102,7 +102,7 @@ func (v *Vault) Job(ctx context.Context, id firn.JobID) (firn.Job, error) {
 		SHA256TreeHash: out.SHA256TreeHash, StatusCode: out.StatusCode, StatusMessage: out.StatusMessage, Tier: out.Tier,
 	})
 	if err != nil {
-		return firn.Job{}, x.garbled(err)
+		return firn.Job{}, x.Garbled(err)
 	}
 	return j, nil
 }
@@ -111,14 +111,14 @@ func (v *Vault) Job(ctx context.Context, id firn.JobID) (firn.Job, error) {
 func (v *Vault) Jobs(ctx context.Context) iter.Seq2[firn.Job, error] {
 	return pages(func(marker *string) ([]firn.Job, *string, error) {
 		x := v.begin(ctx, "list jobs", "of "+v.label)
-		out, err := v.client.ListJobs(x.ctx, &sdk.ListJobsInput{AccountId: ownAccount(), VaultName: &v.name, Marker: marker})
-		if err := x.end(err); err != nil {
+		out, err := v.client.ListJobs(x.Ctx, &sdk.ListJobsInput{AccountId: ownAccount(), VaultName: &v.name, Marker: marker})
+		if err := x.End(err); err != nil {
 			return nil, nil, err
 		}
 		jobs := make([]firn.Job, len(out.JobList))
 		for i, o := range out.JobList {
 			if jobs[i], err = job(o); err != nil {
-				return nil, nil, x.garbled(err)
+				return nil, nil, x.Garbled(err)
 			}
 		}
 		return jobs, out.Marker, nil
@@ -186,25 +186,25 @@ func jobState(code types.StatusCode) firn.JobState {
 func (v *Vault) Output(ctx context.Context, id firn.JobID, at firn.Range) (firn.Output, error) {
 	x := v.begin(ctx, "download", "from "+v.label)
 	if at.Start < 0 || at.End <= at.Start {
-		return firn.Output{}, x.fail(firn.Invalid, fmt.Errorf("a range from %d to %d", at.Start, at.End), "")
+		return firn.Output{}, x.Fail(firn.Invalid, fmt.Errorf("a range from %d to %d", at.Start, at.End), "")
 	}
-	x.stream = true
+	x.Streams = true
 	bytes := "bytes=" + formatRange(at)
-	out, err := v.client.GetJobOutput(x.ctx, &sdk.GetJobOutputInput{
+	out, err := v.client.GetJobOutput(x.Ctx, &sdk.GetJobOutputInput{
 		AccountId: ownAccount(), VaultName: &v.name, JobId: (*string)(&id), Range: &bytes,
 	})
 	if err != nil {
 		return firn.Output{}, v.noOutput(ctx, x, id, err)
 	}
-	body := &download{ReadCloser: out.Body, x: x, left: at.Len()}
+	body := x.Download(out.Body, at.Len())
 	if err := rightRange(out, at); err != nil {
 		body.Close()
-		return firn.Output{}, x.garbled(err)
+		return firn.Output{}, x.Garbled(err)
 	}
 	tree, err := hash(out.Checksum)
 	if err != nil {
 		body.Close()
-		return firn.Output{}, x.garbled(err)
+		return firn.Output{}, x.Garbled(err)
 	}
 	return firn.Output{ReadCloser: body, Tree: tree}, nil
 }
@@ -233,9 +233,9 @@ func rightRange(out *sdk.GetJobOutputOutput, at firn.Range) error {
 
 // noOutput explains a refused download. One code stands for several causes, so
 // that the job is asked about: it may be running still.
-func (v *Vault) noOutput(ctx context.Context, x *exchange, id firn.JobID, err error) error {
-	failed := x.end(err)
-	if x.refusedWith() != codeInvalidValue {
+func (v *Vault) noOutput(ctx context.Context, x *exchange.Exchange, id firn.JobID, err error) error {
+	failed := x.End(err)
+	if x.RefusedWith() != codeInvalidValue {
 		return failed
 	}
 	j, err := v.Job(ctx, id)
@@ -244,68 +244,19 @@ func (v *Vault) noOutput(ctx context.Context, x *exchange, id firn.JobID, err er
 	}
 	switch j.State {
 	case firn.JobRunning:
-		return x.fail(firn.NotReady, x.refusal, "")
+		return x.Fail(firn.NotReady, x.Refusal(), "")
 	case firn.JobFailed:
-		return x.fail(firn.Invalid, fmt.Errorf("the job failed: %s", j.Message), "start it again")
+		return x.Fail(firn.Invalid, fmt.Errorf("the job failed: %s", j.Message), "start it again")
 	}
 	return failed
-}
-
-// A download is the body of a job's output: left bytes of it, no more, and no
-// fewer without an error. It ends when nothing comes for too long.
-type download struct {
-	io.ReadCloser
-	x    *exchange
-	left int64 // bytes still expected; below 0 where the length is not known
-	read int64 // bytes that came
-	err  error // given once, given ever
-}
-
-// unbounded is the length of a download that ends where its body does.
-const unbounded = -1
-
-func (d *download) Read(p []byte) (int, error) {
-	if d.err != nil {
-		return 0, d.err
-	}
-	if d.left == 0 {
-		d.err = io.EOF
-		return 0, io.EOF
-	}
-	if d.left > 0 && int64(len(p)) > d.left {
-		p = p[:d.left]
-	}
-	d.x.expect(stallWithin)
-	n, err := d.ReadCloser.Read(p)
-	d.read += int64(n)
-	d.x.pause()
-	if d.left > 0 {
-		d.left -= int64(n)
-	}
-	switch {
-	case err == nil:
-		return n, nil
-	case err == io.EOF && d.left <= 0:
-		d.err = io.EOF
-	case err == io.EOF:
-		d.err = d.x.brokenOff(io.ErrUnexpectedEOF)
-	default:
-		d.err = d.x.brokenOff(err)
-	}
-	return n, d.err
-}
-
-func (d *download) Close() error {
-	d.x.release()
-	return d.ReadCloser.Close()
 }
 
 // DeleteArchive deletes one archive.
 func (v *Vault) DeleteArchive(ctx context.Context, id firn.ArchiveID) error {
 	x := v.begin(ctx, "delete archive", quote(string(id))+" of "+v.label)
-	_, err := v.client.DeleteArchive(x.ctx, &sdk.DeleteArchiveInput{AccountId: ownAccount(), VaultName: &v.name, ArchiveId: (*string)(&id)})
-	if x.refusedWith() == codeNotFound && !x.refusal.noVault() {
-		return x.forgive()
+	_, err := v.client.DeleteArchive(x.Ctx, &sdk.DeleteArchiveInput{AccountId: ownAccount(), VaultName: &v.name, ArchiveId: (*string)(&id)})
+	if missed(x) {
+		return x.Forgive()
 	}
-	return x.end(err)
+	return x.End(err)
 }

@@ -15,6 +15,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/exchange"
 	"github.com/firn-archive/firn/treehash"
 )
 
@@ -52,49 +53,49 @@ func fresh(body *io.SectionReader) io.ReadSeeker {
 func (v *Vault) UploadArchive(ctx context.Context, description string, body *io.SectionReader, sums treehash.Sums) (firn.ArchiveID, error) {
 	x := v.begin(ctx, "upload", "to "+v.label)
 	if err := checkDescription(description); err != nil {
-		return "", x.fail(firn.Invalid, err, "")
+		return "", x.Fail(firn.Invalid, err, "")
 	}
 	if size := body.Size(); size < 1 || size > MaxSingle {
-		return "", x.fail(firn.Invalid, fmt.Errorf("an archive of %d bytes: a single request carries 1 to %d", size, int64(MaxSingle)), "")
+		return "", x.Fail(firn.Invalid, fmt.Errorf("an archive of %d bytes: a single request carries 1 to %d", size, int64(MaxSingle)), "")
 	}
 	tree := sums.Tree.String()
-	out, err := v.client.UploadArchive(x.ctx, &sdk.UploadArchiveInput{
+	out, err := v.client.UploadArchive(x.Ctx, &sdk.UploadArchiveInput{
 		AccountId: ownAccount(), VaultName: &v.name,
 		ArchiveDescription: &description, Body: fresh(body), Checksum: &tree,
 	}, preset(sums))
-	if err := x.end(err); err != nil {
+	if err := x.End(err); err != nil {
 		return "", err
 	}
-	id, err := x.made(out.ArchiveId, out.Location)
+	id, err := made(x, out.ArchiveId, out.Location)
 	return firn.ArchiveID(id), err
 }
 
 // made gives the id of what a request has made: the header that says it, or
 // the end of its location. An answer without either leaves it unknown.
-func (x *exchange) made(id, location *string) (string, error) {
+func made(x *exchange.Exchange, id, location *string) (string, error) {
 	if text(id) != "" {
 		return *id, nil
 	}
 	if base := path.Base(text(location)); base != "." && base != "/" {
 		return base, nil
 	}
-	return "", x.fail(firn.Lost, errText("the answer does not say the id"), "")
+	return "", x.Fail(firn.Lost, errText("the answer does not say the id"), "")
 }
 
 // StartUpload opens a multipart upload.
 func (v *Vault) StartUpload(ctx context.Context, description string, partSize int64) (firn.UploadID, error) {
 	x := v.begin(ctx, "start upload", "to "+v.label)
 	if err := checkDescription(description); err != nil {
-		return "", x.fail(firn.Invalid, err, "")
+		return "", x.Fail(firn.Invalid, err, "")
 	}
 	size := strconv.FormatInt(partSize, 10)
-	out, err := v.client.InitiateMultipartUpload(x.ctx, &sdk.InitiateMultipartUploadInput{
+	out, err := v.client.InitiateMultipartUpload(x.Ctx, &sdk.InitiateMultipartUploadInput{
 		AccountId: ownAccount(), VaultName: &v.name, ArchiveDescription: &description, PartSize: &size,
 	})
-	if err := x.end(err); err != nil {
+	if err := x.End(err); err != nil {
 		return "", err
 	}
-	id, err := x.made(out.UploadId, out.Location)
+	id, err := made(x, out.UploadId, out.Location)
 	return firn.UploadID(id), err
 }
 
@@ -102,60 +103,60 @@ func (v *Vault) StartUpload(ctx context.Context, description string, partSize in
 func (v *Vault) UploadPart(ctx context.Context, id firn.UploadID, offset int64, body *io.SectionReader, sums treehash.Sums) error {
 	x := v.begin(ctx, "upload part", fmt.Sprintf("at %d to %s", offset, v.label))
 	if size := body.Size(); size < 1 || size > MaxPart {
-		return x.fail(firn.Invalid, fmt.Errorf("a part of %d bytes: a part has 1 to %d", size, int64(MaxPart)), "")
+		return x.Fail(firn.Invalid, fmt.Errorf("a part of %d bytes: a part has 1 to %d", size, int64(MaxPart)), "")
 	}
 	tree := sums.Tree.String()
 	at := fmt.Sprintf("bytes %d-%d/*", offset, offset+body.Size()-1)
-	_, err := v.client.UploadMultipartPart(x.ctx, &sdk.UploadMultipartPartInput{
+	_, err := v.client.UploadMultipartPart(x.Ctx, &sdk.UploadMultipartPartInput{
 		AccountId: ownAccount(), VaultName: &v.name, UploadId: (*string)(&id),
 		Body: fresh(body), Checksum: &tree, Range: &at,
 	}, preset(sums))
-	return x.end(err)
+	return x.End(err)
 }
 
 // CompleteUpload makes the parts into an archive. The answer may take many
 // minutes for a large one.
 func (v *Vault) CompleteUpload(ctx context.Context, id firn.UploadID, size int64, tree treehash.Hash) (firn.ArchiveID, error) {
 	x := v.begin(ctx, "complete upload", "to "+v.label)
-	x.answerWithin = completeWithin
+	x.AnswerWithin = exchange.CompleteWithin
 	bytes, sum := strconv.FormatInt(size, 10), tree.String()
-	out, err := v.client.CompleteMultipartUpload(x.ctx, &sdk.CompleteMultipartUploadInput{
+	out, err := v.client.CompleteMultipartUpload(x.Ctx, &sdk.CompleteMultipartUploadInput{
 		AccountId: ownAccount(), VaultName: &v.name, UploadId: (*string)(&id), ArchiveSize: &bytes, Checksum: &sum,
 	})
-	if err := x.end(err); err != nil {
+	if err := x.End(err); err != nil {
 		return "", err
 	}
-	made, err := x.made(out.ArchiveId, out.Location)
+	made, err := made(x, out.ArchiveId, out.Location)
 	return firn.ArchiveID(made), err
 }
 
 // AbortUpload ends an upload.
 func (v *Vault) AbortUpload(ctx context.Context, id firn.UploadID) error {
 	x := v.begin(ctx, "abort upload", "to "+v.label)
-	_, err := v.client.AbortMultipartUpload(x.ctx, &sdk.AbortMultipartUploadInput{
+	_, err := v.client.AbortMultipartUpload(x.Ctx, &sdk.AbortMultipartUploadInput{
 		AccountId: ownAccount(), VaultName: &v.name, UploadId: (*string)(&id),
 	})
-	if x.refusedWith() == codeNotFound && !x.refusal.noVault() {
-		return x.forgive()
+	if missed(x) {
+		return x.Forgive()
 	}
-	return x.end(err)
+	return x.End(err)
 }
 
 // Uploads lists the open uploads.
 func (v *Vault) Uploads(ctx context.Context) iter.Seq2[firn.Upload, error] {
 	return pages(func(marker *string) ([]firn.Upload, *string, error) {
 		x := v.begin(ctx, "list uploads", "of "+v.label)
-		out, err := v.client.ListMultipartUploads(x.ctx, &sdk.ListMultipartUploadsInput{
+		out, err := v.client.ListMultipartUploads(x.Ctx, &sdk.ListMultipartUploadsInput{
 			AccountId: ownAccount(), VaultName: &v.name, Marker: marker,
 		})
-		if err := x.end(err); err != nil {
+		if err := x.End(err); err != nil {
 			return nil, nil, err
 		}
 		uploads := make([]firn.Upload, len(out.UploadsList))
 		for i, o := range out.UploadsList {
 			created, err := moment(o.CreationDate)
 			if err != nil {
-				return nil, nil, x.garbled(err)
+				return nil, nil, x.Garbled(err)
 			}
 			uploads[i] = firn.Upload{
 				ID:          firn.UploadID(text(o.MultipartUploadId)),
@@ -172,16 +173,16 @@ func (v *Vault) Uploads(ctx context.Context) iter.Seq2[firn.Upload, error] {
 func (v *Vault) Parts(ctx context.Context, id firn.UploadID) iter.Seq2[firn.Part, error] {
 	return pages(func(marker *string) ([]firn.Part, *string, error) {
 		x := v.begin(ctx, "list parts", "of an upload to "+v.label)
-		out, err := v.client.ListParts(x.ctx, &sdk.ListPartsInput{
+		out, err := v.client.ListParts(x.Ctx, &sdk.ListPartsInput{
 			AccountId: ownAccount(), VaultName: &v.name, UploadId: (*string)(&id), Marker: marker,
 		})
-		if err := x.end(err); err != nil {
+		if err := x.End(err); err != nil {
 			return nil, nil, err
 		}
 		parts := make([]firn.Part, len(out.Parts))
 		for i, o := range out.Parts {
 			if parts[i], err = part(text(o.RangeInBytes), text(o.SHA256TreeHash)); err != nil {
-				return nil, nil, x.garbled(err)
+				return nil, nil, x.Garbled(err)
 			}
 		}
 		return parts, out.Marker, nil

@@ -39,7 +39,7 @@ func connect(ctx context.Context, cfg Config) (s service, err error) {
 			return s, err
 		}
 	}
-	s.http = &exchange.Client{Transport: cfg.Transport, Clock: cfg.Clock, Failed: failedInside, NoCredentials: awschain.Missing}
+	s.http = &exchange.Client{Transport: cfg.Transport, Clock: cfg.Clock, Server: "an S3 server", Failed: failedInside, NoCredentials: awschain.Missing}
 	if s.http.Clock == nil {
 		s.http.Clock = clock.System{}
 	}
@@ -86,7 +86,7 @@ func (s *service) locate(base *string, cfg Config) error {
 			s.home = strings.TrimSuffix(u.Scheme+"://"+u.Host+u.Path, "/")
 		}
 	}
-	judge := judge{label: cfg.Label, bucket: cfg.Bucket, endpoint: s.http.Endpoint}
+	judge := judge{label: cfg.Label, bucket: cfg.Bucket, http: s.http}
 	s.http.Judge = judge.refusal
 	return nil
 }

@@ -80,7 +80,10 @@ var kindsOfCodes = map[string]firn.Kind{
 }
 
 // A judge reads the refusals of a server.
-type judge struct{ label, bucket, endpoint string }
+type judge struct {
+	label, bucket string
+	http          *exchange.Client
+}
 
 // said is an error as the service writes it. Source: Amazon S3 API reference,
 // "REST error responses".
@@ -176,7 +179,7 @@ func (j judge) hint(r exchange.Refusal) string {
 	case firn.Denied:
 		return deniedHint(r.Code)
 	case firn.Other:
-		return "is there an S3 server at " + j.endpoint + "?"
+		return j.http.ServerHint()
 	}
 	return ""
 }
