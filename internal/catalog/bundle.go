@@ -35,6 +35,26 @@ type Member struct {
 // fit; it isn't sealed for the run's recipients), Conflict (this run or a
 // later one has recorded a path).
 func (c *Catalog) IntendBundle(ctx context.Context, in *Intent, run Run, members []Member) error {
+	return c.intendBundle(ctx, in, run, members, func(tx tx) error {
+		r := newRecorder(tx, run)
+		r.bundle = in.ID
+		items := make([]item, len(members))
+		for i := range members {
+			items[i].Change = &members[i].Change
+			if items[i].hasContent() {
+				items[i].where = place{in.ID, members[i].Number}
+			}
+		}
+		if err := r.recordAll(items); err != nil {
+			return err
+		}
+		return r.finish()
+	})
+}
+
+// intendBundle records an intent and the contents that its archive is to hold, and
+// what record has to say of them.
+func (c *Catalog) intendBundle(ctx context.Context, in *Intent, run Run, members []Member, record func(tx) error) error {
 	in.Store, in.Tree, in.Run = run.Store, run.Tree, run.ID
 	if err := checkIntent(in); err != nil {
 		return err
@@ -53,19 +73,7 @@ func (c *Catalog) IntendBundle(ctx context.Context, in *Intent, run Run, members
 		if err := c.hold(tx, in.ID, contents); err != nil {
 			return err
 		}
-		r := newRecorder(tx, run)
-		r.bundle = in.ID
-		items := make([]item, len(members))
-		for i := range members {
-			items[i].Change = &members[i].Change
-			if items[i].hasContent() {
-				items[i].where = place{in.ID, members[i].Number}
-			}
-		}
-		if err := r.recordAll(items); err != nil {
-			return err
-		}
-		return r.finish()
+		return record(tx)
 	})
 }
 

@@ -35,26 +35,7 @@ type Move struct{ From, To Place }
 // deletion, so that none stays if that never happens.
 // Errors: Invalid, as IntendBundle.
 func (c *Catalog) IntendCopies(ctx context.Context, in *Intent, run Run, r Retirement, members []Member) error {
-	in.Store, in.Tree, in.Run = run.Store, run.Tree, run.ID
-	if err := checkIntent(in); err != nil {
-		return err
-	}
-	contents, err := checkBundle(in, run, members)
-	if err != nil {
-		return err
-	}
-	if err := c.tidy(ctx); err != nil {
-		return err
-	}
-	return c.write(ctx, "record bundle", in.Token.String(), func(tx tx) error {
-		if err := intend(tx, in); err != nil {
-			return err
-		}
-		if err := c.hold(tx, in.ID, contents); err != nil {
-			return err
-		}
-		return c.suspect(tx, run, r, in.ID)
-	})
+	return c.intendBundle(ctx, in, run, members, func(tx tx) error { return c.suspect(tx, run, r, in.ID) })
 }
 
 // FindCopies is FindContents, but for archives that are to go: those that old
