@@ -67,9 +67,9 @@ type Upload struct {
 
 // A Part is one part that a store holds of an open upload.
 type Part struct {
-	Offset int64 // bytes from the archive's start; a multiple of the part size
-	Size   int64 // bytes
-	Tree   treehash.Hash
+	Offset int64         // bytes from the archive's start; a multiple of the part size
+	Size   int64         // bytes
+	Tree   treehash.Hash // zero where the store doesn't tell
 }
 
 // A Range is the half-open range of bytes [Start, End).

@@ -66,8 +66,9 @@ type Uploader interface {
 	// error.
 	Uploads(ctx context.Context) iter.Seq2[Upload, error]
 
-	// Parts lists the parts that the store holds of an upload, by offset. It
-	// ends with the first error. Errors: NotFound.
+	// Parts lists the parts that the store holds of an upload, by offset, with
+	// zero tree hashes where Traits say UncheckedTrees. It ends with the first
+	// error. Errors: NotFound.
 	Parts(ctx context.Context, id UploadID) iter.Seq2[Part, error]
 }
 

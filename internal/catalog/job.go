@@ -135,7 +135,7 @@ func jobStateOf(s firn.JobState) JobState {
 // id already. A token whose row has another id is that of a job asked for twice:
 // the second has a row of its own.
 func findJob(tx tx, store int64, token firn.Token, remote firn.JobID) (id int64, named bool, err error) {
-	err = tx.row("SELECT id FROM job WHERE remote = ? AND store = ? LIMIT 1", string(remote), store).Scan(&id)
+	err = tx.row("SELECT id FROM job WHERE remote = ? AND store = ? ORDER BY id DESC LIMIT 1", string(remote), store).Scan(&id)
 	if !isNoRows(err) || token.IsZero() {
 		return id, err == nil, ignoreNoRows(err)
 	}
@@ -182,7 +182,7 @@ func updateJob(tx tx, id int64, j *firn.Job) error {
 	}
 	created, createdNs := instant(j.Created)
 	completed, completedNs := instant(j.Completed)
-	return tx.exec(`UPDATE job SET state = ?, kind = ?, tier = ?, from_byte = coalesce(?, from_byte), to_byte = coalesce(?, to_byte),
+	return tx.exec(`UPDATE job SET state = ?, kind = ?, tier = coalesce(nullif(?, ''), tier), from_byte = coalesce(?, from_byte), to_byte = coalesce(?, to_byte),
 		created = ?, created_ns = ?, completed = ?, completed_ns = ?, archive_size = ?, archive_tree = ?, range_tree = ?,
 		partial = ?, output = ?, message = ? WHERE id = ?`,
 		jobStateOf(j.State), string(j.Kind), string(j.Tier), from, to,
@@ -294,7 +294,7 @@ func jobKind(b []byte) firn.JobKind {
 // catalog has none.
 func (c *Catalog) JobByRemote(ctx context.Context, store int64, id firn.JobID) (job Job, ok bool, err error) {
 	err = c.read(ctx, "find job", string(id), func(tx tx) error {
-		jobs, err := readJobs(tx, "SELECT "+jobColumns+" FROM job WHERE remote = ? AND store = ? ORDER BY id LIMIT 1", string(id), store)
+		jobs, err := readJobs(tx, "SELECT "+jobColumns+" FROM job WHERE remote = ? AND store = ? ORDER BY id DESC LIMIT 1", string(id), store)
 		if len(jobs) > 0 {
 			job, ok = jobs[0], true
 		}

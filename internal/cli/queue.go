@@ -102,7 +102,11 @@ func (o *queueOptions) open(ctx context.Context) (s *session, needs bool, err er
 	if s, err = o.app.openStore(ctx, o.Store, o.Common.wire()); err != nil {
 		return nil, false, err
 	}
-	if s.loc.Scheme == config.Local {
+	switch s.loc.Scheme {
+	case config.S3:
+		s.ui.Print(s.loc.String() + " uses no queue: one listing tells of a thousand archives that are on their way")
+		return s, false, nil
+	case config.Local:
 		s.ui.Print(s.loc.String() + " needs no queue: what it is asked for is ready at once")
 		return s, false, nil
 	}

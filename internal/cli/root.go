@@ -18,7 +18,7 @@ func newRootCmd(a *app) *cobra.Command {
 		Use:   "firn",
 		Short: "archive directory trees in cold storage, and bring them back",
 		Long: `firn archives directory trees in cold storage and brings them back: in Amazon
-Glacier vaults (glacier:VAULT), or in a folder of this machine (local:DIR), for
+Glacier vaults (glacier:VAULT), in S3 (s3:BUCKET/PREFIX), or in a folder of this machine (local:DIR), for
 which no account is needed.`,
 		Example: `  firn sync docs local:/tmp/my-vault
   firn restore local:/tmp/my-vault --to /tmp/back --wait`,

@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"math/rand/v2"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -17,11 +18,13 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/firn-archive/firn/internal/clock"
 	"github.com/firn-archive/firn/internal/queuetest"
+	"github.com/firn-archive/firn/internal/s3test"
 )
 
 // TestMain lets the scripts run firn: the test program, called by that name, is
@@ -40,6 +43,9 @@ func TestMain(m *testing.M) {
 //	serve DIR [OPTION...]   starts firn serve, and points the environment at it
 //	queues [NAME...]        starts a server of queues and topics, likewise, with
 //	                        these queues
+//	s3 [THAW]               starts an S3 with the bucket "bucket", likewise, where what
+//	                        is cold can be read THAW after it was asked for
+//	later TIME              winds the clock of that S3
 //	unserve                 interrupts that server, which must end well; stdout
 //	                        and stderr are then its own (testscript has a stop,
 //	                        which ends a script)
@@ -68,11 +74,14 @@ func TestScripts(t *testing.T) {
 			env.Setenv("AWS_EC2_METADATA_DISABLED", "true") // no keys from this machine
 			env.Setenv("ESC", "\x1b")
 			env.Values[serverKey{}] = &server{}
+			env.Values[s3Key{}] = clock.NewManual(clock.System{}.Now())
 			return os.Mkdir(home, 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve":      startServer,
 			"queues":     startQueues,
+			"s3":         startS3,
+			"later":      windS3,
 			"unserve":    stopServer,
 			"status":     wantStatus,
 			"read":       readVariable,
@@ -151,6 +160,36 @@ func startQueues(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Defer(s.Close)
 	ts.Setenv("AWS_ENDPOINT_URL_SQS", s.URL)
 	ts.Setenv("AWS_ENDPOINT_URL_SNS", s.URL)
+}
+
+type s3Key struct{}
+
+func startS3(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 1 {
+		ts.Fatalf("usage: s3 [THAW]")
+	}
+	now := ts.Value(s3Key{}).(*clock.Manual)
+	o := s3test.Options{Buckets: []string{"bucket"}, Clock: now}
+	if len(args) > 0 {
+		var err error
+		o.Thaw, err = time.ParseDuration(args[0])
+		ts.Check(err)
+	}
+	s := httptest.NewServer(s3test.New(o))
+	ts.Defer(s.Close)
+	ts.Setenv("AWS_ENDPOINT_URL_S3", s.URL)
+	ts.Setenv("AWS_REGION", "us-east-1")
+	ts.Setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+	ts.Setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+}
+
+func windS3(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: later TIME")
+	}
+	d, err := time.ParseDuration(args[0])
+	ts.Check(err)
+	ts.Value(s3Key{}).(*clock.Manual).Advance(d)
 }
 
 // oneLine reads byte by byte, so that what follows a line is left.

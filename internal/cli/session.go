@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -77,7 +78,7 @@ func (a *app) openStore(ctx context.Context, location string, o wire.Options) (*
 	}
 	if p := s.profile; p != nil {
 		// Who has written down a vault wants it.
-		o.AWSProfile, o.Endpoint, o.MakeVault = p.AWSProfile, p.Endpoint, true
+		o.AWSProfile, o.Endpoint, o.Class, o.MakeVault = p.AWSProfile, p.Endpoint, cmp.Or(o.Class, p.Class), true
 	}
 	if a.once && (o.Outage == 0 || o.Outage > outageOnce) {
 		o.Outage = outageOnce

@@ -204,7 +204,7 @@ func (a *app) profileOf(store string) (*config.File, *config.Profile, error) {
 	p, err := file.Profile(store)
 	var none *firn.Error
 	if errors.As(err, &none) {
-		hint := "write glacier:VAULT, glacier:REGION/VAULT or local:DIR"
+		hint := "write " + config.Forms
 		if len(file.Profiles) > 0 && none.Hint != "" {
 			hint = none.Hint
 		}

@@ -31,7 +31,7 @@ func firnCommands(r sheetRecord) (lines []string) {
 	if r.Encrypted {
 		identity = " --identity identity.txt"
 	}
-	if r.Kind == string(config.Glacier) {
+	if r.Kind != string(config.Local) {
 		lines = append(lines, "export AWS_REGION="+shellWord(r.Region))
 		if r.Endpoint != "" {
 			lines = append(lines, "export AWS_ENDPOINT_URL="+shellWord(r.Endpoint))
@@ -47,10 +47,40 @@ func firnCommands(r sheetRecord) (lines []string) {
 // stockCommands are what brings everything back without firn. Words in capitals
 // are to be replaced.
 func stockCommands(r sheetRecord) []string {
-	if r.Kind == string(config.Local) {
+	switch r.Kind {
+	case string(config.Local):
 		return localCommands(r)
+	case string(config.S3):
+		return bucketCommands(r)
 	}
 	return vaultCommands(r)
+}
+
+// bucketCommands use the program of the bucket's vendor. What is of a cold class is
+// asked for first, and can be read a day or two later.
+func bucketCommands(r sheetRecord) []string {
+	bucket, prefix, _ := strings.Cut(r.Name, "/")
+	options := ""
+	if r.Region != "" {
+		options += " --region " + shellWord(r.Region)
+	}
+	if r.Endpoint != "" {
+		options += " --endpoint-url " + shellWord(r.Endpoint)
+	}
+	lines := []string{
+		`s3() { c=$1; shift; aws s3 "$c" "$@"` + options + `; }`,
+		`s3api() { c=$1; shift; aws s3api "$c" --bucket ` + shellWord(bucket) + ` "$@"` + options + `; }`,
+		"# what there is: a file's first version bears its name, below that of its tree",
+		"s3 ls --recursive " + shellWord("s3://"+r.Name),
+		"# asks for one; it can be read 12 to 48 hours later, for a week",
+		`s3api restore-object --key ` + shellWord(strings.TrimPrefix(prefix+"/KEY", "/")) + ` --restore-request 'Days=7,GlacierJobParameters={Tier=Bulk}'`,
+		"# gets it; of an archive of many files, tar lists and extracts them",
+		"s3 cp " + shellWord("s3://"+strings.TrimSuffix(r.Name, "/")+"/KEY") + " FILE",
+	}
+	if r.Encrypted {
+		lines = append(lines, unseal+"FILE >FILE.tar")
+	}
+	return lines
 }
 
 // vaultCommands use the program of the vault's vendor.
@@ -178,6 +208,9 @@ func sheetOf(r sheetRecord, version string, most int) string {
 	if r.Kind == string(config.Glacier) {
 		where = "a vault of Amazon Glacier"
 	}
+	if r.Kind == string(config.S3) {
+		where = "a bucket of S3"
+	}
 	p.line("The directories below are kept in %s. This page says how to bring them back on any other computer, when the one that sent them is gone. "+
 		"firn, which sent them, is a free program: %s", where, projectPage)
 	p.needs(r, most)
@@ -198,14 +231,18 @@ type page struct{ strings.Builder }
 // but lines to write down where those are kept.
 func (p *page) needs(r sheetRecord, most int) {
 	p.head("What it takes")
-	if r.Kind == string(config.Glacier) {
+	if r.Kind != string(config.Local) {
 		account := ""
 		if r.Account != "" {
 			account = " of AWS account " + r.Account
 		}
 		p.item("The keys%s: access key id and secret access key.", account)
 		p.kept("They are kept")
-		p.item("Time, and money. What is asked for is there 5 to 12 hours later, and for 24 hours. Amazon charges for it; firn tells the price first.")
+		if r.Kind == string(config.S3) {
+			p.item("Time, and money. What is of a cold class is there 5 to 48 hours after it was asked for, for some days.")
+		} else {
+			p.item("Time, and money. What is asked for is there 5 to 12 hours later, and for 24 hours. Amazon charges for it; firn tells the price first.")
+		}
 	} else {
 		p.item("The folder %s of %s, or a copy of it.", strings.TrimPrefix(r.Store, "local:"), r.host)
 		p.kept("It is on the disk")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/config"
 	"github.com/firn-archive/firn/internal/ui"
 	"github.com/firn-archive/firn/internal/wire"
 )
@@ -21,13 +22,13 @@ type storeCmdOptions struct {
 	app    *app
 	Store  string // of list: a region; may be empty
 	Yes    bool
+	Class  string // of create: the storage class of S3; may be empty
 	Common storeOptions
 }
 
 func newStoreCmd(a *app) *cobra.Command {
 	g := group("store", "make, list, show and delete stores",
-		newStoreVerb(a, "create STORE", "make a vault", `Make a vault: glacier:VAULT in the service, or local:DIR in an empty or new folder.
-One that exists already is left as it is. A vault itself costs nothing.`, runStoreCreate),
+		newStoreCreateCmd(a),
 		newStoreListCmd(a, runStoreList),
 		newStoreVerb(a, "show STORE", "show what a store says of itself", `Ask STORE what it is: its address, when it was made, and how much it held at its
 last inventory, which for a vault of the service is up to a day old.`, runStoreShow),
@@ -56,6 +57,20 @@ func newStoreVerb(a *app, use, short, long string, run storeRun) *cobra.Command 
 	cmd.RunE = a.runner(func(ctx context.Context, args []string) error {
 		o.Store = args[0]
 		return run(ctx, o)
+	})
+	return cmd
+}
+
+func newStoreCreateCmd(a *app) *cobra.Command {
+	o := &storeCmdOptions{app: a}
+	cmd := newStoreVerb(a, "create STORE", "make a vault, or a store in a bucket", `Make a vault: glacier:VAULT in the service, or local:DIR in an empty or new folder.
+Or make a store below a prefix of a bucket that is there: s3:BUCKET/PREFIX, with
+--class as the storage class of what will be stored there, DEEP_ARCHIVE if nothing
+is said. What exists already is left as it is. A store itself costs nothing.`, nil)
+	cmd.Flags().StringVar(&o.Class, "class", "", "storage `CLASS` of S3: DEEP_ARCHIVE, GLACIER, GLACIER_IR or STANDARD")
+	cmd.RunE = a.runner(func(ctx context.Context, args []string) error {
+		o.Store = args[0]
+		return runStoreCreate(ctx, o)
 	})
 	return cmd
 }
@@ -100,11 +115,16 @@ func (a *app) completeOneStore(_ *cobra.Command, args []string, word string) ([]
 }
 
 func runStoreCreate(ctx context.Context, o *storeCmdOptions) error {
-	s, err := o.app.openStore(ctx, o.Store, o.Common.wire())
+	with := o.Common.wire()
+	with.Class = o.Class
+	s, err := o.app.openStore(ctx, o.Store, with)
 	if err != nil {
 		return err
 	}
 	defer s.close()
+	if o.Class != "" && s.loc.Scheme != config.S3 {
+		return wrongUsage("create "+s.loc.String(), "only stores in S3 have a class")
+	}
 	if err := s.store.Create(ctx); err != nil {
 		return err
 	}

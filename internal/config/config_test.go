@@ -14,6 +14,8 @@ func TestParseLocation(t *testing.T) {
 		{"glacier:photos", "glacier:photos"},
 		{"glacier:eu-west-1/photos.2", "glacier:eu-west-1/photos.2"},
 		{"local:/mnt/disk/", "local:/mnt/disk"},
+		{"s3:my-bucket", "s3:my-bucket"},
+		{"s3://my-bucket/a b/c/?region=eu-west-1", "s3:my-bucket/a b/c?region=eu-west-1"},
 		{"local:v", "local:/home/me/v"},
 		{"local:../with space:and colon", "local:/home/with space:and colon"},
 	} {
@@ -39,7 +41,13 @@ func TestParseLocationRefuses(t *testing.T) {
 		"glacier:eu-west-1/":                  "vault",
 		"glacier:a/b/c":                       "region",
 		"local:":                              "no folder",
-		"s3:bucket":                           "not built yet",
+		"s3:":                                 "bucket",
+		"s3:a_b c/x":                          "bucket",
+		"s3:bucket/a//b":                      "a/b",
+		"s3:bucket/../b":                      "a/b",
+		"s3:bucket/.firn":                     "a/b",
+		"s3:bucket/a?class=GLACIER":           "no ?",
+		"s3:bucket/a?region=Mars":             "region",
 		"glacier:" + strings.Repeat("x", 256): "255",
 	} {
 		_, err := config.ParseLocation(in, "/")

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/firn-archive/firn"
 )
@@ -25,8 +27,10 @@ const (
 // A Location is the parsed name of a store.
 type Location struct {
 	Scheme Scheme
-	Region string // of glacier:REGION/VAULT; empty: as the environment says
+	Region string // of glacier:REGION/VAULT and s3:BUCKET?region=REGION; empty: as the environment says
 	Vault  string // of glacier:
+	Bucket string // of s3:
+	Prefix string // of s3:, as a/b; may be empty
 	Dir    string // of local:; absolute and clean
 }
 
@@ -37,12 +41,15 @@ var vaultName = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,255}$`)
 // regionName is generous: the service adds regions.
 var regionName = regexp.MustCompile(`^[a-z0-9-]{3,32}$`)
 
-// ParseLocation reads glacier:VAULT, glacier:REGION/VAULT or local:DIR, where
-// a relative DIR is below cwd. Errors have the kind Usage.
+// Forms tells how the name of a store may be written, for messages.
+const Forms = "glacier:VAULT, glacier:REGION/VAULT, s3:BUCKET/PREFIX, s3:BUCKET/PREFIX?region=REGION or local:DIR"
+
+// ParseLocation reads one of Forms; a relative DIR is below cwd. Errors have the
+// kind Usage.
 func ParseLocation(s, cwd string) (Location, error) {
 	scheme, rest, ok := strings.Cut(s, ":")
 	if !ok {
-		return Location{}, badLocation(s, "not the name of a store", "write glacier:VAULT, glacier:REGION/VAULT or local:DIR")
+		return Location{}, badLocation(s, "not the name of a store", "write "+Forms)
 	}
 	switch Scheme(scheme) {
 	case Glacier:
@@ -50,9 +57,9 @@ func ParseLocation(s, cwd string) (Location, error) {
 	case Local:
 		return parseLocal(s, rest, cwd)
 	case S3:
-		return Location{}, badLocation(s, "S3 as a store is not built yet", "use glacier:VAULT or local:DIR")
+		return parseS3(s, rest)
 	}
-	return Location{}, badLocation(s, fmt.Sprintf("unknown kind of store %q", scheme), "write glacier:VAULT, glacier:REGION/VAULT or local:DIR")
+	return Location{}, badLocation(s, fmt.Sprintf("unknown kind of store %q", scheme), "write "+Forms)
 }
 
 func parseGlacier(s, rest string) (Location, error) {
@@ -67,6 +74,48 @@ func parseGlacier(s, rest string) (Location, error) {
 		return Location{}, badLocation(s, fmt.Sprintf("%q is not the name of a vault", loc.Vault), "names have 1 to 255 letters, digits, and any of _ - .")
 	}
 	return loc, nil
+}
+
+// bucketName is generous: other providers allow more than Amazon.
+var bucketName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{1,254}$`)
+
+// regionOption begins the region of a bucket.
+const regionOption = "?region="
+
+// parseS3 reads what follows s3:, with or without the // of other programs.
+func parseS3(s, rest string) (Location, error) {
+	loc := Location{Scheme: S3}
+	if i := strings.LastIndex(rest, regionOption); i >= 0 {
+		rest, loc.Region = rest[:i], rest[i+len(regionOption):]
+		if !regionName.MatchString(loc.Region) {
+			return Location{}, badLocation(s, fmt.Sprintf("%q is not the name of a region", loc.Region), "write for example s3:my-bucket/archive?region=eu-west-1")
+		}
+	}
+	loc.Bucket, loc.Prefix, _ = strings.Cut(strings.TrimPrefix(rest, "//"), "/")
+	loc.Prefix = strings.TrimSuffix(loc.Prefix, "/")
+	if !bucketName.MatchString(loc.Bucket) {
+		return Location{}, badLocation(s, fmt.Sprintf("%q is not the name of a bucket", loc.Bucket), "write for example s3:my-bucket/archive")
+	}
+	if strings.ContainsAny(loc.Prefix, "?#") {
+		return Location{}, badLocation(s, "a prefix has no ? and no #", "write for example s3:my-bucket/archive?region=eu-west-1")
+	}
+	if loc.Prefix != "" && !plainPath(loc.Prefix) {
+		return Location{}, badLocation(s, fmt.Sprintf("%q can't be a prefix", loc.Prefix), "write it as a/b, without empty names, . and ..")
+	}
+	return loc, nil
+}
+
+// plainPath reports whether every name of a path is one.
+func plainPath(path string) bool {
+	if !utf8.ValidString(path) || strings.ContainsFunc(path, unicode.IsControl) {
+		return false
+	}
+	for name := range strings.SplitSeq(path, "/") {
+		if name == "" || name == "." || name == ".." || name == ".firn" {
+			return false
+		}
+	}
+	return true
 }
 
 func parseLocal(s, rest, cwd string) (Location, error) {
@@ -88,6 +137,15 @@ func (l Location) String() string {
 	switch {
 	case l.Scheme == Local:
 		return "local:" + l.Dir
+	case l.Scheme == S3:
+		s := "s3:" + l.Bucket
+		if l.Prefix != "" {
+			s += "/" + l.Prefix
+		}
+		if l.Region != "" {
+			s += regionOption + l.Region
+		}
+		return s
 	case l.Region != "":
 		return "glacier:" + l.Region + "/" + l.Vault
 	default:

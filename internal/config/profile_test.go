@@ -95,7 +95,7 @@ class = "DEEP_ARCHIVE"
 			},
 		},
 		{Name: "usb", Line: 32, Store: "local:/home/me/.config/vault", Hooks: config.Hooks{Timeout: time.Hour}, Trees: []config.Tree{{Path: "/data", Line: 32}}},
-		{Name: "cold", Line: 34, Store: "s3:my-bucket/a/b", Class: "DEEP_ARCHIVE", Hooks: config.Hooks{Timeout: time.Hour}},
+		{Name: "cold", Line: 34, Store: "s3:my-bucket/a/b?region=us-east-1", Class: "DEEP_ARCHIVE", Hooks: config.Hooks{Timeout: time.Hour}},
 	}
 	if diff := cmp.Diff(want, f.Profiles); diff != "" && runtime.GOOS != "windows" {
 		t.Error(diff)
@@ -107,8 +107,8 @@ class = "DEEP_ARCHIVE"
 	if loc, err := first.Location(); err != nil || loc.Region != "eu-west-1" || loc.Vault != "photos" {
 		t.Errorf("the store: %+v, %v", loc, err)
 	}
-	if _, err := f.Profiles[2].Location(); firn.KindOf(err) != firn.Usage {
-		t.Errorf("a store in S3: %v", err)
+	if loc, err := f.Profiles[2].Location(); err != nil || loc.Bucket != "my-bucket" || loc.Prefix != "a/b" || loc.Region != "us-east-1" {
+		t.Errorf("a store in S3: %+v, %v", loc, err)
 	}
 	if first.Options[0].Flag() != "limit-upload" {
 		t.Errorf("the option is %s", first.Options[0].Flag())
@@ -136,7 +136,7 @@ func TestParseProfilesRefuses(t *testing.T) {
 		"[profile.a]\nstore = \"glacier:eu-west-1/x\"\nregion = \"us-east-1\"":                  {"two regions"},
 		"[profile.a]\nstore = \"glacier:x\"\nregion = \"Mars\"":                                 {`"Mars" is not the name of a region`},
 		"[profile.a]\nstore = \"glacier:x\"\nclass = \"GLACIER\"":                               {"only stores in S3"},
-		"[profile.a]\nstore = \"s3:bucket\"\nclass = \"STANDARD\"":                              {`"STANDARD" is no storage class`, "DEEP_ARCHIVE"},
+		"[profile.a]\nstore = \"s3:bucket\"\nclass = \"FROZEN\"":                                {`"FROZEN" is no storage class`, "DEEP_ARCHIVE"},
 		"[profile.a]\nstore = \"s3:B\"":                                                         {`"B" is not the name of a bucket`},
 		"[profile.a]\nstore = \"glacier:x\"\nendpoint = \"glacier.example\"":                    {"not the address of a server"},
 		"[profile.a]\nstore = \"local:/v\"\n[[profile.a.tree]]\nname = \"x\"":                   {"line 3", "has no path"},

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -16,11 +15,7 @@ import (
 
 // classes are the storage classes of S3 that firn archives to. Source: Amazon S3
 // user guide, "Understanding S3 Glacier storage classes".
-var classes = []string{"GLACIER_IR", "GLACIER", "DEEP_ARCHIVE"}
-
-// bucketName is the syntax of buckets. Source: Amazon S3 user guide, "General
-// purpose bucket naming rules".
-var bucketName = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+var classes = []string{"DEEP_ARCHIVE", "GLACIER", "GLACIER_IR", "STANDARD"}
 
 // place checks what a profile says of where its store is, and brings that into
 // one form.
@@ -34,12 +29,9 @@ func (r *profileReader) place(p *Profile, region string) {
 	case Local:
 		r.placeLocal(p, rest, region)
 	case Glacier:
-		r.placeVault(p, region)
+		r.placeRemote(p, region)
 	case S3:
-		bucket, _, _ := strings.Cut(rest, "/")
-		if !bucketName.MatchString(bucket) {
-			r.wrong(p.Line, "write for example s3:my-bucket/archive", "%q is not the name of a bucket", bucket)
-		}
+		r.placeRemote(p, region)
 		if p.Class != "" && !slices.Contains(classes, p.Class) {
 			r.wrong(p.Line, "it is one of "+strings.Join(classes, ", "), "%q is no storage class for archives", p.Class)
 		}
@@ -70,7 +62,8 @@ func (r *profileReader) placeLocal(p *Profile, dir, region string) {
 	p.Store = "local:" + path
 }
 
-func (r *profileReader) placeVault(p *Profile, region string) {
+// placeRemote brings the region into the store's name.
+func (r *profileReader) placeRemote(p *Profile, region string) {
 	loc, err := ParseLocation(p.Store, "")
 	switch {
 	case err != nil:

@@ -145,11 +145,27 @@ func (a *Asker) start(ctx context.Context, w Want, tier firn.Tier) (firn.Job, er
 }
 
 func (a *Asker) request(ctx context.Context, w Want, tier firn.Tier, token firn.Token) (firn.JobID, error) {
-	id, err := a.o.Store.StartRetrieval(ctx, firn.RetrievalSpec{Archive: w.Remote, Range: w.Range, Tier: tier, Description: describe.Job(token, a.o.Run.Command)})
+	id, err := a.o.Store.StartRetrieval(ctx, firn.RetrievalSpec{Archive: w.Remote, Range: a.rangeOf(w), Tier: tier, Description: describe.Job(token, a.o.Run.Command)})
 	if err == nil && id == "" {
 		err = &firn.Error{Op: "retrieve", Subject: w.Label, Kind: firn.Lost, Err: errors.New("the store's answer names no job")}
 	}
 	return id, err
+}
+
+// rangeOf is the range to ask for: where an archive can only thaw whole, all of it.
+func (a *Asker) rangeOf(w Want) *firn.Range {
+	if a.whole {
+		return nil
+	}
+	return w.Range
+}
+
+// back says that a job is there again: where jobs are states of archives, one that
+// was asked for anew has the id that it had.
+func (a *Asker) back(id firn.JobID) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.gone, id)
 }
 
 // startInstant starts a job of a store where jobs are ready at once and cost
@@ -173,8 +189,10 @@ func (a *Asker) startInstant(ctx context.Context, w Want, tier firn.Tier) (firn.
 // startRecorded records the intent before it asks, and the outcome after.
 func (a *Asker) startRecorded(ctx context.Context, w Want, tier firn.Tier) (firn.Job, error) {
 	job := firn.Job{Kind: firn.RetrievalJob, State: firn.JobRunning, Archive: w.Remote, ArchiveSize: w.Size, Tier: tier, Created: a.o.Clock.Now()}
-	if w.Range != nil {
-		job.Range = *w.Range
+	if at := a.rangeOf(w); at != nil {
+		job.Range = *at
+	} else if a.whole {
+		job.Range = firn.Range{End: w.Size} // as the store lists it
 	}
 	token := firn.NewToken()
 	row, err := a.o.Catalog.JobIntent(ctx, catalog.Job{Store: a.o.Row, Run: a.o.Run.ID, Token: token, Remote: job})
@@ -187,6 +205,7 @@ func (a *Asker) startRecorded(ctx context.Context, w Want, tier firn.Tier) (firn
 	switch {
 	case err == nil:
 		a.book.add(&job, row)
+		a.back(job.ID)
 		return job, a.o.Catalog.JobStarted(record, row, job.ID)
 	case firn.KindOf(err) == firn.Lost:
 		a.book.add(&job, row) // if it was started, the next look finds it

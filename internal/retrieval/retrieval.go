@@ -83,10 +83,11 @@ const startTries = 3
 // A driver that decides itself what is asked for, and when, begins with Look, and
 // then uses Find, Ask, Output, Fetched and Gone; Run and Round do no more.
 type Asker struct {
-	o    Options
-	slow bool // the store takes time for its jobs
-	book *book
-	seed maphash.Seed
+	o     Options
+	slow  bool // the store takes time for its jobs
+	whole bool // its archives can only thaw whole
+	book  *book
+	seed  maphash.Seed
 	// asking holds off a second want of one archive while the first asks.
 	asking [64]sync.Mutex
 	looked time.Duration // how long the last look took
@@ -122,7 +123,7 @@ func New(o Options) *Asker {
 		o.Events = firn.Discard
 	}
 	return &Asker{
-		o: o, slow: !o.Store.Traits().InstantJobs, book: newBook(), seed: maphash.MakeSeed(),
+		o: o, slow: !o.Store.Traits().InstantJobs, whole: o.Store.Traits().ThawsWhole, book: newBook(), seed: maphash.MakeSeed(),
 		tries: map[key]int{}, gone: map[firn.JobID]bool{},
 	}
 }
@@ -245,12 +246,26 @@ func (a *Asker) bring(ctx context.Context, w Want, each each) error {
 func (a *Asker) job(ctx context.Context, w Want) (firn.Job, error) {
 	defer a.alone(w.Remote)()
 	if job, ok := a.Find(w); ok {
-		return job, nil
+		return a.told(ctx, w, job)
 	}
 	if err := a.Try(w); err != nil {
 		return firn.Job{}, err
 	}
 	return a.start(ctx, w, a.o.Tier)
+}
+
+// told gives a ready job with the archive's tree hash, where nothing else tells
+// that: not every store's list of jobs does.
+func (a *Asker) told(ctx context.Context, w Want, job firn.Job) (firn.Job, error) {
+	if !a.whole || job.State != firn.JobReady || !w.Tree.IsZero() || !job.ArchiveTree.IsZero() {
+		return job, nil
+	}
+	described, err := a.o.Store.Job(ctx, job.ID)
+	if err != nil {
+		return job, err
+	}
+	job.ArchiveTree, job.RangeTree = described.ArchiveTree, described.RangeTree
+	return job, nil
 }
 
 // Try counts that a want is about to be asked for. Errors: Invalid, where that was

@@ -42,7 +42,7 @@ func Update(ctx context.Context, o Options, each func(Listed)) (silent []catalog
 		if err != nil {
 			return nil, err
 		}
-		row, err := u.take(ctx, job)
+		row, err := u.take(ctx, &job)
 		if err != nil {
 			return nil, err
 		}
@@ -67,6 +67,7 @@ type updating struct {
 // A known is an open job of the catalog.
 type known struct {
 	row    int64
+	asked  int64 // when, in seconds since 1970
 	state  catalog.JobState
 	fresh  bool // the store never told of it
 	late   bool // it was asked for so long ago that the store should list it
@@ -76,7 +77,7 @@ type known struct {
 
 func (u *updating) know(k *catalog.JobKey) {
 	u.last = k.ID
-	one := known{row: k.ID, state: k.State, fresh: !k.Seen, late: u.began.Sub(k.Asked) > AnswerTime, brings: k.Kind == firn.RetrievalJob}
+	one := known{row: k.ID, asked: k.Asked.Unix(), state: k.State, fresh: !k.Seen, late: u.began.Sub(k.Asked) > AnswerTime, brings: k.Kind == firn.RetrievalJob}
 	if k.Remote == "" {
 		u.tokens[k.Token] = one
 	} else {
@@ -85,7 +86,7 @@ func (u *updating) know(k *catalog.JobKey) {
 }
 
 // take records a job of the list if it says anything new, and gives its row.
-func (u *updating) take(ctx context.Context, job firn.Job) (row int64, err error) {
+func (u *updating) take(ctx context.Context, job *firn.Job) (row int64, err error) {
 	k, ok := u.open.get(string(job.ID))
 	var token firn.Token
 	if !ok {
@@ -97,13 +98,16 @@ func (u *updating) take(ctx context.Context, job firn.Job) (row int64, err error
 		}
 		delete(u.tokens, token) // another job with it is another job
 	}
+	if job.Created.IsZero() {
+		job.Created = time.Unix(k.asked, 0).UTC() // the store keeps no times of jobs
+	}
 	news := k.fresh || k.state != stateOf(job.State)
 	k.listed, k.fresh, k.state = true, false, stateOf(job.State)
 	u.open.set(string(job.ID), k)
 	if !news {
 		return k.row, nil
 	}
-	if u.seen = append(u.seen, catalog.SeenJob{Token: token, Job: job}); len(u.seen) < recordsAtOnce {
+	if u.seen = append(u.seen, catalog.SeenJob{Token: token, Job: *job}); len(u.seen) < recordsAtOnce {
 		return k.row, nil
 	}
 	err = u.o.Catalog.JobsSeen(ctx, u.o.Row, u.seen)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -38,6 +39,11 @@ func (s *Store) identify(ctx context.Context) (identity, time.Time, error) {
 	if id.Firn > formatVersion {
 		return identity{}, time.Time{}, s.fail("open", firn.Invalid, fmt.Errorf("the store is of format %d, and this program knows %d", id.Firn, formatVersion))
 	}
+	if s.cfg.Class.cold() && id.Class != "" && !id.Class.cold() {
+		return identity{}, time.Time{}, &firn.Error{Op: "open", Subject: s.cfg.Label, Kind: firn.Conflict,
+			Err:  fmt.Errorf("the store was made with the class %s, whose archives can be read at any time: %s ones have no place in it", id.Class, s.cfg.Class),
+			Hint: "make another store for them, with another prefix"}
+	}
 	id.versioned = got.version != ""
 	s.mu.Lock()
 	s.known = &id
@@ -68,7 +74,7 @@ func (s *Store) Describe(ctx context.Context) (firn.StoreInfo, error) {
 		return firn.StoreInfo{}, err
 	}
 	return firn.StoreInfo{
-		Name:     s.cfg.Bucket + "/" + s.cfg.Prefix,
+		Name:     strings.TrimSuffix(s.cfg.Bucket+"/"+s.cfg.Prefix, "/"),
 		Identity: s.home + " " + s.cfg.Bucket + "/" + s.base + " " + id.ID,
 		Address:  s.address(),
 		Region:   s.region,
@@ -87,7 +93,7 @@ func (s *Store) Create(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	data, err := json.Marshal(identity{Firn: formatVersion, ID: firn.NewToken().String(), Created: now})
+	data, err := json.Marshal(identity{Firn: formatVersion, ID: firn.NewToken().String(), Created: now, Class: s.Class()})
 	if err != nil {
 		return err
 	}

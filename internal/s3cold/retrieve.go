@@ -83,7 +83,7 @@ func (s *Store) StartRetrieval(ctx context.Context, spec firn.RetrievalSpec) (fi
 		return "", s.fail(op, firn.NotFound, fmt.Errorf("no archive %.80q", spec.Archive))
 	}
 	t := thaw{key, spec.Range}
-	if t.at == nil && s.cfg.Class.cold() {
+	if t.at == nil && s.isCold() {
 		return t.id(), s.restore(ctx, key, tier)
 	}
 	head, err := s.head(ctx, op, key)
@@ -230,7 +230,7 @@ func (s *Store) Jobs(ctx context.Context) iter.Seq2[firn.Job, error] {
 func (s *Store) listedState(ctx context.Context, key string, o types.Object, told bool, now time.Time) (firn.JobState, error) {
 	switch r := o.RestoreStatus; {
 	case !Class(o.StorageClass).cold():
-		if s.cfg.Class.cold() {
+		if s.isCold() {
 			return firn.JobReady, nil
 		}
 		return "", nil

@@ -87,8 +87,9 @@ type Config struct {
 	Bucket string
 	// Prefix is where in the bucket the store is, as a/b; empty: all of it.
 	Prefix string
-	// Class is that of new archives; empty: DeepArchive. Snapshots of the catalog
-	// are always of STANDARD, since without them nothing is found in haste.
+	// Class is that of new archives; empty: the store's own, which is the Class
+	// that it was created with, or else DeepArchive. Snapshots of the catalog are
+	// always of STANDARD, since without them nothing is found in haste.
 	Class Class
 	// ThawDays is how long a thawed copy is kept; 0: three days.
 	ThawDays int
@@ -132,6 +133,7 @@ type identity struct {
 	Firn    int       `json:"firn"` // version of this format
 	ID      string    `json:"id"`
 	Created time.Time `json:"created"`
+	Class   Class     `json:"class"` // that archives have where nobody says another
 
 	versioned bool // the bucket keeps versions
 }
@@ -144,9 +146,6 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Label == "" {
 		cfg.Label = strings.TrimSuffix("s3:"+cfg.Bucket+"/"+cfg.Prefix, "/")
 	}
-	if cfg.Class == "" {
-		cfg.Class = DeepArchive
-	}
 	if cfg.ThawDays == 0 {
 		cfg.ThawDays = thawDays
 	}
@@ -158,7 +157,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return wrong(fmt.Sprintf("%q is not the name of a bucket", cfg.Bucket), "names have 3 to 63 lower-case letters, digits, '-' and '.'")
 	case cfg.Prefix != "" && !validKey(cfg.Prefix):
 		return wrong(fmt.Sprintf("%q can't be a prefix", cfg.Prefix), "write it as a/b, without . and .. and without a slash at either end")
-	case !slices.Contains(Classes(), cfg.Class):
+	case cfg.Class != "" && !slices.Contains(Classes(), cfg.Class):
 		return wrong(fmt.Sprintf("no storage class %q", cfg.Class), fmt.Sprintf("there are %v", Classes()))
 	}
 	s := &Store{cfg: cfg}
@@ -179,17 +178,17 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Traits are those of the class.
+// Traits are those of the classes: of the store's own once it was seen.
 func (s *Store) Traits() firn.Traits {
 	return firn.Traits{
 		FreshInventory: true,
-		InstantJobs:    !s.cfg.Class.cold(),
+		InstantJobs:    !s.isCold(),
 		MaxArchive:     MaxArchive,
 		MaxSingle:      MaxSingle,
 		MinPart:        MinPart,
 		MaxPart:        MaxPart,
 		MaxParts:       MaxParts,
-		MinDuration:    s.cfg.Class.minDuration(),
+		MinDuration:    s.Class().minDuration(),
 		UncheckedTrees: true,
 		ThawsWhole:     true,
 		LiveInventory:  true,
@@ -219,12 +218,36 @@ func (s *Store) exists(ctx context.Context) (identity, error) {
 	return id, err
 }
 
+// own is the class that the store was made with, as far as that is known.
+func (s *Store) own() Class {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.known != nil && s.known.Class != "":
+		return s.known.Class
+	case s.cfg.Class != "":
+		return s.cfg.Class
+	}
+	return DeepArchive
+}
+
+// Class is that of new archives, as far as the store was seen.
+func (s *Store) Class() Class {
+	if s.cfg.Class != "" {
+		return s.cfg.Class
+	}
+	return s.own()
+}
+
+// isCold reports whether archives of the store have to be asked for, as a rule.
+func (s *Store) isCold() bool { return s.own().cold() }
+
 // classOf is the class that an archive is stored in.
 func (s *Store) classOf(snapshot bool) types.StorageClass {
 	if snapshot {
 		return types.StorageClass(Standard)
 	}
-	return types.StorageClass(s.cfg.Class)
+	return types.StorageClass(s.Class())
 }
 
 // decodeJSON reads what firn wrote below .firn/.

@@ -180,7 +180,7 @@ func (m *multipart) review(ctx context.Context) error {
 	defer m.mu.Unlock()
 	for i := range m.trees {
 		off, n := m.at(i)
-		if have[off] != (firn.Part{Offset: off, Size: n, Tree: m.trees[i]}) {
+		if !same(have[off], firn.Part{Offset: off, Size: n, Tree: m.trees[i]}) {
 			m.trees[i] = treehash.Hash{}
 			m.stored--
 		}

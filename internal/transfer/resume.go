@@ -92,14 +92,25 @@ func (m *multipart) confirm(ctx context.Context, recorded []firn.Part) error {
 			continue // sending it again replaces it
 		}
 		switch old, ok := record[p.Offset]; {
-		case ok && old == p:
-			m.keep(i, p.Tree)
+		case ok && same(p, old):
+			m.keep(i, old.Tree)
 			m.spare(p.Size)
+		case p.Tree.IsZero():
+			// What it holds can't be told: sending it again replaces it.
 		case !ok, m.only:
 			unsure = append(unsure, p)
 		}
 	}
 	return m.compare(ctx, unsure)
+}
+
+// same reports whether the store has a part that was sent. One that doesn't tell
+// tree hashes has checked the bytes when they came.
+func same(there, sent firn.Part) bool {
+	if there.Tree.IsZero() {
+		there.Tree = sent.Tree
+	}
+	return there == sent
 }
 
 // spare counts bytes that need not be sent: the store has them.

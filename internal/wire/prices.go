@@ -10,15 +10,23 @@ import (
 )
 
 // Prices is what the store charges, as far as that is known: of a vault it goes
-// by the region, also where another server than the service's answers.
+// by the region, also where another server than the service's answers. That of a store in
+// S3 is of its storage class, as far as the store was seen.
 func (s *Store) Prices() price.Tariff {
+	if s.class != nil {
+		return price.Bucket(string(s.class()), s.region)
+	}
 	return TariffOf(s.env.prices(), string(s.Location.Scheme), s.region)
 }
 
-// TariffOf is what a store of some kind, in some region, charges.
+// TariffOf is what a store of some kind, in some region, charges. Of S3 nothing is
+// known without the storage class.
 func TariffOf(tables price.Tables, kind, region string) price.Tariff {
 	if kind == string(config.Local) {
 		return price.Local()
+	}
+	if kind == string(config.S3) {
+		return price.Tariff{For: region}
 	}
 	return tables.Vault(region)
 }

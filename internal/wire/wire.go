@@ -21,6 +21,7 @@ import (
 	"github.com/firn-archive/firn/internal/glacier"
 	"github.com/firn-archive/firn/internal/guard"
 	"github.com/firn-archive/firn/internal/price"
+	"github.com/firn-archive/firn/internal/s3cold"
 )
 
 // Env is what the machine and the user gave.
@@ -86,6 +87,8 @@ type Options struct {
 	// AWSProfile is a profile of the AWS configuration, Endpoint the address of
 	// the service; empty: as the environment says.
 	AWSProfile, Endpoint string
+	// Class is the storage class of what is stored in S3; empty: the store's own.
+	Class string
 	// MakeVault lets CheckOrCreate make a vault of the service that is not
 	// there, and that the catalog has never seen.
 	MakeVault bool
@@ -99,7 +102,8 @@ type Store struct {
 	Counter  *guard.Counter // of the requests that really went out
 	env      Env
 	options  Options
-	region   string // that the vault is looked for in
+	region   string              // that the vault is looked for in
+	class    func() s3cold.Class // of what is stored in S3; nil elsewhere
 	close    []func() error
 }
 
@@ -143,6 +147,9 @@ func (s *Store) decorate(base firn.Store, env Env, o Options) {
 }
 
 func (s *Store) adapter(ctx context.Context, loc config.Location) (firn.Store, error) {
+	if loc.Scheme == config.S3 {
+		return s.bucket(ctx, loc)
+	}
 	cfg := glacier.Config{Vault: loc.Vault, Region: loc.Region, Profile: s.options.AWSProfile, Endpoint: s.options.Endpoint}
 	if loc.Scheme == config.Local {
 		var err error
@@ -157,6 +164,20 @@ func (s *Store) adapter(ctx context.Context, loc config.Location) (firn.Store, e
 	s.close = append(s.close, vault.Close)
 	s.region = vault.Region()
 	return vault, nil
+}
+
+// bucket opens a store in S3.
+func (s *Store) bucket(ctx context.Context, loc config.Location) (firn.Store, error) {
+	store, err := s3cold.Open(ctx, s3cold.Config{
+		Bucket: loc.Bucket, Prefix: loc.Prefix, Region: loc.Region, Class: s3cold.Class(s.options.Class),
+		Profile: s.options.AWSProfile, Endpoint: s.options.Endpoint, Label: loc.String(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.close = append(s.close, store.Close)
+	s.region, s.class = store.Region(), store.Class
+	return store, nil
 }
 
 // serve starts the embedded server on a folder, in this process, and gives the
@@ -225,7 +246,7 @@ func (s *Store) spec() catalog.StoreSpec {
 
 // CheckOrCreate is Check for a command that fills a store. A local vault that
 // nobody has seen before is made; a vault of the service only where Options say
-// so. One that was seen before and is gone is a disk that is not there, or a
+// so, and likewise a store in a bucket that is there. One that was seen before and is gone is a disk that is not there, or a
 // vault that somebody has deleted: that is an error.
 func (s *Store) CheckOrCreate(ctx context.Context, cat *catalog.Catalog) (catalog.Store, error) {
 	create := s.createVault
@@ -254,7 +275,11 @@ func (s *Store) createVault(ctx context.Context) error {
 	if err := s.Create(ctx); err != nil {
 		return err
 	}
-	s.env.Events(firn.NoticeEvent{Text: fmt.Sprintf("made the vault %s in %s, which was not there", s.Location.Vault, s.region)})
+	made := fmt.Sprintf("made the vault %s in %s, which was not there", s.Location.Vault, s.region)
+	if s.Location.Scheme == config.S3 {
+		made = fmt.Sprintf("made the store %s, which was not there", s.Location)
+	}
+	s.env.Events(firn.NoticeEvent{Text: made})
 	return nil
 }
 
@@ -274,7 +299,7 @@ func (s *Store) createLocal(ctx context.Context) error {
 
 // explain adds what to do about a missing store.
 func (s *Store) explain(err error) error {
-	if firn.KindOf(err) != firn.NotFound {
+	if firn.KindOf(err) != firn.NotFound || s.Location.Scheme == config.S3 { // which says it itself
 		return err
 	}
 	hint := "is the region right? The vault is made with: firn store create " + s.Location.String()
