@@ -22,7 +22,7 @@ func sameAsSlowly(t *testing.T, text string) {
 	show := func(r read) []any {
 		var failed string
 		if r.err != nil {
-			failed = r.err.Error()
+			failed, _, _ = strings.Cut(r.err.Error(), ": ")
 		}
 		return []any{r.info, r.archives, r.bad, failed}
 	}
