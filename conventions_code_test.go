@@ -143,7 +143,9 @@ func noGlobalState(m *module, report report) {
 		for _, spec := range packageVars(s.file) {
 			specs[spec] = true
 			for _, name := range spec.Names {
-				names[s.dir+" "+name.Name] = true
+				if name.Name != "_" { // what it is given is checked, and kept nowhere
+					names[s.dir+" "+name.Name] = true
+				}
 			}
 			if x := baseName(spec.Type); x != nil && (x.Name == "sync" || x.Name == "atomic") {
 				report(m.at(spec), "%s is shared by all users of the package: put it into a struct that the caller holds", spec.Names[0].Name)

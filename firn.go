@@ -130,6 +130,9 @@ type Job struct {
 	Created     time.Time
 	Completed   time.Time // zero while running
 	Tier        Tier      // empty for inventories
+	// Expires is when a ready job of a store that ThawsWhole can't be read any
+	// more, unless it is asked for again before; zero where nobody knows.
+	Expires time.Time
 
 	// Of retrievals:
 	Archive     ArchiveID
@@ -153,6 +156,9 @@ type RetrievalSpec struct {
 	Range       *Range // nil: the whole archive; else MiB-aligned
 	Tier        Tier
 	Description string // printable ASCII, at most 1,024 characters
+	// Days is how long what is brought is to stay, of a store that ThawsWhole; 0:
+	// as the store has it. What is there already stays so long from now on.
+	Days int
 }
 
 // An InventoryFormat is the form of an inventory's output.
@@ -234,6 +240,12 @@ type Traits struct {
 	// LiveInventory: an inventory is made while it is read, in the order of the
 	// archives' ids. It has no output, none is in CSV, and Jobs lists none.
 	LiveInventory bool
+	// RepeatableUploads: an archive whose description bears a token of firn's is
+	// stored once, however often UploadArchive is called with it. It may be known
+	// only once something was stored.
+	RepeatableUploads bool
+	// Pace is how long the store takes for each tier.
+	Pace Pace
 	// MinDuration is how long an archive is charged for at the least; to delete
 	// it earlier costs what is left of it. 0: as long as it is there.
 	MinDuration time.Duration

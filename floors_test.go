@@ -14,14 +14,14 @@ const modulePath = "github.com/firn-archive/firn"
 var floors = [][]string{
 	0: {"bench/forest", "bench/usage", "treehash", "internal/atomicfile", "internal/clock", "internal/lockfile", "internal/sigv4", "internal/sqldb", "internal/testprog"},
 	1: {".", "glacierd"},
-	2: {"describe", "mtjournal", "internal/awschain", "internal/bundle", "internal/config", "internal/exchange", "internal/inventory", "internal/pack", "internal/price", "internal/queuetest", "internal/rows", "internal/s3test", "internal/scan", "internal/seal", "internal/storetest"},
+	2: {"describe", "mtjournal", "internal/awschain", "internal/bundle", "internal/byhand", "internal/config", "internal/exchange", "internal/inventory", "internal/pack", "internal/price", "internal/queuetest", "internal/rows", "internal/s3test", "internal/scan", "internal/seal", "internal/storetest"},
 	3: {"internal/catalog", "internal/filter", "internal/foreign", "internal/glacier", "internal/guard", "internal/notify", "internal/plan", "internal/s3cold", "internal/transfer"},
-	4: {"internal/reconcile", "internal/retrieval", "internal/snapshot"},
-	5: {"internal/adopt", "internal/migrate", "internal/recovery", "internal/restore", "internal/syncer", "internal/upkeep"},
+	4: {"internal/fetch", "internal/reconcile", "internal/retrieval", "internal/snapshot"},
+	5: {"internal/adopt", "internal/loose", "internal/migrate", "internal/recovery", "internal/restore", "internal/syncer", "internal/upkeep"},
 	6: {"internal/ui", "internal/wire", "internal/worktest"},
 	7: {"internal/cli/glaciercli", "internal/cli/mtglacier"},
 	8: {"internal/cli"},
-	9: {"cmd/firn", "bench/catalog", "bench/cpu", "bench/empty", "bench/million"},
+	9: {"cmd/firn", "bench/catalog", "bench/cpu", "bench/empty", "bench/migrate", "bench/million", "bench/s3"},
 }
 
 // onlyFrom names the packages that not everybody above may import: stores and
@@ -38,7 +38,7 @@ var onlyFrom = map[string][]string{
 	"internal/worktest":  {},
 	"internal/testprog":  {},
 	"bench/forest":       {"bench/million"},
-	"bench/usage":        {"bench/cpu", "bench/empty", "bench/million"},
+	"bench/usage":        {"bench/cpu", "bench/empty", "bench/migrate", "bench/million", "bench/s3"},
 }
 
 // libraries says which packages know a library; the others know only those
@@ -51,6 +51,7 @@ var libraries = map[string][]string{
 	"github.com/pelletier":     {"internal/config"},
 	"filippo.io/age":           {"internal/seal"},
 	"github.com/ulikunitz":     {"internal/pack"},
+	"golang.org/x/text":        {"internal/cli/mtglacier"},
 	"github.com/rogpeppe":      {},
 	"github.com/google/go-cmp": {},
 	"pgregory.net/rapid":       {},

@@ -1,16 +1,68 @@
 package firn
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
-// Delivery is how long vaults take for what is asked for with a tier, from the
-// least to the most. Expedited holds for archives below some 250 MB. Source:
-// Amazon Glacier developer guide, "Archive retrieval options".
-func (t Tier) Delivery() (least, most time.Duration) {
-	switch t {
-	case Expedited:
-		return time.Minute, 5 * time.Minute
-	case Bulk:
-		return 5 * time.Hour, 12 * time.Hour
+// A Pace is how long a store takes for what it is asked for, tier by tier. The zero
+// Pace is that of vaults.
+type Pace uint8
+
+// The paces.
+const (
+	VaultPace   Pace = iota // vaults, and S3's GLACIER
+	DeepPace                // S3's DEEP_ARCHIVE
+	InstantPace             // what can be read at any time
+)
+
+// PaceOf is the pace of a storage class of S3; of an unknown one, that of GLACIER.
+func PaceOf(class string) Pace {
+	switch class {
+	case "DEEP_ARCHIVE":
+		return DeepPace
+	case "GLACIER_IR", "STANDARD":
+		return InstantPace
 	}
-	return 3 * time.Hour, 5 * time.Hour
+	return VaultPace
+}
+
+// Delivery is how long a store takes for what is asked for with a tier, from the
+// least to the most. Expedited holds for archives below some 250 MB. Offered: the
+// store has such a tier; where it hasn't, the answer is that of the next slower one.
+//
+// Of DEEP_ARCHIVE only the most is known: half of it is when to look first. Sources:
+// Amazon Glacier developer guide, "Archive retrieval options"; Amazon S3 user guide,
+// "Understanding archive retrieval options".
+func (p Pace) Delivery(t Tier) (least, most time.Duration, offered bool) {
+	switch {
+	case p == InstantPace:
+		return 0, 0, true
+	case p == DeepPace && t == Bulk:
+		return 24 * time.Hour, 48 * time.Hour, true
+	case p == DeepPace:
+		return 6 * time.Hour, 12 * time.Hour, t != Expedited
+	case t == Expedited:
+		return time.Minute, 5 * time.Minute, true
+	case t == Bulk:
+		return 5 * time.Hour, 12 * time.Hour, true
+	}
+	return 3 * time.Hour, 5 * time.Hour, true
+}
+
+// Offers finds, before anything is asked for, whether a store of this pace has a
+// tier. Errors: Usage.
+func (p Pace) Offers(t Tier) error {
+	if _, _, ok := p.Delivery(t); ok {
+		return nil
+	}
+	return &Error{Op: "retrieve", Kind: Usage, Err: fmt.Errorf("the storage class DEEP_ARCHIVE has no %s retrievals", t),
+		Hint: "give --tier standard, which takes up to 12 hours, or --tier bulk, up to 48; nothing was asked for"}
+}
+
+// Delivery is how long vaults take for what is asked for with a tier. See
+// Pace.Delivery.
+func (t Tier) Delivery() (least, most time.Duration) {
+	least, most, _ = VaultPace.Delivery(t)
+	return least, most
 }

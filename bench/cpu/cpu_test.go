@@ -93,10 +93,3 @@ func TestReport(t *testing.T) {
 		t.Errorf("-want +got:\n%s", d)
 	}
 }
-
-func TestMedian(t *testing.T) {
-	got := median([]usage.Usage{{CPU: 3, Memory: 1}, {CPU: 1, Memory: 5}, {CPU: 2, Memory: 9}, {CPU: 4}})
-	if got.CPU != 2 || got.Memory != 1 {
-		t.Errorf("got %+v", got)
-	}
-}

@@ -21,7 +21,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"github.com/firn-archive/firn/bench/usage"
@@ -94,7 +93,7 @@ func measure(ctx context.Context, o options, progress io.Writer) (*results, erro
 		}
 		b.tree = filepath.Join(strings.TrimSpace(string(root)), "src")
 	}
-	r := &results{size: o.size, machine: machine(), tree: filepath.Base(b.tree)}
+	r := &results{size: o.size, machine: usage.Machine(), tree: filepath.Base(b.tree)}
 	if err := b.largeFile(ctx, r); err != nil {
 		return nil, err
 	}
@@ -106,22 +105,4 @@ func command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Stderr = os.Stderr
 	return cmd
-}
-
-// machine describes what this runs on.
-func machine() string {
-	return fmt.Sprintf("%s, %d cores, %s/%s, %s", processor(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version())
-}
-
-// processor is the processor's name, where the system has it in a file.
-func processor() string {
-	text, err := os.ReadFile("/proc/cpuinfo")
-	if err == nil {
-		for line := range strings.Lines(string(text)) {
-			if name, value, _ := strings.Cut(line, ":"); strings.TrimSpace(name) == "model name" {
-				return strings.TrimSpace(value)
-			}
-		}
-	}
-	return "unnamed processor"
 }

@@ -26,16 +26,6 @@ type bench struct {
 
 func (b *bench) say(format string, args ...any) { fmt.Fprintf(b.progress, format+"\n", args...) }
 
-// timed runs a process to its end, which must be a good one.
-func timed(cmd *exec.Cmd) (usage.Usage, error) {
-	name := cmd.String()
-	u, status, err := usage.Timed(cmd)
-	if err == nil && status != 0 {
-		err = fmt.Errorf("%s: status %d", name, status)
-	}
-	return u, err
-}
-
 // hashCommand makes this program hash SIZE bytes and end, so that the bare cost
 // is read from a process too.
 const hashCommand = "-hash-twice"
@@ -80,7 +70,7 @@ func (b *bench) largeFile(ctx context.Context, r *results) error {
 	defer server.stop()
 	for round := range b.rounds {
 		b.say("large file, round %d of %d", round+1, b.rounds)
-		hashed, err := timed(command(ctx, self, hashCommand, strconv.FormatInt(b.size, 10)))
+		hashed, err := usage.Good(command(ctx, self, hashCommand, strconv.FormatInt(b.size, 10)))
 		if err != nil {
 			return err
 		}
@@ -88,7 +78,7 @@ func (b *bench) largeFile(ctx context.Context, r *results) error {
 		if err := server.run(b.client(ctx, round, "store", "create", store)); err != nil {
 			return err
 		}
-		sent, err := timed(server.point(b.client(ctx, round, "sync", "--quiet", source, store)))
+		sent, err := usage.Good(server.point(b.client(ctx, round, "sync", "--quiet", source, store)))
 		if err != nil {
 			return err
 		}
@@ -106,11 +96,11 @@ func (b *bench) manyFiles(ctx context.Context, r *results) error {
 	for round := range b.rounds {
 		b.say("%d files of %s, round %d of %d", r.files, b.tree, round+1, b.rounds)
 		store := "local:" + filepath.Join(b.dir, fmt.Sprintf("tree%d", round))
-		first, err := timed(b.client(ctx, b.rounds+round, "sync", "--quiet", b.tree, store))
+		first, err := usage.Good(b.client(ctx, b.rounds+round, "sync", "--quiet", b.tree, store))
 		if err != nil {
 			return err
 		}
-		again, err := timed(b.client(ctx, b.rounds+round, "sync", "--quiet", b.tree, store))
+		again, err := usage.Good(b.client(ctx, b.rounds+round, "sync", "--quiet", b.tree, store))
 		if err != nil {
 			return err
 		}

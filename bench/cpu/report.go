@@ -1,12 +1,9 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/firn-archive/firn/bench/usage"
 )
@@ -25,17 +22,17 @@ type results struct {
 
 // write prints the table.
 func (r *results) write(w io.Writer) error {
-	hash, sync := median(r.hash), median(r.sync)
-	first, again := median(r.first), median(r.again)
+	hash, sync := usage.Median(r.hash), usage.Median(r.sync)
+	first, again := usage.Median(r.first), usage.Median(r.again)
 	mib := r.size >> 20
 	rows := [][2]string{
 		{"hashing twice, bare", fmt.Sprintf("%.2f CPU s/GiB", r.perGiB(hash))},
 		{"`firn sync` to a server in another process", fmt.Sprintf("%.2f CPU s/GiB", r.perGiB(sync))},
 		{"that is", fmt.Sprintf("%.2f × hashing twice", sync.CPU.Seconds()/hash.CPU.Seconds())},
 		{fmt.Sprintf("elapsed, for one file of %d MiB", mib), fmt.Sprintf("%.1f s, %.0f MiB/s", sync.Wall.Seconds(), float64(mib)/sync.Wall.Seconds())},
-		{"peak memory", memory(sync)},
+		{"peak memory", sync.MemoryText()},
 		{fmt.Sprintf("first sync of `%s`, %d files, to `local:`", r.tree, r.files), r.speed(first)},
-		{"peak memory", memory(first)},
+		{"peak memory", first.MemoryText()},
 		{"second sync, nothing changed", r.speed(again)},
 	}
 	var b strings.Builder
@@ -55,30 +52,4 @@ func (r *results) perGiB(u usage.Usage) float64 {
 // speed tells files per second, and what they took.
 func (r *results) speed(u usage.Usage) string {
 	return fmt.Sprintf("%.0f files/s, %.2f s, %.2f CPU s", float64(r.files)/u.Wall.Seconds(), u.Wall.Seconds(), u.CPU.Seconds())
-}
-
-func memory(u usage.Usage) string {
-	if u.Memory == 0 {
-		return "unknown"
-	}
-	return fmt.Sprintf("%d MiB", u.Memory>>20)
-}
-
-// median gives the median of each figure, of an odd number the middle one, of
-// an even the lower.
-func median(all []usage.Usage) usage.Usage {
-	return usage.Usage{
-		CPU:    middle(all, func(u usage.Usage) time.Duration { return u.CPU }),
-		Wall:   middle(all, func(u usage.Usage) time.Duration { return u.Wall }),
-		Memory: middle(all, func(u usage.Usage) int64 { return u.Memory }),
-	}
-}
-
-func middle[T cmp.Ordered](all []usage.Usage, figure func(usage.Usage) T) T {
-	var figures []T
-	for _, u := range all {
-		figures = append(figures, figure(u))
-	}
-	slices.Sort(figures)
-	return figures[(len(figures)-1)/2]
 }

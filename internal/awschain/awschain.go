@@ -69,3 +69,18 @@ func Missing(err error) error {
 	}
 	return nil
 }
+
+// KeyID gives the id of the access key that the standard chain finds for a region.
+// Errors: those of Load, Denied (there is none).
+func KeyID(ctx context.Context, region string) (string, error) {
+	settings, err := Load(ctx, region, "")
+	if err != nil {
+		return "", err
+	}
+	keys, err := Tagged(settings.Credentials).Retrieve(ctx)
+	if err != nil {
+		return "", &firn.Error{Op: "find", Subject: "credentials", Kind: firn.Denied, Err: errors.New("none are configured"),
+			Hint: "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or write them to ~/.boto or ~/.aws/credentials"}
+	}
+	return keys.AccessKeyID, nil
+}

@@ -9,6 +9,8 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,6 +30,9 @@ var schema2 string
 
 //go:embed schema3.sql
 var schema3 string
+
+//go:embed schema4.sql
+var schema4 string
 
 // A Catalog is an open catalog. Its methods are safe for concurrent use, and
 // what changes something returns once that is durable.
@@ -64,7 +69,7 @@ func Open(ctx context.Context, path string, c clock.Clock) (*Catalog, error) {
 	db, err := sqldb.Open(ctx, path, sqldb.Options{
 		ApplicationID: ApplicationID,
 		Name:          "catalog",
-		Migrations:    []string{schema1, schema2, schema3},
+		Migrations:    []string{schema1, schema2, schema3, schema4},
 	})
 	if err != nil {
 		return nil, openError(path, err)
@@ -123,9 +128,19 @@ func checkTables(tx tx) error {
 	if err != nil {
 		return err
 	}
-	for line := range strings.Lines(schema1 + schema2) {
-		name, isTable := strings.CutPrefix(line, "CREATE TABLE ")
-		if name, _, _ = strings.Cut(name, " "); isTable && !there[name] {
+	made := map[string]bool{}
+	for line := range strings.Lines(schema1 + schema2 + schema3 + schema4) {
+		line = strings.TrimRight(line, ";\n")
+		if name, dropped := strings.CutPrefix(line, "DROP TABLE "); dropped {
+			delete(made, name)
+		}
+		if name, isTable := strings.CutPrefix(line, "CREATE TABLE "); isTable {
+			name, _, _ = strings.Cut(name, " ")
+			made[name] = true
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(made)) {
+		if !there[name] {
 			return fmt.Errorf("%w: the table %s is missing", sqldb.ErrDamaged, name)
 		}
 	}

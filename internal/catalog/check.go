@@ -198,7 +198,7 @@ func fileFault(line string) Fault {
 // foreign key; the rows of large tables are looked at one by one.
 const looseReferences = `WITH loose (what, archive) AS (
 	SELECT 'deletion', archive FROM deletion UNION ALL SELECT 'doubt', archive FROM doubt UNION ALL SELECT 'snapshot', archive FROM snapshot
-	UNION ALL SELECT 'intent', archive FROM intent UNION ALL SELECT 'part', archive FROM part UNION ALL SELECT 'migration_item', archive FROM migration_item
+	UNION ALL SELECT 'intent', archive FROM intent UNION ALL SELECT 'part', archive FROM part UNION ALL SELECT 'copy', archive FROM copy
 	UNION ALL SELECT 'description', archive FROM description UNION ALL SELECT 'seal', archive FROM seal UNION ALL SELECT 'object', archive FROM object)
 	SELECT what, archive FROM loose WHERE NOT EXISTS (SELECT 1 FROM archive WHERE id = loose.archive)`
 

@@ -175,12 +175,12 @@ func (m *Comparison) Add(ctx context.Context, listed []firn.Archive) (all []Diff
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	found := make([]bool, len(listed))
+	chosen := best(parts, len(listed))
 	for _, part := range parts {
 		for i := range part {
 			one := &part[i]
-			found[one.place] = true
 			switch {
+			case chosen[one.place] != one:
 			case m.see(one.row) && !m.again:
 				m.Twice++
 			case one.differs == nil:
@@ -192,7 +192,7 @@ func (m *Comparison) Add(ctx context.Context, listed []firn.Archive) (all []Diff
 		}
 	}
 	for i := range listed {
-		if !found[i] && listed[i].ID != "" {
+		if chosen[i] == nil && listed[i].ID != "" {
 			all = append(all, Difference{Verdict: Stranger, Archive: listed[i]})
 		}
 	}

@@ -70,14 +70,17 @@ func (c *Catalog) SizeStored(ctx context.Context, store, size int64) (known bool
 		return true, nil
 	}
 	// Other stores may hold a great many files of this size: after a thousand
-	// it is cheaper to hash.
+	// it is cheaper to hash. So may this one, and then the first is enough.
 	const enough = 1000
 	err = c.read(ctx, "find size", fmt.Sprint(size), func(tx tx) error {
-		var seen, here int
-		err := tx.row(`SELECT count(*), count(*) FILTER (WHERE a.store = ? AND a.state = 10)
-			FROM (SELECT archive FROM location WHERE size = ? AND size >= 1048576 LIMIT ?) l CROSS JOIN archive a ON a.id = l.archive`,
-			store, size, enough).Scan(&seen, &here)
-		known = here > 0 || seen == enough
+		const some = "FROM (SELECT archive FROM location WHERE size = ? AND size >= 1048576 LIMIT ?) l CROSS JOIN archive a ON a.id = l.archive"
+		err := tx.row("SELECT EXISTS (SELECT 1 "+some+" WHERE a.store = ? AND a.state = 10)", size, enough, store).Scan(&known)
+		if known || err != nil {
+			return err
+		}
+		var seen int
+		err = tx.row("SELECT count(*) "+some, size, enough).Scan(&seen)
+		known = seen == enough
 		return err
 	})
 	return known, err

@@ -66,6 +66,28 @@ func (c *Catalog) JobStarted(ctx context.Context, id int64, remote firn.JobID) e
 	})
 }
 
+// JobThawed is JobStarted of a job whose copy of an archive of so many bytes is
+// charged for: it was asked to stay for some days. Errors: NotFound.
+func (c *Catalog) JobThawed(ctx context.Context, id int64, remote firn.JobID, size int64, days int) error {
+	return c.write(ctx, "record job", string(remote), func(tx tx) error {
+		var store int64
+		if err := tx.row("UPDATE job SET remote = ?, state = max(state, 2) WHERE id = ? RETURNING store", string(remote), id).Scan(&store); err != nil {
+			return err
+		}
+		return charge(tx, store, c.clock.Now(), Charge{Op: CopyOp, Rest: daysLong(days), Calls: 1, Bytes: size})
+	})
+}
+
+// CopyExtended records that a copy of an archive of so many bytes stays for some
+// days more: that is a request, and more of the copy.
+func (c *Catalog) CopyExtended(ctx context.Context, store int64, size int64, days int) error {
+	return c.write(ctx, "record what is charged for", fmt.Sprint("in store ", store), func(tx tx) error {
+		return charge(tx, store, c.clock.Now(), Charge{Op: ExtendOp, Rest: daysLong(days), Calls: 1, Bytes: size})
+	})
+}
+
+func daysLong(days int) time.Duration { return time.Duration(days) * 24 * time.Hour }
+
 // A SeenJob is a job in a store's list.
 type SeenJob struct {
 	Token firn.Token // in its description; zero: there is none
@@ -257,6 +279,7 @@ type JobKey struct {
 	Token  firn.Token // zero of a job that somebody else started
 	Asked  time.Time  // when it was intended, by the local clock
 	Seen   bool       // the store has told of it
+	Tier   firn.Tier
 }
 
 // OpenJobKeys is OpenJobs where there may be too many to hold all of them: after a
@@ -265,17 +288,17 @@ type JobKey struct {
 // recorded meanwhile is. It ends with the first error.
 func (c *Catalog) OpenJobKeys(ctx context.Context, store, after int64) iter.Seq2[JobKey, error] {
 	return jobPages(ctx, c, store, after, func(k *JobKey) int64 { return k.ID },
-		`SELECT id, kind, state, coalesce(remote, ''), token, asked, asked_ns, created IS NOT NULL
+		`SELECT id, kind, state, coalesce(remote, ''), token, asked, asked_ns, created IS NOT NULL, tier
 		FROM job WHERE store = ? AND state < 10 AND id > ? ORDER BY id LIMIT ?`, scanJobKey)
 }
 
 func scanJobKey(rows *sql.Rows) (k JobKey, err error) {
-	var kind, remote, token sql.RawBytes
+	var kind, remote, token, tier sql.RawBytes
 	var state, asked, askedNs, seen int64
-	err = rows.Scan(&k.ID, &kind, &state, &remote, &token, &asked, &askedNs, &seen)
+	err = rows.Scan(&k.ID, &kind, &state, &remote, &token, &asked, &askedNs, &seen, &tier)
 	copy(k.Token[:], token)
 	k.Kind, k.State, k.Remote = jobKind(kind), JobState(state), firn.JobID(remote)
-	k.Asked, k.Seen = at(asked, askedNs), seen != 0
+	k.Asked, k.Seen, k.Tier = at(asked, askedNs), seen != 0, jobTier(tier)
 	return k, err
 }
 
@@ -288,6 +311,16 @@ func jobKind(b []byte) firn.JobKind {
 		return firn.InventoryJob
 	}
 	return firn.JobKind(b)
+}
+
+// jobTier is a tier without memory of its own.
+func jobTier(b []byte) firn.Tier {
+	for _, t := range []firn.Tier{firn.Bulk, firn.Standard, firn.Expedited} {
+		if string(b) == string(t) {
+			return t
+		}
+	}
+	return firn.Tier(b)
 }
 
 // JobByRemote finds a job by the store's id, whatever its state; false where the

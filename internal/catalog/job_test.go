@@ -156,7 +156,7 @@ func TestManyJobs(t *testing.T) {
 	}
 	for i, k := range keys[:7] {
 		j := &jobs[i+2]
-		if want := (catalog.JobKey{ID: j.ID, Kind: firn.RetrievalJob, State: catalog.JobReady, Remote: j.Remote.ID, Token: seen[i+2].Token, Asked: epoch, Seen: true}); k != want {
+		if want := (catalog.JobKey{ID: j.ID, Kind: firn.RetrievalJob, State: catalog.JobReady, Remote: j.Remote.ID, Token: seen[i+2].Token, Asked: epoch, Seen: true, Tier: j.Remote.Tier}); k != want {
 			t.Errorf("%+v, want %+v", k, want)
 		}
 	}

@@ -21,14 +21,16 @@ const (
 	UploadOp   Op = "upload"   // a request that uploads, or a part of it
 	DownloadOp Op = "download" // the output of a job
 	EarlyOp    Op = "early"    // an archive that was deleted before its shortest time
+	CopyOp     Op = "copy"     // an archive of S3 that was asked for: it thaws, as a copy
+	ExtendOp   Op = "extend"   // a request to have such a copy stay longer
 )
 
 // A Charge is what calls of one sort came to.
 type Charge struct {
 	Op    Op
-	Rest  time.Duration // of EarlyOp: that was left of the shortest time, in whole hours
-	Calls int64         // of EarlyOp: archives
-	Bytes int64         // of EarlyOp: in those; of DownloadOp: that came
+	Rest  time.Duration // of EarlyOp: that was left of the shortest time, in whole hours; of CopyOp and ExtendOp: for which it is to stay
+	Calls int64         // of EarlyOp, CopyOp, ExtendOp: archives
+	Bytes int64         // in those; of DownloadOp: that came
 }
 
 // chargeEarly adds to the ledger that an archive of so many bytes was deleted
@@ -62,15 +64,23 @@ func (c *Catalog) chargeDeletion(tx tx, s archiveState) error {
 		return nil // it was gone before
 	}
 	now := c.clock.Now()
-	var free int64
-	err := tx.row(`SELECT coalesce(coalesce(nullif(a.created, -62135596800), a.came) + ?, (SELECT not_before FROM deletion WHERE archive = a.id), 0)
-		FROM archive a CROSS JOIN store s ON s.id = a.store WHERE a.id = ? AND s.kind = 'glacier'`,
-		int64(price.VaultShortest/time.Second), s.ID).Scan(&free)
+	var since, free int64
+	var store, class string
+	var kind ArchiveKind
+	err := tx.row(`SELECT coalesce(nullif(a.created, -62135596800), a.came, 0), coalesce((SELECT not_before FROM deletion WHERE archive = a.id), 0), s.kind, s.class, a.kind
+		FROM archive a CROSS JOIN store s ON s.id = a.store WHERE a.id = ?`, s.ID).Scan(&since, &free, &store, &class, &kind)
 	if isNoRows(err) {
-		return nil // a store that charges nothing
+		return nil
 	}
 	if err != nil {
 		return err
+	}
+	shortest := price.Shortest(store, class)
+	if shortest == 0 || store == "s3" && kind == CatalogArchive { // which is of STANDARD
+		return nil
+	}
+	if since != 0 {
+		free = since + int64(shortest/time.Second)
 	}
 	return chargeEarly(tx, s.Store, now, s.Size, time.Unix(free, 0).Sub(now))
 }

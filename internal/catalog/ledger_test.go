@@ -173,3 +173,56 @@ func TestOpenParts(t *testing.T) {
 	f.stored(t, f.run, first)
 	open(firn.Count{Files: 1, Bytes: 1 << 20})
 }
+
+// TestEarlyDeletionsOfClasses: in S3 the shortest time is that of the class; of
+// snapshots, which are of STANDARD, there is none.
+func TestEarlyDeletionsOfClasses(t *testing.T) {
+	for class, rest := range map[string]time.Duration{"DEEP_ARCHIVE": 80, "GLACIER": 0, "GLACIER_IR": 0, "STANDARD": 0, "": 0} {
+		f := newFixture(t)
+		ctx := t.Context()
+		var err error
+		f.store, err = f.Register(ctx, catalog.StoreSpec{URL: "s3:b", Kind: "s3", Identity: "bucket", Name: "b", Class: class})
+		check(t, err)
+		f.tree, err = f.Bind(ctx, f.store.ID, "bills", "nas", "/home/bills")
+		check(t, err)
+		f.run = f.begin(t)
+		f.upload(t, f.run, regular("f", "content"))
+		snapshot := f.snapshot(t, f.run, 0, f.run.ID)
+		f.clock.Advance(100 * 24 * time.Hour)
+		check(t, f.MarkDeleted(ctx, f.run, 1))
+		check(t, f.MarkDeleted(ctx, f.run, snapshot.Archive))
+		got, err := f.Ledger(ctx, f.store.ID, epoch.Truncate(time.Hour), epoch.AddDate(1, 0, 0))
+		check(t, err)
+		var want []catalog.Charge
+		if rest > 0 {
+			want = []catalog.Charge{{Op: catalog.EarlyOp, Rest: rest * 24 * time.Hour, Calls: 1, Bytes: 7}}
+		}
+		if diff := gocmp.Diff(want, got.Charges); diff != "" {
+			t.Errorf("%s: %s", class, diff)
+		}
+	}
+}
+
+// TestCopiesAreCharged: with the days for which they are to stay, when they are asked
+// for and each time that they are to stay longer.
+func TestCopiesAreCharged(t *testing.T) {
+	f := billed(t)
+	ctx := t.Context()
+	row, err := f.JobIntent(ctx, catalog.Job{Store: f.store.ID, Run: f.run.ID, Token: firn.NewToken(), Remote: firn.Job{Kind: firn.RetrievalJob, Archive: "a", Tier: firn.Bulk}})
+	check(t, err)
+	check(t, f.JobThawed(ctx, row, "thaw::a", 1000, 5))
+	check(t, f.CopyExtended(ctx, f.store.ID, 1000, 3))
+	wantKind(t, f.JobThawed(ctx, 99, "thaw::b", 1000, 5), firn.NotFound, "thaw::b")
+	got, err := f.Ledger(ctx, f.store.ID, epoch.Truncate(time.Hour), epoch.AddDate(1, 0, 0))
+	check(t, err)
+	want := []catalog.Charge{
+		{Op: catalog.CopyOp, Rest: 5 * 24 * time.Hour, Calls: 1, Bytes: 1000},
+		{Op: catalog.ExtendOp, Rest: 3 * 24 * time.Hour, Calls: 1, Bytes: 1000},
+	}
+	if diff := gocmp.Diff(want, got.Charges); diff != "" || len(got.Retrievals) != 1 {
+		t.Errorf("%s; %+v", diff, got.Retrievals)
+	}
+	if jobs := f.openJobs(t); len(jobs) != 1 || jobs[0].Remote.ID != "thaw::a" {
+		t.Errorf("%+v", jobs)
+	}
+}

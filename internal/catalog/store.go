@@ -18,6 +18,7 @@ type StoreSpec struct {
 	Name     string
 	Region   string
 	Address  string
+	Class    string // the storage class of its archives in S3; empty elsewhere, and where it wasn't looked at
 }
 
 // A Store is one that the catalog knows.
@@ -29,17 +30,17 @@ type Store struct {
 	Bytes      int64     // in those archives
 }
 
-const storeColumns = "id, url, kind, identity, name, region, address, registered, registered_ns, archives, bytes"
+const storeColumns = "id, url, kind, identity, name, region, address, registered, registered_ns, archives, bytes, class"
 
 func scanStore(row interface{ Scan(...any) error }) (s Store, err error) {
 	var sec, nsec int64
-	err = row.Scan(&s.ID, &s.URL, &s.Kind, &s.Identity, &s.Name, &s.Region, &s.Address, &sec, &nsec, &s.Archives, &s.Bytes)
+	err = row.Scan(&s.ID, &s.URL, &s.Kind, &s.Identity, &s.Name, &s.Region, &s.Address, &sec, &nsec, &s.Archives, &s.Bytes, &s.Class)
 	s.Registered = at(sec, nsec)
 	return s, err
 }
 
 // Register finds the store by its identity, or makes it known. What the spec
-// says otherwise than before (name, region, address) is updated; URLs add up,
+// says otherwise than before (name, region, address, class) is updated; URLs add up,
 // so that a store answers to each one it was ever registered by.
 // Errors: Conflict when the URL stands for a store of another identity: a
 // vault or folder that was made anew, or another disk in the same place.
@@ -66,14 +67,14 @@ func register(tx tx, spec StoreSpec, now time.Time) (id int64, err error) {
 	err = tx.row("SELECT id FROM store WHERE identity = ?", spec.Identity).Scan(&id)
 	switch {
 	case err == nil:
-		return id, tx.exec("UPDATE store SET url = ?, kind = ?, name = ?, region = ?, address = ?, gone = 0 WHERE id = ?",
-			spec.URL, spec.Kind, spec.Name, spec.Region, spec.Address, id)
+		return id, tx.exec("UPDATE store SET url = ?, kind = ?, name = ?, region = ?, address = ?, class = coalesce(nullif(?, ''), class), gone = 0 WHERE id = ?",
+			spec.URL, spec.Kind, spec.Name, spec.Region, spec.Address, spec.Class, id)
 	case !isNoRows(err):
 		return 0, err
 	}
 	sec, nsec := instant(now)
-	return tx.insert("INSERT INTO store (identity, kind, url, name, region, address, registered, registered_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-		spec.Identity, spec.Kind, spec.URL, spec.Name, spec.Region, spec.Address, sec, nsec)
+	return tx.insert("INSERT INTO store (identity, kind, url, name, region, address, registered, registered_ns, class) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		spec.Identity, spec.Kind, spec.URL, spec.Name, spec.Region, spec.Address, sec, nsec, spec.Class)
 }
 
 // claimURL lets a URL stand for a store, unless it stands for another.

@@ -116,3 +116,17 @@ func TestTreeNames(t *testing.T) {
 		}
 	}
 }
+
+// TestClassOfAStore: it stays where nobody has looked, and follows who has.
+func TestClassOfAStore(t *testing.T) {
+	f := newFixture(t)
+	for _, c := range []struct{ class, want string }{{"", ""}, {"GLACIER", "GLACIER"}, {"", "GLACIER"}, {"DEEP_ARCHIVE", "DEEP_ARCHIVE"}} {
+		s := spec("s3:b", "B")
+		s.Class = c.class
+		got, err := f.Register(t.Context(), s)
+		check(t, err)
+		if again, err := f.StoreByURL(t.Context(), "s3:b"); err != nil || got.Class != c.want || again.Class != c.want {
+			t.Errorf("%q, then %q, %v; want %q", got.Class, again.Class, err, c.want)
+		}
+	}
+}

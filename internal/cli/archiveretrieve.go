@@ -17,6 +17,7 @@ import (
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/fetch"
 	"github.com/firn-archive/firn/internal/retrieval"
 	"github.com/firn-archive/firn/internal/transfer"
 	"github.com/firn-archive/firn/internal/ui"
@@ -127,6 +128,9 @@ func runArchiveRetrieve(ctx context.Context, o *archiveRetrieveOptions) error {
 	}
 	row, err := s.store.Check(ctx, s.catalog)
 	if err != nil {
+		return err
+	}
+	if err := s.store.Traits().Pace.Offers(tier); err != nil {
 		return err
 	}
 	all, err := o.wants(ctx, s, row)
@@ -322,7 +326,7 @@ func (r *archiveRetriever) askFor(ctx context.Context, left []*fetchable) error 
 	for _, f := range left {
 		job, ok := r.asker.Find(f.Want)
 		if ok {
-			f.expect(job)
+			f.expect(job, r.store.Traits().Pace)
 			continue
 		}
 		if err := r.asker.Try(f.Want); err != nil {
@@ -332,7 +336,7 @@ func (r *archiveRetriever) askFor(ctx context.Context, left []*fetchable) error 
 		ask = append(ask, f)
 		r.bill.requests++
 		switch {
-		case f.Range != nil:
+		case f.Range != nil && !r.store.Prices().Thaws:
 			r.bill.bytes += f.Range.Len()
 		case f.Size > 0:
 			r.bill.bytes += f.Size
@@ -356,13 +360,15 @@ func (r *archiveRetriever) askFor(ctx context.Context, left []*fetchable) error 
 			f.fail(err)
 			continue
 		}
-		f.expect(job)
+		f.expect(job, r.store.Traits().Pace)
 	}
 	return nil
 }
 
 // expect notes the job that brings an archive.
-func (f *fetchable) expect(job firn.Job) { f.job, f.ready = job, retrieval.Expected(job) }
+func (f *fetchable) expect(job firn.Job, p firn.Pace) {
+	f.job, f.ready = job, retrieval.ExpectedAt(p, job)
+}
 
 // isOfOne reports whether an error is of one archive, and says nothing about the
 // others.
@@ -399,16 +405,16 @@ func (r *archiveRetriever) fetchReady(ctx context.Context, left []*fetchable) (a
 func (r *archiveRetriever) fetch(ctx context.Context, f *fetchable) (expired bool, err error) {
 	out, err := r.asker.Output(f.Want, f.job)
 	if err == nil {
-		l := load{label: f.Label, job: f.job.ID, want: firn.Content{Size: out.Size(), Tree: out.Tree()}}
+		l := fetch.Load{Label: f.Label, Job: f.job.ID, Want: firn.Content{Size: out.Size(), Tree: out.Tree()}}
 		if f.Range != nil {
-			l.want = firn.Content{Size: f.Range.Len()}
-			if l.from = f.Range.Start - out.Brings().Start; *f.Range == out.Brings() {
-				l.want.Tree = out.Job.RangeTree
+			l.Want = firn.Content{Size: f.Range.Len()}
+			if l.From = f.Range.Start - out.Brings().Start; *f.Range == out.Brings() {
+				l.Want.Tree = out.Job.RangeTree
 			}
 		}
-		r.env.Events(firn.PlanEvent{Files: 1, Bytes: l.want.Size})
+		r.env.Events(firn.PlanEvent{Files: 1, Bytes: l.Want.Size})
 		f.result, err = r.bring(ctx, r.downloader, l, f.to, r.options.app.env.Stdout)
-		f.Size, f.Tree = out.Size(), l.want.Tree
+		f.Size, f.Tree = out.Size(), l.Want.Tree
 	}
 	switch {
 	case err == nil:

@@ -15,8 +15,8 @@ import (
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/describe"
 	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/loose"
 	"github.com/firn-archive/firn/internal/pack"
-	"github.com/firn-archive/firn/internal/reconcile"
 	"github.com/firn-archive/firn/internal/scan"
 	"github.com/firn-archive/firn/internal/transfer"
 	"github.com/firn-archive/firn/internal/ui"
@@ -151,6 +151,7 @@ func runArchiveUpload(ctx context.Context, o *archiveUploadOptions) error {
 	}
 	defer lock.Unlock()
 	u := &archiveUploader{options: o, cargo: cargo, session: s, row: row, run: run, uploader: uploader, start: s.env.Clock.Now()}
+	u.journal = &loose.Journal{Catalog: s.catalog, Run: run, Clock: s.env.Clock, Name: u.name, Description: o.Description, Again: u.file != ""}
 	return u.upload(ctx)
 }
 
@@ -279,11 +280,7 @@ type archiveUploader struct {
 	run      catalog.Run
 	uploader *transfer.Uploader
 	start    time.Time
-
-	// Of the attempt under way, or the last:
-	intent      int64 // its row; 0 while nothing is open
-	description string
-	content     firn.Content // as far as it is known
+	journal  *loose.Journal
 }
 
 // upload uploads the cargo, and tells what became of it.
@@ -295,7 +292,7 @@ func (u *archiveUploader) upload(ctx context.Context) error {
 	u.env.Events(firn.PlanEvent{Files: 1, Bytes: u.size})
 	res, missing, err := u.send(ctx, left.Resumable)
 	if firn.KindOf(err) == firn.InDoubt {
-		res, err = u.settleDoubt(ctx, err)
+		res, err = u.journal.Resolve(ctx, u.settling(u.row, u.run), err)
 	}
 	out := catalog.Outcome{Complete: err == nil && missing == 0, Counts: map[firn.Action]firn.Count{}}
 	if missing > 0 {
@@ -331,35 +328,13 @@ func (u *archiveUploader) send(ctx context.Context, left []catalog.Intent) (res 
 	return res, 0, err
 }
 
-// settleDoubt looks at once what became of an upload whose answer got lost,
-// where the store can tell.
-func (u *archiveUploader) settleDoubt(ctx context.Context, doubt error) (transfer.Result, error) {
-	_, err := reconcile.Loose(ctx, reconcile.Options{
-		Catalog: u.catalog, Row: u.row.ID, Store: u.store, Run: u.run, Clock: u.env.Clock, Events: u.env.Events, Single: transfer.MaxSingle,
-		Alive: func(run int64) bool { return run != u.run.ID },
-	})
-	if err != nil {
-		return transfer.Result{}, errors.Join(doubt, err)
-	}
-	id, state, err := u.catalog.ArchiveState(ctx, u.intent)
-	switch {
-	case err != nil:
-		return transfer.Result{}, errors.Join(doubt, err)
-	case state == catalog.Stored:
-		return transfer.Result{Archive: id, Content: u.content}, nil
-	case state == catalog.Dropped:
-		return transfer.Result{}, &firn.Error{Op: "upload", Subject: u.name, Kind: firn.Lost, Err: errors.New("it did not arrive"), Hint: "send it again"}
-	}
-	return transfer.Result{}, doubt
-}
-
 // tell shows the result: in text the archive's id alone, for scripts.
 func (u *archiveUploader) tell(res transfer.Result) {
 	u.env.Events(firn.FileEvent{Action: firn.Sent, Path: u.name, Size: res.Content.Size, Archive: res.Archive})
 	name := ui.NewPath(u.name)
 	u.ui.Record("archive", archiveRecord{
 		Store: u.loc.String(), Archive: res.Archive, Kind: catalog.LooseArchive, Size: res.Content.Size, TreeHash: res.Content.Tree.String(),
-		Recorded: timeText(u.run.Started), Path: &name, Description: u.description,
+		Recorded: timeText(u.run.Started), Path: &name, Description: u.journal.Told,
 	})
 	before := ""
 	if res.Resumed > 0 {
@@ -390,29 +365,16 @@ func (u *archiveUploader) uploadFile(ctx context.Context, left []catalog.Intent)
 	if err != nil {
 		return transfer.Result{}, err
 	}
-	task := transfer.Task{Source: transfer.Source{Path: u.name, Open: open}, Journal: looseJournal{u}}
+	task := transfer.Task{Source: transfer.Source{Path: u.name, Open: open}, Journal: u.journal}
 	for _, in := range left {
-		if u.isOf(in) && in.File.Stamp.Equal(stamp) {
-			task.Resume = resumeLoose(in)
-			u.intent, u.description = in.ID, in.Description
+		if u.journal.IsOf(in) && in.File.Stamp.Equal(stamp) {
+			task.Resume = u.journal.Take(in)
 		}
 	}
 	if stamp.Size == 0 && !u.store.Traits().EmptyArchives {
 		return transfer.Result{}, &firn.Error{Op: "upload", Subject: u.name, Kind: firn.Invalid, Err: errors.New("it is empty, and the store takes no empty archives")}
 	}
 	return u.uploader.Upload(ctx, task)
-}
-
-// isOf reports whether an intent is for the cargo, under the description that
-// is wanted now.
-func (u *archiveUploader) isOf(in catalog.Intent) bool {
-	if in.File.Path != u.name {
-		return false
-	}
-	if _, ours := describe.TokenOf(in.Description); ours {
-		return u.options.Description == ""
-	}
-	return in.Description == u.options.Description
 }
 
 // uploadStream uploads standard input, or what comes out of a pipe.
@@ -443,7 +405,7 @@ func (u *archiveUploader) sendStream(ctx context.Context, r io.Reader) (transfer
 	if err != nil {
 		return transfer.Result{}, &firn.Error{Op: "make the spool folder", Subject: spool, Kind: firn.Local, Err: cause(err)}
 	}
-	res, err := u.uploader.UploadStream(ctx, transfer.Stream{Path: u.name, Body: r, Journal: looseJournal{u}, Expect: u.size, Spool: spool})
+	res, err := u.uploader.UploadStream(ctx, transfer.Stream{Path: u.name, Body: r, Journal: u.journal, Expect: u.size, Spool: spool})
 	if err != nil && ctx.Err() != nil {
 		return res, u.interrupted(ctx)
 	}
@@ -453,7 +415,7 @@ func (u *archiveUploader) sendStream(ctx context.Context, r io.Reader) (transfer
 // interrupted says what an interrupt has left of a stream.
 func (u *archiveUploader) interrupted(ctx context.Context) error {
 	text := fmt.Sprintf("interrupted: %s was not stored; send it again from its start", u.name)
-	if u.intent != 0 {
+	if u.journal.Intent != 0 {
 		text = fmt.Sprintf("interrupted: whether %s was stored is not known; firn store refresh %s tells, and aborts what is left of it", u.name, u.loc)
 	}
 	return &interruptedError{text, context.Cause(ctx)}

@@ -32,8 +32,9 @@ func newCatalogImportCmd(a *app, run func(context.Context, *catalogImportOptions
 	cmd := &cobra.Command{
 		Use:   "import FILE...",
 		Short: "take in what another machine's catalog knows",
-		Long: `Take in what firn catalog export wrote elsewhere, or a snapshot that was got out of
-a store by other means; compressed with zstd or not. Trees, versions and archives
+		Long: `Take in what firn catalog export wrote elsewhere, a snapshot that was got out of a
+store by other means, or the result of a migration that another machine has done
+(firn migrate --to-go); compressed with zstd or not. Trees, versions and archives
 that this catalog doesn't know are added; what it knows stays. A tree whose name
 is taken here by another directory gets the name TREE@HOST.
 
@@ -73,7 +74,7 @@ func runCatalogImport(ctx context.Context, o *catalogImportOptions) error {
 	chains, bad := o.look(ctx)
 	errs = append(errs, bad...)
 	for _, chain := range chains {
-		n, err := importChain(ctx, s, chain)
+		n, err := o.importChain(ctx, s, chain)
 		refused += n
 		if ctx.Err() != nil {
 			return err
@@ -99,6 +100,7 @@ type rowStream struct {
 	path   string
 	number int // in the file, from 0
 	header rows.Header
+	moved  bool // the file is the result of a migration: its trees stay out
 }
 
 // look reads all files, and gives the streams that are whole: each with those
@@ -191,7 +193,11 @@ func (r *rowStream) rows() iter.Seq2[rows.Row, error] {
 			return
 		}
 		defer f.Close()
-		rows.Read(f)(yield)
+		read := rows.Read(f)
+		if r.moved {
+			read = withoutTrees(read)
+		}
+		read(yield)
 	}
 }
 
@@ -200,6 +206,9 @@ func (r *rowStream) open() (*streamFile, error) {
 	f, err := openStreams(r.path)
 	if err != nil {
 		return nil, err
+	}
+	if r.moved, err = skipMoved(f); err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
 	for range r.number {
 		more, err := f.next()
@@ -213,9 +222,19 @@ func (r *rowStream) open() (*streamFile, error) {
 	return f, nil
 }
 
-// importChain takes in a stream with those that add to it. It tells of rows that
-// were refused, and counts them.
-func importChain(ctx context.Context, s *session, chain []rowStream) (refused int64, err error) {
+// importChain takes in a stream with those that add to it; of what another machine has
+// moved its target's archives, and then the move itself.
+func (o *catalogImportOptions) importChain(ctx context.Context, s *session, chain []rowStream) (refused int64, err error) {
+	refused, err = importRows(ctx, s, chain)
+	if one := &chain[0]; err == nil && one.moved {
+		err = takeResult(ctx, s, one.path, one.file)
+	}
+	return refused, err
+}
+
+// importRows takes in the rows of streams. It tells of rows that were refused, and
+// counts them.
+func importRows(ctx context.Context, s *session, chain []rowStream) (refused int64, err error) {
 	one := &chain[0]
 	store, err := importedStore(ctx, s, &one.header)
 	if err != nil {

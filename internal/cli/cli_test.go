@@ -233,12 +233,14 @@ func records() map[string]any {
 		"entry": lsRecord{}, "file_version": historyRecord{}, "store": storeRecord{}, "tree": treeRecord{}, "pending": pendingRecord{},
 		"archive": archiveRecord{}, "vault": vaultRecord{}, "serve": serveRecord{}, "version": versionRecord{},
 		"catalog_fault": catalogFaultRecord{}, "catalog_check": catalogCheckRecord{}, "catalog_export": exportRecord{}, "journal_export": journalRecord{},
+		"migration_price": migrationPriceRecord{}, "uncopied": uncopiedRecord{}, "to_go": toGoRecord{}, "to_go_result": toGoResultRecord{},
+		"iam_policy": iamPolicyRecord{}, "batch_manifest": batchManifestRecord{},
 		"catalog_import": importRecord{}, "recovery_sheet": sheetRecord{}, "price": priceRecord{},
 		"job": jobRecord{}, "output": outputRecord{}, "retrieval": retrievedRecord{}, "deletion": deletionRecord{}, "account": accountRecord{}, "reference": referenceRecord{}, "plan": planRecord{}, "cancelled": cancelledRecord{},
 		"queue": queueRecord{}, "prune": pruneRecord{}, "pruned": prunedRecord{}, "deletions": deletionsRecord{},
 		"open_upload": uploadRecord{}, "part": partRecord{}, "upload_check": uploadCheckRecord{}, "aborted_upload": abortRecord{},
 		"tag": tagRecord{}, "notification": notificationRecord{}, "policy": policyRecord{}, "lock": lockRecord{}, "retrieval_policy": retrievalPolicyRecord{}, "bill": billRecord{}, "bill_item": billItem{},
 		"hashes": hashesRecord{}, "store_check": storeCheckRecord{}, "safe": safeRecord{}, "safe_summary": safeSumRecord{},
-		"difference": differenceRecord{}, "refreshed": refreshedRecord{}, "refresh": refreshRecord{},
+		"difference": differenceRecord{}, "refreshed": refreshedRecord{}, "refresh": refreshRecord{}, "migration": migrationRecord{},
 	}
 }

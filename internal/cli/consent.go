@@ -184,5 +184,8 @@ func whosePrices(t price.Tariff) string {
 	if t.Exact() {
 		return ""
 	}
+	if t.Region == "" {
+		return "no prices of it are known; docs/costs.md says where to write them down"
+	}
 	return fmt.Sprintf("the prices of %s are not known: these are those of %s", t.For, t.Region)
 }

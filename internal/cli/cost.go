@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/catalog"
 	"github.com/firn-archive/firn/internal/config"
 	"github.com/firn-archive/firn/internal/price"
@@ -115,7 +116,11 @@ func runCost(ctx context.Context, o *costOptions) error {
 		s.ui.Print("no store yet; begin with: firn sync DIR local:/some/folder")
 	}
 	for _, row := range stores {
-		b := &billing{costOptions: o, s: s, row: row, tariff: wire.TariffOf(tables, row.Kind, row.Region)}
+		b := &billing{costOptions: o, s: s, row: row, tariff: wire.TariffOf(tables, row.Kind, row.Region, row.Class)}
+		b.snapshots = b.tariff
+		if row.Kind == string(config.S3) {
+			b.snapshots = wire.TariffOf(tables, row.Kind, row.Region, price.SnapshotClass)
+		}
 		if err := b.run(ctx, now); err != nil {
 			return err
 		}
@@ -137,6 +142,16 @@ type billing struct {
 	s      *session
 	row    catalog.Store
 	tariff price.Tariff
+	// snapshots is the tariff of the catalog's: those in S3 are of another class.
+	snapshots price.Tariff
+}
+
+// of is the tariff of archives of a kind.
+func (b *billing) of(kind catalog.ArchiveKind) price.Tariff {
+	if kind == catalog.CatalogArchive {
+		return b.snapshots
+	}
+	return b.tariff
 }
 
 // run shows the bill.
@@ -153,8 +168,10 @@ func (b *billing) run(ctx context.Context, now time.Time) error {
 	}
 	to := from.AddDate(0, 1, 0)
 	record.Month, record.Until = from.Format(monthForm), timeText(earlier(now, to))
-	record.PricesAsOf = b.tariff.AsOf.Format(time.DateOnly)
-	kept, err := b.s.catalog.Keepings(ctx, b.row.ID, from, to, shortestOf(b.row))
+	if !b.tariff.AsOf.IsZero() {
+		record.PricesAsOf = b.tariff.AsOf.Format(time.DateOnly)
+	}
+	kept, err := b.s.catalog.Keepings(ctx, b.row.ID, from, to, b.tariff.Shortest)
 	if err != nil {
 		return err
 	}
@@ -179,14 +196,6 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// shortestOf is for how long a store charges for an archive at the least.
-func shortestOf(row catalog.Store) time.Duration {
-	if row.Kind == string(config.Glacier) {
-		return price.VaultShortest
-	}
-	return 0
-}
-
 // spentIn is what the calls of a time are charged for, item by item: not what
 // is stored.
 func spentIn(ctx context.Context, cat *catalog.Catalog, store int64, tariff price.Tariff, from, to time.Time) ([]billItem, error) {
@@ -196,6 +205,8 @@ func spentIn(ctx context.Context, cat *catalog.Catalog, store int64, tariff pric
 	}
 	uploads := billItem{Item: "upload", sum: price.Sum{Known: true}}
 	transfer, early := billItem{Item: "transfer out", sum: price.Sum{Known: true}}, billItem{Item: "early deletion", sum: price.Sum{Known: true}}
+	copies := billItem{Item: "thawed copies", sum: price.Sum{Known: true}}
+	var items []billItem
 	var archiveHours, byteHours float64
 	for _, c := range ledger.Charges {
 		switch c.Op {
@@ -203,6 +214,18 @@ func spentIn(ctx context.Context, cat *catalog.Catalog, store int64, tariff pric
 			uploads.Requests, uploads.sum = c.Calls, tariff.Cost(price.Upload, c.Calls)
 		case catalog.DownloadOp:
 			transfer.Bytes, transfer.sum = c.Bytes, tariff.Cost(price.TransferOut, c.Bytes)
+			if tariff.Class != "" && !tariff.Thaws { // what is read at once is retrieved by that
+				items = append(items, billItem{Item: "retrieval", Requests: c.Calls, Bytes: c.Bytes, sum: tariff.Retrieval(firn.Standard, c.Calls, c.Bytes)})
+			}
+		case catalog.CopyOp, catalog.ExtendOp:
+			copies.Bytes += c.Bytes
+			copies.sum = copies.sum.Plus(tariff.Cost(price.ThawedCopy, price.CopyDays(c.Bytes, int64(c.Rest/(24*time.Hour)))))
+			if c.Op == catalog.ExtendOp {
+				copies.Requests += c.Calls
+				copies.sum = copies.sum.Plus(tariff.Cost(price.RequestStandard, c.Calls))
+			} else {
+				copies.Archives += c.Calls
+			}
 		case catalog.EarlyOp:
 			early.Archives += c.Calls
 			early.Bytes += c.Bytes
@@ -213,25 +236,34 @@ func spentIn(ctx context.Context, cat *catalog.Catalog, store int64, tariff pric
 	if early.Archives > 0 {
 		early.sum = tariff.EarlyHours(archiveHours, byteHours)
 	}
-	items := []billItem{uploads}
+	items = append([]billItem{uploads}, items...)
 	for _, r := range ledger.Retrievals {
 		one := billItem{Item: "retrieval, " + string(r.Tier), Requests: r.Requests, Bytes: r.Bytes, Unsized: r.Unsized}
-		one.sum = tariff.Retrieval(r.Tier, r.Requests, r.Bytes)
+		one.sum = tariff.Request(r.Tier, r.Requests, r.Bytes)
 		items = append(items, one)
+	}
+	if copies.Bytes > 0 {
+		items = append(items, copies)
 	}
 	return append(items, transfer, early), nil
 }
 
 // month is what a month came to, as far as it is over.
 func (b *billing) month(ctx context.Context, kept []catalog.Keeping, from, to time.Time) ([]billItem, error) {
-	var archiveHours, byteHours float64
-	for _, k := range kept {
-		archiveHours += k.ArchiveHours
-		byteHours += k.ByteHours
-	}
 	length := to.Sub(from)
-	storage := billItem{Item: "storage", sum: b.tariff.Kept(archiveHours, byteHours, length)}
-	storage.Bytes = int64((byteHours + archiveHours*float64(b.tariff.Overhead)) / length.Hours())
+	storage := billItem{Item: "storage", sum: price.Sum{Known: true}}
+	var byteHours, archiveHours, all float64
+	for _, k := range kept {
+		if t := b.of(k.Kind); t.Class == b.tariff.Class {
+			archiveHours += k.ArchiveHours
+			byteHours += k.ByteHours
+		} else {
+			storage.sum = storage.sum.Plus(t.Kept(k.ArchiveHours, k.ByteHours, length))
+		}
+		all += k.ByteHours + k.ArchiveHours*float64(b.of(k.Kind).Overhead)
+	}
+	storage.sum = storage.sum.Plus(b.tariff.Kept(archiveHours, byteHours, length))
+	storage.Bytes = int64(all / length.Hours())
 	spent, err := spentIn(ctx, b.s.catalog, b.row.ID, b.tariff, from, to)
 	items := append([]billItem{storage}, spent...)
 	for i := range items {
@@ -247,9 +279,14 @@ func (b *billing) today(ctx context.Context, kept []catalog.Keeping) (items []bi
 	var earlyHours, earlyByteHours float64
 	for _, k := range kept {
 		if k.Archives > 0 {
-			items = append(items, billItem{Span: spanFull, Item: kindText(k.Kind), Archives: k.Archives, Bytes: k.Bytes, sum: b.tariff.Cost(price.Storage, k.Bytes)})
+			items = append(items, billItem{Span: spanFull, Item: kindText(k.Kind), Archives: k.Archives, Bytes: k.Bytes, sum: b.of(k.Kind).Cost(price.Storage, k.Bytes)})
 		}
-		archives += k.Archives
+		if b.of(k.Kind).Overhead > 0 {
+			archives += k.Archives
+		}
+		if b.of(k.Kind).Shortest == 0 {
+			continue
+		}
 		early += k.EarlyArchives
 		earlyBytes += k.EarlyBytes
 		earlyHours += k.EarlyHours
@@ -259,8 +296,9 @@ func (b *billing) today(ctx context.Context, kept []catalog.Keeping) (items []bi
 	if err != nil {
 		return nil, err
 	}
-	overhead := archives * b.tariff.Overhead
-	items = append(items, billItem{Span: spanFull, Item: "overhead", Archives: archives, Bytes: overhead, sum: b.tariff.Cost(price.Storage, overhead)})
+	if overhead := archives * b.tariff.Overhead; b.tariff.Overhead > 0 {
+		items = append(items, billItem{Span: spanFull, Item: "overhead", Archives: archives, Bytes: overhead, sum: b.tariff.Cost(price.Storage, overhead)})
+	}
 	if open.Files > 0 {
 		items = append(items, billItem{Span: spanFull, Item: "open uploads", Archives: open.Files, Bytes: open.Bytes, sum: b.tariff.Cost(price.Storage, open.Bytes)})
 	}

@@ -66,6 +66,10 @@ func (b *billing) show(r billRecord, items []billItem) error {
 	b.s.ui.Record("bill", r)
 	b.s.ui.Print(text)
 	b.list(items)
+	if b.tariff.Region == "" {
+		b.s.ui.Print("  " + whosePrices(b.tariff))
+		return nil
+	}
 	b.s.ui.Print("  an estimate by the prices of " + b.tariff.Region + " as of " + r.PricesAsOf + ", without taxes" + notEmpty("; ", whosePrices(b.tariff)))
 	if r.Doubt != "" {
 		b.s.ui.Print("  in doubt: " + r.Doubt)

@@ -55,10 +55,11 @@ type jobRecord struct {
 	Marker string               `json:"marker,omitempty"`
 	Size   int64                `json:"size,omitempty"` // bytes of output, once there are any
 
-	job firn.Job
+	job          firn.Job
+	ready, until time.Time // as Ready and Until; zero: nobody knows
 }
 
-func newJobRecord(store string, j firn.Job) jobRecord {
+func newJobRecord(store string, p firn.Pace, j firn.Job) jobRecord {
 	_, own := describe.JobToken(j.Description)
 	r := jobRecord{
 		Store: store, Job: j.ID, Kind: j.Kind, State: j.State, Message: j.Message, Description: j.Description, Own: own,
@@ -67,9 +68,14 @@ func newJobRecord(store string, j firn.Job) jobRecord {
 	}
 	switch j.State {
 	case firn.JobRunning:
-		r.Ready = timeText(retrieval.Expected(j))
+		r.ready = retrieval.ExpectedAt(p, j)
+		r.Ready = timeText(r.ready)
 	case firn.JobReady:
-		r.Until, r.Size = timeText(j.Completed.Add(outputLife)), outputSize(j)
+		r.until = j.Expires
+		if r.until.IsZero() && !j.Completed.IsZero() {
+			r.until = j.Completed.Add(outputLife)
+		}
+		r.Until, r.Size = timeText(r.until), outputSize(j)
 	}
 	if !j.ArchiveTree.IsZero() {
 		r.ArchiveHash = j.ArchiveTree.String()
@@ -125,11 +131,11 @@ func (r jobRecord) purpose() string {
 
 // progress says how far it is.
 func (r jobRecord) progress(text func(time.Time) string) string {
-	switch r.State {
-	case firn.JobRunning:
-		return "running, not ready before " + text(retrieval.Expected(r.job))
-	case firn.JobReady:
-		return "ready, until " + text(r.job.Completed.Add(outputLife))
+	switch {
+	case r.State == firn.JobRunning && !r.ready.IsZero():
+		return "running, not ready before " + text(r.ready)
+	case r.State == firn.JobReady && !r.until.IsZero():
+		return "ready, until " + text(r.until)
 	}
 	if r.Message != "" {
 		return string(r.State) + ": " + r.Message

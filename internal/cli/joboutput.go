@@ -11,6 +11,7 @@ import (
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/describe"
+	"github.com/firn-archive/firn/internal/fetch"
 	"github.com/firn-archive/firn/internal/retrieval"
 	"github.com/firn-archive/firn/internal/transfer"
 	"github.com/firn-archive/firn/internal/ui"
@@ -104,7 +105,7 @@ func runJobOutput(ctx context.Context, o *jobOutputOptions) error {
 	if err != nil {
 		return err
 	}
-	if there, err := to.has(l.want); err != nil {
+	if there, err := to.has(l.Want); err != nil {
 		return err
 	} else if there {
 		o.report(s, job, l, to, transfer.Downloaded{Proven: true})
@@ -114,12 +115,12 @@ func runJobOutput(ctx context.Context, o *jobOutputOptions) error {
 	if err != nil {
 		return err
 	}
-	s.env.Events(firn.PlanEvent{Files: 1, Bytes: l.want.Size})
+	s.env.Events(firn.PlanEvent{Files: 1, Bytes: l.Want.Size})
 	res, err := s.bring(ctx, d, l, to, o.app.env.Stdout)
 	if err != nil {
 		return err
 	}
-	s.env.Events(firn.FileEvent{Action: firn.Restored, Path: l.label, Size: l.want.Size, Archive: job.Archive})
+	s.env.Events(firn.FileEvent{Action: firn.Restored, Path: l.Label, Size: l.Want.Size, Archive: job.Archive})
 	o.report(s, job, l, to, res)
 	return s.jobFetched(context.WithoutCancel(ctx), job)
 }
@@ -162,11 +163,15 @@ func (o *jobOutputOptions) await(ctx context.Context, s *session) (firn.Job, err
 		case firn.JobFailed:
 			return job, &firn.Error{Op: "fetch", Subject: o.Job, Kind: firn.Invalid, Err: fmt.Errorf("the job failed: %s", job.Message), Hint: "start another one with: firn job start"}
 		}
-		ready := retrieval.Expected(job)
+		ready := retrieval.ExpectedAt(s.store.Traits().Pace, job)
 		if !o.Wait || o.app.once {
 			o.app.expect(ready)
-			s.ui.Record("job", newJobRecord(s.loc.String(), job))
-			s.ui.Notice("the job runs, and isn't done before " + localTime(ready) + "; run the same command again then, or with --wait")
+			s.ui.Record("job", newJobRecord(s.loc.String(), s.store.Traits().Pace, job))
+			text := "the job runs, and isn't done before " + localTime(ready) + "; run the same command again then, or with --wait"
+			if ready.IsZero() {
+				text = "the job runs, and the store doesn't say since when; run the same command again later, or with --wait"
+			}
+			s.ui.Notice(text)
 			return job, ErrNotYet
 		}
 		if err := asker.Sleep(ctx, "a job", ready); err != nil {
@@ -177,32 +182,32 @@ func (o *jobOutputOptions) await(ctx context.Context, s *session) (firn.Job, err
 
 // loadOf says what the output of a job is that is ready. What this machine knows
 // of an archive counts more than what the store says.
-func (s *session) loadOf(ctx context.Context, j firn.Job) (load, error) {
-	l := load{label: "the output of job " + string(j.ID), job: j.ID, want: firn.Content{Size: outputSize(j)}}
+func (s *session) loadOf(ctx context.Context, j firn.Job) (fetch.Load, error) {
+	l := fetch.Load{Label: "the output of job " + string(j.ID), Job: j.ID, Want: firn.Content{Size: outputSize(j)}}
 	switch j.Kind {
 	case firn.RetrievalJob:
-		l.want.Tree = j.RangeTree
+		l.Want.Tree = j.RangeTree
 		if isRanged(j) {
 			break
 		}
-		l.label = "archive " + string(j.Archive)
-		if l.want.Tree.IsZero() {
-			l.want.Tree = j.ArchiveTree
+		l.Label = "archive " + string(j.Archive)
+		if l.Want.Tree.IsZero() {
+			l.Want.Tree = j.ArchiveTree
 		}
 		known, err := s.knownContent(ctx, j.Archive)
 		if err != nil {
 			return l, err
 		}
-		if !known.Tree.IsZero() && (known != l.want) {
+		if !known.Tree.IsZero() && (known != l.Want) {
 			return l, &firn.Error{Op: "verify", Subject: string(j.Archive), Kind: firn.Corrupt,
-				Err: fmt.Errorf("the store has an archive of %d bytes with the tree hash %s, and it should have one of %d bytes with %s", l.want.Size, l.want.Tree, known.Size, known.Tree)}
+				Err: fmt.Errorf("the store has an archive of %d bytes with the tree hash %s, and it should have one of %d bytes with %s", l.Want.Size, l.Want.Tree, known.Size, known.Tree)}
 		}
 	case firn.InventoryJob:
-		l.label = "the inventory"
+		l.Label = "the inventory"
 	default:
 		return l, &firn.Error{Op: "fetch", Subject: string(j.ID), Kind: firn.Invalid, Err: fmt.Errorf("it is a job of the kind %s, whose output firn can't fetch", j.Kind)}
 	}
-	if l.want.Size < 1 {
+	if l.Want.Size < 1 {
 		return l, &firn.Error{Op: "fetch", Subject: string(j.ID), Kind: firn.Invalid, Err: errors.New("the store doesn't say how many bytes it brings")}
 	}
 	return l, nil
@@ -222,19 +227,19 @@ func (s *session) knownContent(ctx context.Context, id firn.ArchiveID) (firn.Con
 	return firn.Content{Size: loc.Size, Tree: loc.Tree}, err
 }
 
-func (o *jobOutputOptions) report(s *session, j firn.Job, l load, to place, res transfer.Downloaded) {
+func (o *jobOutputOptions) report(s *session, j firn.Job, l fetch.Load, to place, res transfer.Downloaded) {
 	r := outputRecord{
-		Store: s.loc.String(), Job: j.ID, Kind: j.Kind, Archive: j.Archive, Size: l.want.Size, Verified: res.Proven, Fetched: res.Fetched,
+		Store: s.loc.String(), Job: j.ID, Kind: j.Kind, Archive: j.Archive, Size: l.Want.Size, Verified: res.Proven, Fetched: res.Fetched,
 	}
-	if !l.want.Tree.IsZero() {
-		r.Hash = l.want.Tree.String()
+	if !l.Want.Tree.IsZero() {
+		r.Hash = l.Want.Tree.String()
 	}
 	if to.path != "" {
 		file := ui.NewPath(to.path)
 		r.File = &file
 	}
 	s.ui.Record("output", r)
-	s.ui.Notice(broughtText(to, l.want.Size, res))
+	s.ui.Notice(broughtText(to, l.Want.Size, res))
 }
 
 // broughtText says what a download came to.

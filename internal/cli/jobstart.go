@@ -155,6 +155,9 @@ func runJobStart(ctx context.Context, o *jobStartOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := s.store.Traits().Pace.Offers(tier); err != nil {
+		return err
+	}
 	if o.Archive != "" {
 		if err := o.agree(ctx, s, row, tier); err != nil {
 			return err
@@ -171,7 +174,7 @@ func runJobStart(ctx context.Context, o *jobStartOptions) error {
 	if err != nil {
 		return err
 	}
-	r := newJobRecord(s.loc.String(), job)
+	r := newJobRecord(s.loc.String(), s.store.Traits().Pace, job)
 	s.ui.Record("job", r)
 	s.ui.Print(string(job.ID))
 	s.ui.Notice(r.progress(localTime) + "; fetch what it brings with: firn job output " + o.Store + " " + dashed(string(job.ID)))
@@ -223,13 +226,13 @@ func (o *jobStartOptions) agree(ctx context.Context, s *session, row catalog.Sto
 			return err
 		}
 	}
-	if o.Range.at != nil {
+	prices := s.store.Prices()
+	if o.Range.at != nil && !prices.Thaws {
 		need.bytes, known = o.Range.at.Len(), true
 	}
 	if !known {
 		need.unknown = 1
 	}
-	prices := s.store.Prices()
 	return o.Consent.agree(ctx, "the retrieval of "+o.Archive, prices, need.items(prices, tier))
 }
 

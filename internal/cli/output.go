@@ -3,13 +3,11 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/fetch"
 	"github.com/firn-archive/firn/internal/transfer"
 	"github.com/firn-archive/firn/internal/wire"
 	"github.com/firn-archive/firn/treehash"
@@ -91,121 +89,31 @@ func treeOfFile(path string) (treehash.Hash, error) {
 	return h.Sum(), err
 }
 
-// A load is what is to be downloaded: a range of a job's output.
-type load struct {
-	label string // for people
-	job   firn.JobID
-	from  int64        // bytes into the output
-	want  firn.Content // Tree is zero where nobody knows it
-}
-
-// identity tells the content of the load from others: by its hash, since another
-// job may bring the same.
-func (l *load) identity() string {
-	if l.want.Tree.IsZero() {
-		return fmt.Sprintf("%s %d %d", l.job, l.from, l.want.Size)
-	}
-	return fmt.Sprintf("%s %d", l.want.Tree, l.want.Size)
-}
-
 // bring downloads a load to a place. What comes out is proven, or said not to be.
 // Errors: as of transfer.Downloader, and Conflict.
-func (s *session) bring(ctx context.Context, d *transfer.Downloader, l load, p place, stdout io.Writer) (transfer.Downloaded, error) {
+func (s *session) bring(ctx context.Context, d *transfer.Downloader, l fetch.Load, p place, stdout io.Writer) (transfer.Downloaded, error) {
 	switch {
 	case !p.inOrder:
 		return s.bringFile(ctx, d, l, p)
 	case p.path == "":
-		return s.pour(ctx, d, l, stdout)
+		return l.Pour(ctx, d, stdout, s.env.Events)
 	}
 	f, err := os.OpenFile(p.path, os.O_WRONLY, 0)
 	if err != nil {
 		return transfer.Downloaded{}, &firn.Error{Op: "write", Subject: p.name, Kind: firn.Local, Err: cause(err)}
 	}
-	res, err := s.pour(ctx, d, l, f)
+	res, err := l.Pour(ctx, d, f, s.env.Events)
 	if cerr := f.Close(); err == nil && cerr != nil {
 		err = &firn.Error{Op: "write", Subject: p.name, Kind: firn.Local, Err: cause(cerr)}
 	}
 	return res, err
 }
 
-func (s *session) bringFile(ctx context.Context, d *transfer.Downloader, l load, p place) (transfer.Downloaded, error) {
+func (s *session) bringFile(ctx context.Context, d *transfer.Downloader, l fetch.Load, p place) (transfer.Downloaded, error) {
 	lock, err := wire.LockFile(s.env, p.path, "download")
 	if err != nil {
 		return transfer.Downloaded{}, err
 	}
 	defer lock.Unlock()
-	f, err := openOutput(p.path, l.identity(), l.want.Size)
-	if err != nil {
-		return transfer.Downloaded{}, err
-	}
-	res, err := d.Download(ctx, transfer.Download{
-		Path: l.label, Job: l.job, Offset: l.from, Size: l.want.Size, Tree: l.want.Tree, Unproven: l.want.Tree.IsZero(),
-		Dest: f, Done: f.done, Arrived: f.arrived,
-	})
-	if err != nil {
-		f.leave(firn.KindOf(err) == firn.Corrupt)
-		return res, err
-	}
-	return res, f.commit(p.replace)
-}
-
-// pourPiece is how many bytes are fetched in one request for what takes them in
-// order, and pourAhead how many such requests run ahead of it.
-const (
-	pourPiece = 8 << 20
-	pourAhead = 3
-)
-
-// pour downloads to what takes bytes in their order. Each piece that the store
-// has a hash of is verified before it goes out; whether all is right shows at the
-// end. Beside an error it gives how many bytes went out.
-func (s *session) pour(ctx context.Context, d *transfer.Downloader, l load, w io.Writer) (res transfer.Downloaded, err error) {
-	g, ctx := errgroup.WithContext(ctx)
-	pieces := make(chan chan []byte, pourAhead)
-	g.Go(func() error {
-		defer close(pieces)
-		for at := int64(0); at < l.want.Size; at += pourPiece {
-			piece := make(chan []byte, 1)
-			select {
-			case pieces <- piece:
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
-			part := firn.Range{Start: l.from + at, End: l.from + min(at+pourPiece, l.want.Size)}
-			g.Go(func() error {
-				data, err := d.Fetch(ctx, l.job, nil, part)
-				if err == nil {
-					piece <- data
-				}
-				return err
-			})
-		}
-		return nil
-	})
-	tree := treehash.New()
-	g.Go(func() error {
-		for piece := range pieces {
-			select {
-			case data := <-piece:
-				if _, err := w.Write(data); err != nil {
-					return &firn.Error{Op: "write", Subject: l.label, Kind: localKind(err), Err: cause(err)}
-				}
-				tree.Write(data)
-				res.Fetched += int64(len(data))
-				s.env.Events(firn.TransferEvent{Path: l.label, Bytes: int64(len(data))})
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
-		}
-		return nil
-	})
-	if err := g.Wait(); err != nil {
-		return res, err
-	}
-	if got := tree.Sum(); !l.want.Tree.IsZero() && got != l.want.Tree {
-		return res, &firn.Error{Op: "verify", Subject: l.label, Kind: firn.Corrupt, Err: fmt.Errorf("the tree hash is %s, and should be %s", got, l.want.Tree),
-			Hint: "nothing of what was written is to be trusted"}
-	}
-	res.Proven = !l.want.Tree.IsZero()
-	return res, nil
+	return l.ToFile(ctx, d, p.path, p.replace)
 }

@@ -183,11 +183,12 @@ func (w *pruning) resend(ctx context.Context, t catalog.Tree, files []catalog.Re
 	if err != nil {
 		return upkeep.Resent{}, err
 	}
+	below, size := syncer.DefaultBundling(w.store.Class())
 	res, err := syncer.Repack(ctx, syncer.RepackOptions{
 		Options: syncer.Options{
 			Catalog: w.catalog, Row: w.row, Store: w.store, Uploader: uploader, Clock: w.env.Clock, Events: w.env.Events,
 			Root: t.Root, Tree: t.Name, Host: t.Host, Concurrency: transfer.DefaultConcurrency, Recipients: recipients,
-			Bundling: syncer.Bundling{Below: syncer.DefaultBundleBelow, Size: syncer.DefaultBundleSize, Spool: spool},
+			Bundling: syncer.Bundling{Below: below, Size: size, Spool: spool},
 		},
 		Files: files, Old: old,
 	})

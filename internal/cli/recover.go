@@ -102,6 +102,9 @@ func runRecover(ctx context.Context, o *recoverOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := s.store.Traits().Pace.Offers(tier); err != nil {
+		return err
+	}
 	lock, err := wire.LockStore(s.env, row, "recover")
 	if err != nil {
 		return err

@@ -36,7 +36,8 @@ type restoreOptions struct {
 	Wait         bool
 	Poll         time.Duration
 	DryRun       bool
-	Cancel       int64 // a restore to be cancelled, in place of all else; 0: none
+	Cancel       int64  // a restore to be cancelled, in place of all else; 0: none
+	Manifest     string // folder for a manifest, by which S3 Batch Operations asks in place of firn; empty: firn asks
 
 	Seal        sealOptions
 	Store       storeOptions
@@ -130,6 +131,8 @@ func (o *restoreOptions) addFlags(f *pflag.FlagSet, a *app) {
 	f.Var(&o.MaxBytes, "max-bytes", "bring back at most `BYTES`, such as 500M or 2G, and leave the rest for the next time")
 	f.Var(&o.RetrieveRate, "retrieve-rate", "ask the store for at most `BYTES` an hour, such as 10G")
 	notOfProfile(f, "max-files", "max-bytes")
+	f.StringVar(&o.Manifest, "batch-manifest", "", "of a store in S3: write what has to be asked for into `DIR`, for S3 Batch Operations to ask for millions at once, and ask for nothing")
+	notOfProfile(f, "batch-manifest")
 	f.Var((*interval)(&o.Poll), "poll", "ask every so often what is ready (default: 15m, once the tier's earliest time has passed)")
 	f.Var(&o.Concurrency, "concurrency", "fetch so many files and pieces at a time")
 	f.Int64Var(&o.Cancel, "cancel", 0, "give up the restore `ID`, which firn status names, and remove what it left unfinished")
@@ -160,6 +163,15 @@ func runRestore(ctx context.Context, o *restoreOptions) error {
 			return err
 		}
 	}
+	var manifest *manifestStore
+	if o.Manifest != "" && !o.DryRun && !o.app.once {
+		if manifest, err = o.newManifest(s); err != nil {
+			return err
+		}
+		for i := range all {
+			all[i].Store = manifest
+		}
+	}
 	o.app.begin(ctx, s, append([]string{s.loc.String()}, keys...)...)
 	b := &restoreBill{restoreOptions: o, s: s, prices: s.store.Prices()}
 	var errs []error
@@ -172,6 +184,9 @@ func runRestore(ctx context.Context, o *restoreOptions) error {
 		if ctx.Err() != nil {
 			break
 		}
+	}
+	if manifest != nil {
+		return manifest.end(s, errors.Join(errs...))
 	}
 	return errors.Join(errs...)
 }
@@ -253,6 +268,9 @@ func targetLock(env wire.Env) func(string) (func() error, error) {
 // chooseTrees finds what to restore, once the store has shown that it is the
 // one that the catalog knows.
 func (o *restoreOptions) chooseTrees(ctx context.Context, s *session) (storeTrees, error) {
+	if o.DryRun {
+		s.seeClass(ctx)
+	}
 	if !o.DryRun {
 		// A check would make an unknown one known.
 		if _, err := s.row(ctx); err != nil {

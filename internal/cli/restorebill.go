@@ -7,6 +7,7 @@ import (
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/plan"
 	"github.com/firn-archive/firn/internal/price"
 	"github.com/firn-archive/firn/internal/restore"
 	"github.com/firn-archive/firn/internal/ui"
@@ -57,12 +58,17 @@ func (b *restoreBill) agreed(ctx context.Context, r *restore.Options, key string
 		n.Retrieve += t.Retrieve
 		n.Transfer += min(t.Retrieve, t.Bytes)
 	}
+	if err != nil {
+		return n, err
+	}
+	rate, known, err := r.Catalog.DownloadRate(ctx, r.Row.ID)
+	n.Days = int64(plan.SupplyOf(r.Store.Traits()).ThawDays(b.Tiers[0], 0, rate, known))
 	return n, err
 }
 
 // agree tells a plan and asks for a yes where that is needed.
 func (b *restoreBill) agree(ctx context.Context, r *restore.Options, p restore.Plan) error {
-	need := price.Need{Requests: p.Requests, Retrieve: p.RetrieveBytes, Transfer: p.DownloadBytes}
+	need := price.Need{Requests: p.Requests, Retrieve: p.RetrieveBytes, Transfer: p.DownloadBytes, Days: int64(p.ThawDays)}
 	if b.need == (price.Need{}) {
 		b.need = need // else the plan is of the rest, by another tier
 	}
@@ -94,7 +100,7 @@ func (b *restoreBill) afford(tier firn.Tier, requests, bytes int64) error {
 		return nil
 	}
 	before, _ := total(b.earlier)
-	spent := b.prices.Bill(tier, price.Need{Requests: requests, Retrieve: bytes, Transfer: b.need.Transfer}).Total()
+	spent := b.prices.Bill(tier, price.Need{Requests: requests, Retrieve: bytes, Transfer: b.need.Transfer, Days: b.need.Days}).Total()
 	if !spent.Known {
 		return nil // somebody said yes to that
 	}
@@ -113,10 +119,11 @@ func (b *restoreBill) afford(tier firn.Tier, requests, bytes int64) error {
 
 // billItems are the lines of a bill, in words.
 func billItems(bill price.Bill) []costItem {
-	words := [...]func(int64) string{
+	words := [...]func(int64) string{ // as price.Tariff.Bill has its lines
 		func(n int64) string { return counted(n, "retrieval") },
 		func(n int64) string { return "retrieval of " + ui.Bytes(n) },
 		func(n int64) string { return "transfer of " + ui.Bytes(n) },
+		func(n int64) string { return "copies while they can be read, " + ui.Bytes(n) + " for a day" },
 	}
 	items := make([]costItem, len(bill))
 	for i, l := range bill {

@@ -30,6 +30,7 @@ type (
 		Taken          int64            `json:"taken"`
 		DownloadBytes  int64            `json:"download_bytes"`
 		Waves          int              `json:"waves"`
+		ThawDays       int              `json:"thaw_days,omitempty"` // that copies stay at the least
 		BytesPerSecond int64            `json:"bytes_per_second,omitempty"`
 		Tier           string           `json:"tier"`
 		Cost           string           `json:"cost_usd,omitempty"`
@@ -59,25 +60,14 @@ type tierChoice struct {
 	earliest, latest time.Time
 }
 
-// tiers are all of them, the one that was asked for first, the others from the
-// cheapest on.
-func (b *restoreBill) tiers(p *restore.Plan) []tierChoice {
-	one := func(tier firn.Tier) tierChoice {
-		j := plan.Journey{
-			Tier: tier, Waves: p.Waves, Retrieve: p.RetrieveBytes, Download: p.DownloadBytes,
-			Rate: p.Rate, RateKnown: p.RateKnown, HourlyBytes: int64(b.RetrieveRate.byteSize),
-		}
-		c := tierChoice{tier: tier, cost: b.prices.Bill(tier, b.need).Total()}
-		c.earliest, c.latest = j.Span(p.Now)
-		return c
-	}
-	chosen := one(p.Tier)
-	chosen.earliest, chosen.latest = p.Earliest, p.Latest
-	all := []tierChoice{chosen}
-	for _, tier := range []firn.Tier{firn.Bulk, firn.Standard, firn.Expedited} {
-		if tier != p.Tier {
-			all = append(all, one(tier))
-		}
+// tiers are those that the store has, the one that was asked for first, the others
+// from the cheapest on.
+func (b *restoreBill) tiers(p *restore.Plan) (all []tierChoice) {
+	for _, tier := range p.Tiers() {
+		by := p.By(tier, int64(b.RetrieveRate.byteSize))
+		need := b.need
+		need.Days = int64(by.ThawDays)
+		all = append(all, tierChoice{tier: tier, cost: b.prices.Bill(tier, need).Total(), earliest: by.Earliest, latest: by.Latest})
 	}
 	return all
 }
@@ -105,7 +95,7 @@ func (b *restoreBill) record(r *restore.Options, p *restore.Plan) planRecord {
 	rec := planRecord{
 		Store: b.s.loc.String(), To: ui.NewPath(r.To), DryRun: b.DryRun, Files: p.Files, Bytes: p.Bytes, Equal: p.Equal.Files, EqualBytes: p.Equal.Bytes,
 		Skipped: p.Skipped.Files, Left: p.Left.Files, Archives: p.Archives, Requests: p.Requests, RetrieveBytes: p.RetrieveBytes,
-		Taken: p.Taken, DownloadBytes: p.DownloadBytes, Waves: p.Waves, Tier: string(p.Tier),
+		Taken: p.Taken, DownloadBytes: p.DownloadBytes, Waves: p.Waves, ThawDays: p.ThawDays, Tier: string(p.Tier),
 		Items: itemRecords(b.items), Region: b.prices.For, PricesRegion: b.prices.Region, Doubt: doubts(b.items),
 		Earliest: timeText(p.Earliest), Latest: timeText(p.Latest), Tiers: []tierRecord{},
 	}
@@ -151,19 +141,39 @@ func (b *restoreBill) lines(p *restore.Plan) []string {
 	if p.Requests+p.Taken == 0 {
 		return []string{head}
 	}
-	lines := []string{head, fmt.Sprintf("from %s: %s of %s; %s to download", counted(p.Archives, "archive"), counted(p.Requests, "retrieval"), ui.Bytes(p.RetrieveBytes), ui.Bytes(p.DownloadBytes))}
-	if p.Taken > 0 {
-		was := "was asked for before, and costs"
-		if p.Taken > 1 {
-			was = "were asked for before, and cost"
-		}
-		lines = append(lines, counted(p.Taken, "retrieval")+" more that "+was+" nothing again")
+	if p.ThawDays > 0 {
+		return append([]string{head}, b.thawLines(p)...)
 	}
+	lines := []string{head, fmt.Sprintf("from %s: %s of %s; %s to download", counted(p.Archives, "archive"), counted(p.Requests, "retrieval"), ui.Bytes(p.RetrieveBytes), ui.Bytes(p.DownloadBytes))}
+	lines = append(lines, takenLines(p)...)
 	if p.Waves > 1 {
 		lines = append(lines, fmt.Sprintf("in %d portions, each as much as can be downloaded before it is gone, %s", p.Waves, rateText(p)))
 	}
 	lines = append(lines, b.tierLines(p)...)
 	return lines
+}
+
+// thawLines are what is asked for of a store whose archives thaw as a whole.
+func (b *restoreBill) thawLines(p *restore.Plan) []string {
+	lines := []string{fmt.Sprintf("from %s: %s thaw, as whole archives, and can be read for %s; %s to download",
+		counted(p.Archives, "archive"), ui.Bytes(p.RetrieveBytes), counted(int64(p.ThawDays), "day"), ui.Bytes(p.DownloadBytes))}
+	lines = append(lines, takenLines(p)...)
+	if p.Waves > 1 {
+		lines = append(lines, fmt.Sprintf("in %d portions, each as much as is downloaded while the next one thaws, %s", p.Waves, rateText(p)))
+	}
+	return append(lines, b.tierLines(p)...)
+}
+
+// takenLines tell of retrievals that need not be asked for.
+func takenLines(p *restore.Plan) []string {
+	was := "was asked for before, and costs"
+	switch {
+	case p.Taken == 0:
+		return nil
+	case p.Taken > 1:
+		was = "were asked for before, and cost"
+	}
+	return []string{counted(p.Taken, "retrieval") + " more that " + was + " nothing again"}
 }
 
 // rateText says how fast bytes are taken to come.
@@ -197,6 +207,9 @@ func (b *restoreBill) tierLines(p *restore.Plan) []string {
 	whose := whosePrices(b.prices)
 	if whose == "" {
 		whose = "prices of " + b.prices.Region
+	}
+	if b.prices.Region == "" {
+		return append(lines, "  "+whose)
 	}
 	whose = fmt.Sprintf("  %s, as of %s, with the transfer over the internet, without taxes", whose, b.prices.AsOf.Format(time.DateOnly))
 	return append(append(lines, whose), doubts...)

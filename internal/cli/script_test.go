@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"net/http/httptest"
 	"os"
@@ -27,14 +28,15 @@ import (
 	"github.com/firn-archive/firn/internal/s3test"
 )
 
-// TestMain lets the scripts run firn: the test program, called by that name, is
-// firn.
+// TestMain lets the scripts run firn and the older programs: the test program,
+// called by one of these names, is that program.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"firn": func() {
+	run := func() {
 		ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
 		defer cancel()
 		os.Exit(Main(ctx, os.Args, System()))
-	}})
+	}
+	testscript.Main(m, map[string]func(){"firn": run, "glacier": run, "mtglacier": run})
 }
 
 // TestScripts runs the scripts in testdata/script, each in a folder and a home
@@ -46,6 +48,8 @@ func TestMain(m *testing.M) {
 //	s3 [THAW]               starts an S3 with the bucket "bucket", likewise, where what
 //	                        is cold can be read THAW after it was asked for
 //	later TIME              winds the clock of that S3
+//	vanish PREFIX           deletes all of its objects whose keys begin so, within
+//	                        any store
 //	unserve                 interrupts that server, which must end well; stdout
 //	                        and stderr are then its own (testscript has a stop,
 //	                        which ends a script)
@@ -64,8 +68,27 @@ func TestScripts(t *testing.T) {
 	if testing.Short() {
 		found = raced(t, filepath.Dir(pattern))
 	}
+	runScripts(t, found, nil)
+}
+
+// runScripts runs scripts, with the commands of TestScripts and further ones.
+func runScripts(t *testing.T, files []string, more map[string]func(*testscript.TestScript, bool, []string)) {
+	cmds := map[string]func(*testscript.TestScript, bool, []string){
+		"serve":      startServer,
+		"queues":     startQueues,
+		"s3":         startS3,
+		"later":      windS3,
+		"vanish":     vanishFromS3,
+		"unserve":    stopServer,
+		"status":     wantStatus,
+		"read":       readVariable,
+		"mkrand":     makeRandom,
+		"tree-equal": wantEqualTrees,
+	}
+	maps.Copy(cmds, more)
 	testscript.Run(t, testscript.Params{
-		Files:               found,
+		Files:               files,
+		Condition:           isCondition,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
@@ -74,20 +97,10 @@ func TestScripts(t *testing.T) {
 			env.Setenv("AWS_EC2_METADATA_DISABLED", "true") // no keys from this machine
 			env.Setenv("ESC", "\x1b")
 			env.Values[serverKey{}] = &server{}
-			env.Values[s3Key{}] = clock.NewManual(clock.System{}.Now())
+			env.Values[s3Key{}] = &ahead{}
 			return os.Mkdir(home, 0o700)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve":      startServer,
-			"queues":     startQueues,
-			"s3":         startS3,
-			"later":      windS3,
-			"unserve":    stopServer,
-			"status":     wantStatus,
-			"read":       readVariable,
-			"mkrand":     makeRandom,
-			"tree-equal": wantEqualTrees,
-		},
+		Cmds: cmds,
 	})
 }
 
@@ -144,6 +157,7 @@ func startServer(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("firn serve said nothing: %v\n%s", err, s.stderr.String())
 	}
 	ts.Setenv("ENDPOINT", said.Endpoint)
+	ts.Setenv("ENDPOINT_HOST", strings.TrimPrefix(said.Endpoint, "http://"))
 	ts.Setenv("AWS_ENDPOINT_URL_GLACIER", said.Endpoint)
 	ts.Setenv("AWS_REGION", "us-east-1")
 	ts.Setenv("AWS_SHARED_CREDENTIALS_FILE", said.CredentialsFile)
@@ -168,14 +182,15 @@ func startS3(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) > 1 {
 		ts.Fatalf("usage: s3 [THAW]")
 	}
-	now := ts.Value(s3Key{}).(*clock.Manual)
+	now := ts.Value(s3Key{}).(*ahead)
 	o := s3test.Options{Buckets: []string{"bucket"}, Clock: now}
 	if len(args) > 0 {
 		var err error
 		o.Thaw, err = time.ParseDuration(args[0])
 		ts.Check(err)
 	}
-	s := httptest.NewServer(s3test.New(o))
+	now.server = s3test.New(o)
+	s := httptest.NewServer(now.server)
 	ts.Defer(s.Close)
 	ts.Setenv("AWS_ENDPOINT_URL_S3", s.URL)
 	ts.Setenv("AWS_REGION", "us-east-1")
@@ -189,7 +204,7 @@ func windS3(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	d, err := time.ParseDuration(args[0])
 	ts.Check(err)
-	ts.Value(s3Key{}).(*clock.Manual).Advance(d)
+	ts.Value(s3Key{}).(*ahead).by.Add(int64(d))
 }
 
 // oneLine reads byte by byte, so that what follows a line is left.

@@ -26,6 +26,7 @@ type session struct {
 	loc     config.Location
 	profile *config.Profile // that the store was named by; nil: by its location
 	limit   *config.Rate    // of uploads to the store; may be set anew
+	moved   bool            // loc is where the store that was named was moved to
 }
 
 // storeOptions are those of every command that talks to a store.
@@ -66,8 +67,13 @@ func (a *app) openCatalog(ctx context.Context, location string) (*session, error
 			return nil, err
 		}
 	}
-	s.catalog, err = wire.OpenCatalog(ctx, s.env)
-	return s, err
+	if s.catalog, err = wire.OpenCatalog(ctx, s.env); err != nil || location == "" {
+		return s, err
+	}
+	if err := a.followMove(ctx, s); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
 }
 
 // openStore opens the catalog and the store.
@@ -78,7 +84,10 @@ func (a *app) openStore(ctx context.Context, location string, o wire.Options) (*
 	}
 	if p := s.profile; p != nil {
 		// Who has written down a vault wants it.
-		o.AWSProfile, o.Endpoint, o.Class, o.MakeVault = p.AWSProfile, p.Endpoint, cmp.Or(o.Class, p.Class), true
+		o.AWSProfile = p.AWSProfile
+		if !s.moved {
+			o.Endpoint, o.Class, o.MakeVault = p.Endpoint, cmp.Or(o.Class, p.Class), true
+		}
 	}
 	if a.once && (o.Outage == 0 || o.Outage > outageOnce) {
 		o.Outage = outageOnce
@@ -92,6 +101,9 @@ func (a *app) openStore(ctx context.Context, location string, o wire.Options) (*
 		return nil, errors.Join(err, s.close())
 	}
 	s.store.KeepLedger(s.catalog)
+	if err := a.checkMovedTag(ctx, s); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
 	a.opened = s
 	return s, nil
 }

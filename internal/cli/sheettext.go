@@ -70,6 +70,8 @@ func bucketCommands(r sheetRecord) []string {
 	lines := []string{
 		`s3() { c=$1; shift; aws s3 "$c" "$@"` + options + `; }`,
 		`s3api() { c=$1; shift; aws s3api "$c" --bucket ` + shellWord(bucket) + ` "$@"` + options + `; }`,
+		"# lists of all files, each beside a text that says how to get them back: take the last folder",
+		"s3 ls " + shellWord("s3://"+strings.TrimSuffix(r.Name, "/")+"/.firn/lists/"),
 		"# what there is: a file's first version bears its name, below that of its tree",
 		"s3 ls --recursive " + shellWord("s3://"+r.Name),
 		"# asks for one; it can be read 12 to 48 hours later, for a week",

@@ -24,7 +24,7 @@ func (a *app) newSnapshots(ctx context.Context, s *session, row catalog.Store, u
 		return nil, err
 	}
 	return snapshot.NewMaker(snapshot.Options{
-		Catalog: s.catalog, Row: row, Info: s.store.Info, Store: s.store, Uploader: uploader,
+		Catalog: s.catalog, Row: row, Info: s.store.Info, Store: s.store, Companion: s.store.Companion(), Uploader: uploader,
 		Clock: s.env.Clock, Events: s.env.Events, Spool: spool, Host: host, Profiles: a.profilesOf(s),
 		Lock: func() (release func(), err error) {
 			l, err := wire.LockSnapshots(s.env, row)

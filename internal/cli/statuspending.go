@@ -60,7 +60,7 @@ func showPending(ctx context.Context, s *session, store catalog.Store) (bool, er
 	if err != nil {
 		return false, err
 	}
-	restores, err := showRestores(ctx, s, store, firstReady(jobs, firn.RetrievalJob))
+	restores, err := showRestores(ctx, s, store, firstReady(store, jobs, firn.RetrievalJob))
 	if err != nil {
 		return false, err
 	}
@@ -75,8 +75,12 @@ func showPending(ctx context.Context, s *session, store catalog.Store) (bool, er
 		s.ui.Record("pending", r)
 		s.ui.Print("  " + r.text)
 	}
+	moves, err := showMigrations(ctx, s, store)
+	if err != nil {
+		return false, err
+	}
 	deletions, err := showDeletions(ctx, s, store)
-	return restores || deletions || len(records) > 0, err
+	return restores || deletions || moves || len(records) > 0, err
 }
 
 // pendingUploads gives the uploads that are not over, or in doubt.
@@ -137,12 +141,12 @@ func what(path string) string {
 
 // firstReady is when the first of the jobs of a kind that are under way may be
 // done; zero where there are none.
-func firstReady(jobs []catalog.JobTotal, kind firn.JobKind) (first time.Time) {
+func firstReady(store catalog.Store, jobs []catalog.JobTotal, kind firn.JobKind) (first time.Time) {
 	for _, j := range jobs {
 		if j.Kind != kind || j.State == catalog.JobReady {
 			continue
 		}
-		at := retrieval.Expected(firn.Job{Kind: j.Kind, Tier: j.Tier, Created: j.Oldest})
+		at := retrieval.ExpectedAt(wire.PaceOf(store), firn.Job{Kind: j.Kind, Tier: j.Tier, Created: j.Oldest})
 		if first.IsZero() || at.Before(first) {
 			first = at
 		}
@@ -161,8 +165,8 @@ func jobsRecord(store catalog.Store, jobs []catalog.JobTotal, now time.Time) (pe
 	if running == 0 {
 		return pendingRecord{}, false
 	}
-	first := firstReady(jobs, firn.RetrievalJob)
-	if at := firstReady(jobs, firn.InventoryJob); first.IsZero() || !at.IsZero() && at.Before(first) {
+	first := firstReady(store, jobs, firn.RetrievalJob)
+	if at := firstReady(store, jobs, firn.InventoryJob); first.IsZero() || !at.IsZero() && at.Before(first) {
 		first = at
 	}
 	return pendingRecord{Store: store.URL, What: "job", Size: running, Ready: timeText(first),

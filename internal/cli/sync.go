@@ -174,6 +174,7 @@ func (o *syncOptions) open(ctx context.Context) (j *syncJob, err error) {
 			err = errors.Join(err, s.close())
 		}
 	}()
+	s.seeClass(ctx)
 	if err := o.Change.begin(ctx, s.store.Prices(), o.DryRun); err != nil {
 		return nil, err
 	}
@@ -394,7 +395,10 @@ func (o *syncOptions) syncLocked(ctx context.Context, j *syncJob, left *filter.F
 	if err != nil {
 		return err
 	}
-	bundling, err := o.Bundle.bundling(s.env)
+	if err := o.app.checkTreeMoved(ctx, s, j.row, name, host, dir); err != nil {
+		return err
+	}
+	bundling, err := o.Bundle.bundling(s.env, s.store.Class())
 	if err != nil {
 		return err
 	}

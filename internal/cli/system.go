@@ -2,6 +2,8 @@ package cli
 
 import (
 	"os"
+	"os/signal"
+	"syscall"
 
 	"golang.org/x/term"
 
@@ -24,6 +26,7 @@ func System() Env {
 		Clock:     clock.System{},
 		Hangups:   hangups,
 		Setenv:    setenv,
+		KeepPipes: func() { signal.Ignore(syscall.SIGPIPE) },
 		Terminal: Terminal{
 			Stdin:  term.IsTerminal(int(os.Stdin.Fd())),
 			Stdout: able && term.IsTerminal(int(os.Stdout.Fd())),

@@ -11,6 +11,7 @@ import (
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/describe"
 	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/loose"
 	"github.com/firn-archive/firn/internal/scan"
 	"github.com/firn-archive/firn/internal/transfer"
 	"github.com/firn-archive/firn/internal/wire"
@@ -160,13 +161,13 @@ func (o *uploadResumeOptions) resume(ctx context.Context, d *uploadDesk, in cata
 		options: &archiveUploadOptions{app: o.app, Description: in.Description},
 		cargo:   cargo{name: in.File.Path, file: path, size: stamp.Size},
 		session: d.session, row: d.row, run: run, uploader: uploader, start: d.env.Clock.Now(),
-		intent: in.ID, description: in.Description,
 	}
-	r := resumeLoose(in)
+	u.journal = &loose.Journal{Catalog: d.catalog, Run: run, Clock: d.env.Clock, Name: in.File.Path, Description: in.Description, Again: true}
+	r := u.journal.Take(in)
 	// What was recorded is of the file as it was then, which FILE need not be.
 	r.Upload, r.PartSize, r.Parts, r.Stamp, r.Only = o.Upload, in.PartSize, nil, stamp, true
 	d.env.Events(firn.PlanEvent{Files: 1, Bytes: stamp.Size})
-	task := transfer.Task{Journal: looseJournal{u}, Resume: r}
+	task := transfer.Task{Journal: u.journal, Resume: r}
 	task.Path = u.name
 	task.Open = func() (transfer.File, error) {
 		f, err := openRegular(path, "resume the upload")
@@ -178,7 +179,7 @@ func (o *uploadResumeOptions) resume(ctx context.Context, d *uploadDesk, in cata
 	res, err := uploader.Upload(ctx, task)
 	switch firn.KindOf(err) {
 	case firn.InDoubt:
-		res, err = u.settleDoubt(ctx, err)
+		res, err = u.journal.Resolve(ctx, u.settling(u.row, u.run), err)
 	case firn.Invalid:
 		if fresh { // it is as much somebody else's as before
 			err = errors.Join(err, d.catalog.Drop(context.WithoutCancel(ctx), in.ID, "the upload is one of another file"))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"regexp"
 	"time"
 
 	"github.com/pelletier/go-toml/v2/unstable"
@@ -16,9 +17,11 @@ import (
 // than firn.
 const PricesName = "prices.toml"
 
-// A PriceList is what a user says that vaults in one region charge.
+// A PriceList is what a user says that vaults in one region charge, or a storage
+// class of S3 there.
 type PriceList struct {
 	Region string
+	Class  string // empty: it is of vaults
 	Line   int
 	AsOf   time.Time // the day, in UTC
 	Note   string    // where they come from; may be empty
@@ -38,6 +41,10 @@ type GivenPrice struct {
 //	as_of = 2026-11-01
 //	note = "the pricing page"
 //	storage = 0.00405
+//
+//	[s3.eu-west-1.DEEP_ARCHIVE]
+//	as_of = 2026-11-01
+//	storage = 0.0018
 //
 // Errors: NotFound (there is no such file), Usage, several of them joined, each
 // with its line; Local.
@@ -80,23 +87,46 @@ func (r *priceReader) read(data []byte) (lists []PriceList) {
 		return nil
 	}
 	for _, f := range root.fields {
-		if f.key != "vault" || f.value.table == nil {
-			r.wrong(f.line, "%q is not known here: prices stand in tables such as [vault.eu-west-1]", f.key)
+		if f.key != "vault" && f.key != "s3" || f.value.table == nil {
+			r.wrong(f.line, "%q is not known here: prices stand in tables such as [vault.eu-west-1] and [s3.eu-west-1.DEEP_ARCHIVE]", f.key)
 			continue
 		}
-		for _, f := range f.value.table.fields {
-			if f.value.table == nil || !regionName.MatchString(f.key) {
-				r.wrong(f.line, "%q is no table of a region: write for example [vault.eu-west-1]", f.key)
-				continue
+		example := "[vault.eu-west-1]"
+		if f.key == "s3" {
+			example = "[s3.eu-west-1.DEEP_ARCHIVE]"
+		}
+		for _, region := range f.value.table.fields {
+			switch {
+			case region.value.table == nil || !regionName.MatchString(region.key):
+				r.wrong(region.line, "%q is no table of a region: write for example %s", region.key, example)
+			case f.key == "vault":
+				lists = append(lists, r.list(region, region.key, ""))
+			default:
+				lists = append(lists, r.classes(region)...)
 			}
-			lists = append(lists, r.list(f))
 		}
 	}
 	return lists
 }
 
-func (r *priceReader) list(f *field) PriceList {
-	l := PriceList{Region: f.key, Line: f.line}
+// className is generous: other providers have classes of their own.
+var className = regexp.MustCompile(`^[A-Z][A-Z0-9_]{1,63}$`)
+
+// classes reads the tables of a region in S3, one of each storage class.
+func (r *priceReader) classes(region *field) (lists []PriceList) {
+	for _, f := range region.value.table.fields {
+		if f.value.table == nil || !className.MatchString(f.key) {
+			r.wrong(f.line, "%q is no table of a storage class: write for example [s3.%s.DEEP_ARCHIVE]", f.key, region.key)
+			continue
+		}
+		lists = append(lists, r.list(f, region.key, f.key))
+	}
+	return lists
+}
+
+// list reads a table of prices, of vaults in a region or of a storage class.
+func (r *priceReader) list(f *field, region, class string) PriceList {
+	l := PriceList{Region: region, Class: class, Line: f.line}
 	for _, f := range f.value.table.fields {
 		switch {
 		case f.key == "as_of":

@@ -31,6 +31,11 @@ upload = "0.033"
 [vault.us-east-1]
 as_of = "2026-11-02"
 request_bulk = 0
+
+[s3.eu-west-1.DEEP_ARCHIVE]
+as_of = 2026-11-03
+storage = 0.0018
+thawed_copy = 0.024
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -39,6 +44,8 @@ request_bulk = 0
 		{Region: "eu-west-1", Line: 1, AsOf: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), Note: "a bill",
 			Prices: []GivenPrice{{"storage", "0.00405", 4}, {"upload", "0.033", 5}}},
 		{Region: "us-east-1", Line: 7, AsOf: time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC), Prices: []GivenPrice{{"request_bulk", "0", 9}}},
+		{Region: "eu-west-1", Class: "DEEP_ARCHIVE", Line: 11, AsOf: time.Date(2026, 11, 3, 0, 0, 0, 0, time.UTC),
+			Prices: []GivenPrice{{"storage", "0.0018", 13}, {"thawed_copy", "0.024", 14}}},
 	}
 	if diff := gocmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -57,7 +64,11 @@ func TestWrongPriceFiles(t *testing.T) {
 		"[vault.us-east-1]\nstorage = 1":              "line 1: the prices of us-east-1 have no day",
 		"[vault.us-east-1]\nas_of = 'soon'":           "line 2: as_of is no day",
 		"[vault.us-east-1]\nas_of = 2026-11-01\na=[]": "line 3: a is no price",
-		"[vault": "line 1",
+		"[vault":                                 "line 1",
+		"[s3.us-east-1]\nas_of = 2026-11-01":     `line 2: "as_of" is no table of a storage class: write for example [s3.us-east-1.DEEP_ARCHIVE]`,
+		"[s3.us-east-1.deep]\nstorage = 1":       `line 1: "deep" is no table of a storage class`,
+		"[s3.Ohio.GLACIER]\nas_of = 2026-11-01":  `line 1: "Ohio" is no table of a region: write for example [s3.eu-west-1.DEEP_ARCHIVE]`,
+		"[s3.us-east-1.GLACIER]\nstorage = 0.01": "have no day",
 	} {
 		_, err := ReadPrices(pricesFile(t, text))
 		if err == nil || firn.KindOf(err) != firn.Usage || !strings.Contains(err.Error(), want) {
@@ -68,7 +79,7 @@ func TestWrongPriceFiles(t *testing.T) {
 
 // FuzzReadPrices: whatever is in the file, it is read or refused.
 func FuzzReadPrices(f *testing.F) {
-	for _, seed := range []string{"[vault.us-east-1]\nas_of = 2026-11-01\nstorage = 1.0\n", "[vault]\nx = {a = 1}", "[[vault.a]]", "\ufeff", "a.b.c = 1"} {
+	for _, seed := range []string{"[vault.us-east-1]\nas_of = 2026-11-01\nstorage = 1.0\n", "[vault]\nx = {a = 1}", "[[vault.a]]", "[s3.a-b.COLD]\nas_of = 2026-11-01\n", "\ufeff", "a.b.c = 1"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -69,6 +69,8 @@ type Answer struct {
 	Status int
 	Header http.Header
 	Body   []byte
+	// Request is what it answers; its body was sent.
+	Request *http.Request
 	// Upload: the request had a body.
 	Upload bool
 	// Skewed: the clock of the service is far from the one by which the request
@@ -246,7 +248,7 @@ func (c *Client) Do(req *http.Request) (*http.Response, error) {
 	}
 	body, err := x.readAnswer(resp.Body)
 	if resp.StatusCode/100 != 2 || err == nil && c.Failed != nil && c.Failed(body) {
-		refusal := c.Judge(Answer{Status: resp.StatusCode, Header: resp.Header, Body: body, Upload: x.length > 0, Skewed: x.skewed(resp)})
+		refusal := c.Judge(Answer{Status: resp.StatusCode, Header: resp.Header, Body: body, Request: req, Upload: x.length > 0, Skewed: x.skewed(resp)})
 		x.note(func() { x.refusal = &refusal })
 		return resp, x.refusal
 	}

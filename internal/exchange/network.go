@@ -1,8 +1,11 @@
 package exchange
 
 import (
+	"context"
+	"io"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -23,7 +26,14 @@ func Network(client aws.HTTPClient) http.RoundTripper {
 	t.Protocols.SetHTTP1(true)
 	t.ForceAttemptHTTP2 = false
 	t.DisableCompression = true
-	t.DialContext = (&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+	dialer := &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}
+	t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := dialer.DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return wide{c}, nil
+	}
 	t.TLSHandshakeTimeout = 30 * time.Second
 	t.ExpectContinueTimeout = 0
 	t.MaxIdleConns, t.MaxIdleConnsPerHost = 64, 64
@@ -31,4 +41,35 @@ func Network(client aws.HTTPClient) http.RoundTripper {
 	t.IdleConnTimeout = 20 * time.Second // sooner than servers do: a request that meets their close is in doubt
 	t.WriteBufferSize, t.ReadBufferSize = 256<<10, 128<<10
 	return t
+}
+
+// wide is a connection that takes bodies in large pieces: net's own copies 32 KiB at
+// a time, each with two calls of the system.
+type wide struct{ net.Conn }
+
+// piece is how much of a body is read at a time, in bytes.
+const piece = 256 << 10
+
+var pieces = sync.Pool{New: func() any { return new([piece]byte) }}
+
+// ReadFrom sends all of r.
+func (w wide) ReadFrom(r io.Reader) (n int64, err error) {
+	buf := pieces.Get().(*[piece]byte)
+	defer pieces.Put(buf)
+	for {
+		k, err := r.Read(buf[:])
+		if k > 0 {
+			sent, err := w.Conn.Write(buf[:k])
+			n += int64(sent)
+			if err != nil {
+				return n, err
+			}
+		}
+		if err == io.EOF {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+	}
 }

@@ -96,7 +96,8 @@ func (g *GlacierCLI) recognize(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	g.has, err = g.columns(ctx, archiveTable)
-	g.Fork = slices.Contains(g.has, "hash")
+	// With a region, the hash is of firn's glacier: see Cache.
+	g.Fork = slices.Contains(g.has, "hash") && !slices.Contains(g.has, "region")
 	return true, err
 }
 

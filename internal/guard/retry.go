@@ -2,6 +2,7 @@ package guard
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/describe"
 	"github.com/firn-archive/firn/internal/clock"
 	"github.com/firn-archive/firn/treehash"
 )
@@ -65,7 +67,9 @@ type retrier struct {
 //     StartUpload, StartRetrieval and StartInventory are not: after Lost there
 //     may be an archive, an upload or a job, so that the error goes to the
 //     caller, who finds out by the description. They are repeated only when it
-//     is sure that nothing happened.
+//     is sure that nothing happened. Where Traits say RepeatableUploads,
+//     UploadArchive of what firn describes is idempotent: one that is given up
+//     is Lost if any of its tries was.
 //
 // Everything else, Capacity and Policy too, goes to the caller at once: what to
 // do about it is a choice.
@@ -207,11 +211,30 @@ func (r *retrier) spread(d time.Duration) time.Duration {
 }
 
 func (r *retrier) UploadArchive(ctx context.Context, description string, body *io.SectionReader, sums treehash.Sums) (id firn.ArchiveID, err error) {
+	lost := false
 	err = r.do(ctx, unique, func() error {
 		id, err = r.Store.UploadArchive(ctx, description, body, sums)
+		if _, own := describe.TokenOf(description); own && firn.KindOf(err) == firn.Lost && r.Store.Traits().RepeatableUploads {
+			lost = true
+			return ofKind(firn.Network, err)
+		}
 		return err
 	})
+	if err != nil && lost {
+		err = ofKind(firn.Lost, err) // nobody knows what became of that try
+	}
 	return id, err
+}
+
+// ofKind gives an error that says the same, as one of another kind.
+func ofKind(kind firn.Kind, err error) error {
+	var e *firn.Error
+	if !errors.As(err, &e) {
+		return &firn.Error{Op: "upload", Kind: kind, Err: err}
+	}
+	other := *e
+	other.Kind = kind
+	return &other
 }
 
 func (r *retrier) StartUpload(ctx context.Context, description string, partSize int64) (id firn.UploadID, err error) {
@@ -373,13 +396,18 @@ func listAgain[T any](r *retrier, ctx context.Context, list func(context.Context
 
 // Inventory reads an inventory, again from the start where it breaks off. The
 // output of a job doesn't change, so that the archives that each has had are
-// the first ones again; that the last of them is the same is checked.
-func (r *retrier) Inventory(ctx context.Context, id firn.JobID, each func(firn.Archive) error) (info firn.InventoryInfo, err error) {
+// the first ones again; that the last of them is the same is checked. One that is
+// made while it is read does: see liveInventory.
+func (r *retrier) Inventory(ctx context.Context, id firn.JobID, each func(firn.Archive) error) (firn.InventoryInfo, error) {
+	return r.InventoryBut(ctx, id, nil, each)
+}
+
+func (r *retrier) inventory(ctx context.Context, read func(func(firn.Archive) error) (firn.InventoryInfo, error), each func(firn.Archive) error) (info firn.InventoryInfo, err error) {
 	had, last := int64(0), firn.ArchiveID("")
 	var stopped error // of each, or ours; whatever its kind, nothing is repeated
 	err = r.do(ctx, repeatable, func() error {
 		at := int64(0)
-		got, err := r.Store.Inventory(ctx, id, func(a firn.Archive) error {
+		got, err := read(func(a firn.Archive) error {
 			at++
 			if at < had {
 				return nil

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"math"
 	"math/bits"
 	"slices"
 	"time"
@@ -34,11 +35,64 @@ func usable(rate float64, known bool) float64 {
 	return min(rate, 1<<40)
 }
 
+// waveTime is how long what is ready in a vault may take to be downloaded: three
+// quarters of the day after which it is gone.
+const waveTime = 18 * time.Hour
+
 // WaveBytes is how many bytes of retrievals are to be under way at a time, where
 // rate bytes a second are downloaded: three quarters of what a day brings, since
 // what is ready is gone after a day.
-func WaveBytes(rate float64, known bool) int64 {
-	return int64(usable(rate, known) * (24 * time.Hour).Seconds() * 3 / 4)
+func WaveBytes(rate float64, known bool) int64 { return brings(rate, known, waveTime) }
+
+// brings is how many bytes come in some time.
+func brings(rate float64, known bool, in time.Duration) int64 {
+	return int64(usable(rate, known) * in.Seconds())
+}
+
+// A Supply says how a store hands out what it is asked for.
+type Supply struct {
+	Pace firn.Pace
+	// Thaws: it hands out copies, which stay for as many days as they are asked for.
+	Thaws bool
+}
+
+// SupplyOf is the supply of a store with these traits.
+func SupplyOf(t firn.Traits) Supply {
+	return Supply{Pace: t.Pace, Thaws: t.ThawsWhole && !t.InstantJobs}
+}
+
+// Wave is how many bytes are to be under way at a time, asked for with a tier, where
+// rate bytes a second are downloaded. Of a vault, WaveBytes. A store that thaws takes
+// up to days, for which the line shall not be idle; its copies stay as long as that
+// takes.
+func (s Supply) Wave(tier firn.Tier, rate float64, known bool) int64 {
+	return brings(rate, known, s.waveTime(tier))
+}
+
+func (s Supply) waveTime(tier firn.Tier) time.Duration {
+	if !s.Thaws {
+		return waveTime
+	}
+	_, most, _ := s.Pace.Delivery(tier)
+	return waveTime + most
+}
+
+// spareDays are added to the days that a copy is needed for.
+const spareDays = 2
+
+// maxThawDays is the most that a copy is asked to stay: what takes longer is asked
+// to stay on.
+const maxThawDays = 90
+
+// ThawDays is for how many days copies are to stay that are asked for with a tier,
+// where the largest has so many bytes to download: the time that the wave takes, and
+// two days more. 0: the store has none.
+func (s Supply) ThawDays(tier firn.Tier, largest int64, rate float64, known bool) int {
+	if !s.Thaws {
+		return 0
+	}
+	seconds := max(s.waveTime(tier).Seconds(), float64(largest)/usable(rate, known))
+	return min(int(math.Ceil(seconds/(24*time.Hour).Seconds()))+spareDays, maxThawDays)
 }
 
 // maxRangeMin is the least that MaxRange gives: each piece is a request, which
@@ -51,8 +105,26 @@ func MaxRange(wave int64) int64 {
 	return max(maxRangeMin, int64(1)<<(bits.Len64(uint64(max(wave/4, 1)))-1))
 }
 
+// StayDays is for how many days copies are to stay on of which so many bytes are to
+// be downloaded.
+func (s Supply) StayDays(left int64, rate float64, known bool) int {
+	days := math.Ceil(float64(left) / usable(rate, known) / (24 * time.Hour).Seconds())
+	return int(min(days+spareDays, maxThawDays))
+}
+
+// Waves is in how many waves it is asked for, of what so many bytes are retrieved and
+// so many downloaded: of a store that thaws the latter have to come in time.
+func (s Supply) Waves(tier firn.Tier, retrieve, download int64, rate float64, known bool) int {
+	if s.Thaws && retrieve > 0 {
+		retrieve = max(download, 1)
+	}
+	wave := s.Wave(tier, rate, known)
+	return int((retrieve + wave - 1) / wave)
+}
+
 // A Journey is how a retrieval is going to go.
 type Journey struct {
+	Supply   Supply
 	Tier     firn.Tier
 	Waves    int   // that it is asked for in; 0: all of it was asked for
 	Retrieve int64 // bytes
@@ -65,8 +137,9 @@ type Journey struct {
 }
 
 // Span tells when all may be there, of what is begun now: at the earliest, where
-// the line is never idle, and at the latest that is to be expected, where every
-// wave after the first takes a day.
+// the line is never idle, and at the latest that is to be expected: where every
+// wave after the first takes a day, and from a store that thaws, where the line is
+// idle for a quarter of the time.
 func (j Journey) Span(now time.Time) (earliest, latest time.Time) {
 	line := float64(max(j.Download, 0)) / usable(j.Rate, j.RateKnown)
 	asking := 0.0 // until the last may be asked for
@@ -74,13 +147,15 @@ func (j Journey) Span(now time.Time) (earliest, latest time.Time) {
 		asking = max(0, float64(j.Retrieve)/float64(j.HourlyBytes)-1) * time.Hour.Seconds()
 	}
 	waves := max(j.Waves, 1)
-	least, most := j.Tier.Delivery()
+	least, most, _ := j.Supply.Pace.Delivery(j.Tier)
 	if j.Waves == 0 {
 		least = 0 // it may be ready
 	}
-	further := float64(waves-1) * (24 * time.Hour).Seconds()
-	return later(now, least.Seconds()+max(line, asking)),
-		later(now, most.Seconds()+max(further, asking)+line/float64(waves))
+	further, last := float64(waves-1)*(24*time.Hour).Seconds(), line/float64(waves)
+	if j.Supply.Thaws {
+		further = line * 4 / 3 * float64(waves-1) / float64(waves)
+	}
+	return later(now, least.Seconds()+max(line, asking)), later(now, most.Seconds()+max(further, asking)+last)
 }
 
 // century bounds what is said of the future.

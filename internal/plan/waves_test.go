@@ -74,6 +74,9 @@ func TestSpan(t *testing.T) {
 		"the same, not measured":    {plan.Journey{Tier: firn.Standard, Waves: 1, Download: 3600 * mib}, 4 * time.Hour, 6 * time.Hour},
 		"ten waves of 18 hours":     {plan.Journey{Tier: firn.Bulk, Waves: 10, Download: 648e9, Rate: 1e6, RateKnown: true}, 185 * time.Hour, (12 + 9*24 + 18) * time.Hour},
 		"ten hours of asking":       {plan.Journey{Tier: firn.Bulk, Waves: 1, Retrieve: 11 * gib, HourlyBytes: gib}, 15 * time.Hour, 22 * time.Hour},
+		"deep, one small file":      {plan.Journey{Supply: plan.Supply{Pace: firn.DeepPace, Thaws: true}, Tier: firn.Bulk, Waves: 1}, 24 * time.Hour, 48 * time.Hour},
+		"deep, standard":            {plan.Journey{Supply: plan.Supply{Pace: firn.DeepPace, Thaws: true}, Tier: firn.Standard, Waves: 1}, 6 * time.Hour, 12 * time.Hour},
+		"deep, four waves":          {plan.Journey{Supply: plan.Supply{Pace: firn.DeepPace, Thaws: true}, Tier: firn.Bulk, Waves: 4, Download: 4 * 237.6e9, Rate: 1e6, RateKnown: true}, (24 + 264) * time.Hour, (48 + 264 + 66) * time.Hour},
 		"less than an hour's worth": {plan.Journey{Tier: firn.Bulk, Waves: 1, Retrieve: gib / 2, HourlyBytes: gib}, 5 * time.Hour, 12 * time.Hour},
 	} {
 		earliest, latest := c.j.Span(now)
@@ -86,6 +89,48 @@ func TestSpan(t *testing.T) {
 	}
 }
 
+// TestSupplies: of stores that thaw more is under way, and stays for longer.
+func TestSupplies(t *testing.T) {
+	deep, cold, vault := plan.Supply{Pace: firn.DeepPace, Thaws: true}, plan.Supply{Thaws: true}, plan.Supply{}
+	for name, c := range map[string]struct {
+		supply  plan.Supply
+		tier    firn.Tier
+		largest int64
+		rate    float64
+		hours   int64 // of download that are under way
+		days    int
+	}{
+		"a vault":                           {vault, firn.Bulk, 1e12, 1e6, 18, 0},
+		"deep, bulk":                        {deep, firn.Bulk, 0, 1e6, 66, 5},
+		"deep, standard":                    {deep, firn.Standard, 0, 1e6, 30, 4},
+		"cold, bulk":                        {cold, firn.Bulk, 0, 1e6, 30, 4},
+		"cold, expedited":                   {cold, firn.Expedited, 0, 1e6, 18, 3},
+		"deep, an archive of twenty days":   {deep, firn.Bulk, 20 * 86400 * 1e6, 1e6, 66, 22},
+		"deep, one that takes over a year":  {deep, firn.Bulk, 400 * 86400 * 1e6, 1e6, 66, 90},
+		"a quick line doesn't make it less": {deep, firn.Bulk, 20 * 86400 * 1e6, 1e9, 66, 5},
+	} {
+		wave := c.supply.Wave(c.tier, c.rate, true)
+		if want := int64(c.rate) * 3600 * c.hours; (wave-want)/int64(c.rate) != 0 && c.tier != firn.Expedited {
+			t.Errorf("%s: a wave of %d, want %d", name, wave, want)
+		}
+		if got := c.supply.ThawDays(c.tier, c.largest, c.rate, true); got != c.days {
+			t.Errorf("%s: copies stay for %d days, want %d", name, got, c.days)
+		}
+	}
+	if got := deep.StayDays(36*3600*1e6, 1e6, true); got != 4 {
+		t.Errorf("what takes a day and a half is to stay for %d", got)
+	}
+	if got := deep.Waves(firn.Bulk, 1<<50, 1e6, 1e6, true); got != 1 {
+		t.Errorf("little out of much comes in %d waves", got)
+	}
+	if got := vault.Waves(firn.Bulk, 4*64.8e9, 1e6, 1e6, true); got != 4 {
+		t.Errorf("four waves of a vault are %d", got)
+	}
+	if got := deep.Waves(firn.Bulk, 0, 0, 1e6, true); got != 0 {
+		t.Errorf("nothing to be asked for comes in %d waves", got)
+	}
+}
+
 // TestSpanIsOne: whatever the figures, the earliest comes first, and neither
 // lies in the past.
 func TestSpanIsOne(t *testing.T) {
@@ -94,7 +139,8 @@ func TestSpanIsOne(t *testing.T) {
 		known := rapid.Bool().Draw(t, "known")
 		retrieve := rapid.Int64Min(0).Draw(t, "retrieve")
 		j := plan.Journey{
-			Tier: rapid.SampledFrom([]firn.Tier{firn.Bulk, firn.Standard, firn.Expedited}).Draw(t, "tier"), Rate: rate, RateKnown: known,
+			Supply: plan.Supply{Pace: rapid.SampledFrom([]firn.Pace{firn.VaultPace, firn.DeepPace, firn.InstantPace}).Draw(t, "pace"), Thaws: rapid.Bool().Draw(t, "thaws")},
+			Tier:   rapid.SampledFrom([]firn.Tier{firn.Bulk, firn.Standard, firn.Expedited}).Draw(t, "tier"), Rate: rate, RateKnown: known,
 			Retrieve: retrieve, Download: rapid.Int64Range(0, retrieve).Draw(t, "download"),
 			HourlyBytes: rapid.Int64Min(0).Draw(t, "hourly"),
 		}

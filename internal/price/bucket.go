@@ -30,7 +30,6 @@ const millionth = Dollar / 1_000_000
 // classes are the prices of us-east-1. What is read of the warm classes is read
 // with requests that the tier says nothing about.
 func classes() []class {
-	const day = 24 * time.Hour
 	return []class{
 		{"DEEP_ARCHIVE", 990, 50_000, none, 20_000, 2_500, none, 100_000, 25_000, "", 180 * day, true},
 		{"GLACIER", 3_600, 30_000, 30_000, 10_000, 0, 10_000_000, 50_000, 0, "", 90 * day, true},
@@ -38,6 +37,10 @@ func classes() []class {
 		{"STANDARD", standardStorage, 5_000, 0, 0, 0, 400, 400, 400, restDoubt, 0, false},
 	}
 }
+
+// SnapshotClass is the storage class of snapshots of the catalog in S3, whatever that
+// of the store is: they have to be read at once.
+const SnapshotClass = "STANDARD"
 
 // standardStorage is what STANDARD charges for a GB and month, in millionths of a
 // dollar, for the first 50 TB.
@@ -57,25 +60,76 @@ const bucketRegion = "us-east-1"
 
 func bucketAsOf() time.Time { return time.Date(2026, time.November, 21, 0, 0, 0, 0, time.UTC) }
 
+// thawDays is how long a thawed copy is kept where nobody says otherwise.
+const thawDays = 3
+
+// bucketTables are the prices of storage classes of S3.
+func bucketTables() Tables {
+	var ts Tables
+	for _, c := range classes() {
+		ts = append(ts, c.table())
+	}
+	return ts
+}
+
+// Bucket gives the tariff of a storage class of S3 in a region, of the prices that
+// firn comes with.
+func Bucket(class, region string) Tariff { return Shipped().Bucket(class, region) }
+
 // Bucket gives the tariff of a storage class of S3 in a region. Of a region without
 // data it is that of another one, which Exact tells; that of an unknown class knows
-// nothing. Copies that thaw are charged for beside it, as STANDARD, and aren't in it.
-func Bucket(name, region string) Tariff {
-	for _, c := range classes() {
-		if c.name == name {
-			return Tariff{Table: c.table(), For: region}
+// nothing.
+func (ts Tables) Bucket(class, region string) Tariff {
+	if class == "" {
+		return Tariff{For: region}
+	}
+	other := -1
+	for i, t := range ts {
+		switch {
+		case t.Class != class:
+		case t.Region == region:
+			return Tariff{Table: t, For: region}
+		case other < 0:
+			other = i
 		}
 	}
-	return Tariff{For: region}
+	if other < 0 {
+		return Tariff{For: region}
+	}
+	return Tariff{Table: ts[other], For: region}
+}
+
+// Shortest is for how long a store of some kind ("glacier", "s3", "local"), and in
+// S3 of a storage class, charges for an archive at the least; 0: as long as it is
+// there.
+func Shortest(kind, class string) time.Duration {
+	switch kind {
+	case "glacier":
+		return VaultShortest
+	case "s3":
+		return ofClass(class, "").Shortest
+	}
+	return 0
+}
+
+// ofClass is a table of a region that has all but the prices, as the class has it.
+func ofClass(name, region string) Table {
+	for _, c := range classes() {
+		if c.name == name {
+			t := c.table()
+			t.Region, t.Prices = region, nil
+			return t
+		}
+	}
+	return Table{Region: region, Class: name}
 }
 
 func (c class) table() Table {
-	t := Table{Region: bucketRegion, AsOf: bucketAsOf(), Prices: map[Item]Price{
+	t := Table{Region: bucketRegion, Class: c.name, AsOf: bucketAsOf(), Shortest: c.shortest, Thaws: c.archive, Prices: map[Item]Price{
 		TransferOut: {Amount: 90_000 * millionth, Per: gb, Confidence: Confirmed, Source: outList},
 	}}
 	if c.archive {
-		// The part at the rate of STANDARD as bytes of the class, which are cheaper.
-		t.Overhead = archiveOverhead + indexOverhead*standardStorage/int64(c.storage)
+		t.Prices[ThawedCopy] = Price{Amount: standardStorage * millionth, Per: units()[ThawedCopy], Confidence: Confirmed, Source: bucketList}
 	}
 	for item, amount := range map[Item]Amount{
 		Storage: c.storage, EarlyDelete: c.storage, Upload: c.upload,
@@ -94,5 +148,22 @@ func (c class) table() Table {
 	if c.shortest == 0 {
 		t.Prices[EarlyDelete] = Price{Per: gb, Confidence: Confirmed, Source: bucketList}
 	}
+	t.Overhead = t.overhead()
 	return t
+}
+
+// overhead is what each archive is charged for beside its own bytes, as bytes of the
+// class: the part at the rate of STANDARD is some more of those, which are cheaper.
+func (t *Table) overhead() int64 {
+	switch {
+	case t.Class == "":
+		return vaultOverhead
+	case !t.Thaws:
+		return 0
+	}
+	storage, copies := t.Prices[Storage], t.Prices[ThawedCopy]
+	if storage.Amount <= 0 || copies.Amount <= 0 {
+		return archiveOverhead + indexOverhead
+	}
+	return archiveOverhead + indexOverhead*int64(copies.Amount)/int64(storage.Amount)
 }

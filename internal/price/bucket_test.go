@@ -1,18 +1,23 @@
 package price_test
 
 import (
+	"math"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/price"
 )
 
-// TestBucket: what a TiB of archives of 64 MiB costs in each class.
+// TestBucket: what a TiB of archives of 64 MiB costs in each class. To retrieve it is
+// the requests, the bytes, and of the cold ones a copy that is there for four days:
+// three, and until midnight.
 func TestBucket(t *testing.T) {
 	const archives, bytes = 16384, 1 << 40
 	for _, c := range []struct{ class, month, upload, bulk string }{
-		{"DEEP_ARCHIVE", "1.017129998", "0.8192", "2.9696"},
-		{"GLACIER", "3.691074958", "0.49152", "0.00"},
+		{"DEEP_ARCHIVE", "1.017129998", "0.8192", "6.109866667"},
+		{"GLACIER", "3.691074958", "0.49152", "3.140266667"},
 		{"GLACIER_IR", "4.096", "0.32768", "30.88384"},
 		{"STANDARD", "23.552", "0.08192", "0.0065536"},
 	} {
@@ -33,5 +38,106 @@ func TestBucket(t *testing.T) {
 	}
 	if price.Bucket("FROZEN", "us-east-1").Cost(price.Storage, 1).Known {
 		t.Error("an unknown class has a price")
+	}
+}
+
+// TestThawing: the lines of a bill, worked by hand from the prices of us-east-1.
+func TestThawing(t *testing.T) {
+	const tib = 1 << 40
+	need := price.Need{Requests: 4096, Retrieve: tib, Transfer: 1 << 30, Days: 5}
+	for _, c := range []struct {
+		class string
+		tier  firn.Tier
+		want  []string // requests, bytes, transfer, copies for six days
+	}{
+		{"DEEP_ARCHIVE", firn.Bulk, []string{"0.1024", "2.56", "0.09", "4.7104"}},
+		{"DEEP_ARCHIVE", firn.Standard, []string{"0.4096", "20.48", "0.09", "4.7104"}},
+		{"DEEP_ARCHIVE", firn.Expedited, []string{"unknown", "unknown", "0.09", "4.7104"}},
+		{"GLACIER", firn.Bulk, []string{"0.00", "0.00", "0.09", "4.7104"}},
+		{"GLACIER", firn.Expedited, []string{"40.96", "30.72", "0.09", "4.7104"}},
+		{"GLACIER_IR", firn.Bulk, []string{"0.04096", "30.72", "0.09"}},
+		{"STANDARD", firn.Bulk, []string{"0.0016384", "0.00", "0.09"}},
+	} {
+		bill := price.Bucket(c.class, "us-east-1").Bill(c.tier, need)
+		var got []string
+		for _, l := range bill {
+			got = append(got, l.Cost.String())
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s, %s: %v, want %v", c.class, c.tier, got, c.want)
+		}
+	}
+	if got := price.CopyDays(math.MaxInt64/2, 5); got != math.MaxInt64 {
+		t.Errorf("more than can be counted: %d", got)
+	}
+	if got := price.Vault("us-east-1").Bill(firn.Bulk, need); len(got) != 3 {
+		t.Errorf("a vault makes copies: %+v", got)
+	}
+}
+
+// TestShortest: each class has its own time, and what is in none has none.
+func TestShortest(t *testing.T) {
+	const day = 24 * time.Hour
+	for _, c := range []struct {
+		kind, class string
+		want        time.Duration
+	}{
+		{"glacier", "", 90 * day}, {"s3", "DEEP_ARCHIVE", 180 * day}, {"s3", "GLACIER", 90 * day}, {"s3", "GLACIER_IR", 90 * day},
+		{"s3", "STANDARD", 0}, {"s3", "FROZEN", 0}, {"s3", "", 0}, {"local", "", 0},
+	} {
+		if got := price.Shortest(c.kind, c.class); got != c.want {
+			t.Errorf("%s %s: %v, want %v", c.kind, c.class, got, c.want)
+		}
+	}
+	left := 30 * day
+	for class, want := range map[string]string{"DEEP_ARCHIVE": "0.00099", "GLACIER_IR": "0.004", "STANDARD": "0.00"} {
+		if got := price.Bucket(class, "us-east-1").EarlyDeletion(0, 1<<30, left).String(); got != want {
+			t.Errorf("%s: %s for a month that is left, want %s", class, got, want)
+		}
+	}
+}
+
+// TestGivenClasses: prices of a class that somebody knows better take the place of
+// firn's, and its overhead, of which a part is charged for at another rate, goes by
+// them.
+func TestGivenClasses(t *testing.T) {
+	given := func(pairs ...string) map[price.Item]price.Price {
+		prices := map[price.Item]price.Price{}
+		for i := 0; i < len(pairs); i += 2 {
+			item, p, err := price.Given(pairs[i], pairs[i+1], "a bill")
+			if err != nil {
+				t.Fatal(err)
+			}
+			prices[item] = p
+		}
+		return prices
+	}
+	day := time.Date(2026, time.December, 1, 0, 0, 0, 0, time.UTC)
+	own := price.Shipped().
+		With("eu-west-1", "DEEP_ARCHIVE", day, given("storage", "0.002", "thawed_copy", "0.024")).
+		With("eu-west-1", "GLACIER_IR", day, given("retrieve_standard", "0.04")).
+		With("fr-par", "COLD", day, given("storage", "0.003")).
+		With("us-east-1", "STANDARD", day, given("storage", "0.03"))
+	deep := own.Bucket("DEEP_ARCHIVE", "eu-west-1")
+	if !deep.Exact() || deep.Overhead != 32<<10+12*8<<10 || deep.Shortest != 180*24*time.Hour || !deep.Thaws {
+		t.Errorf("%+v", deep)
+	}
+	if got := deep.EarlyDeletion(0, 1<<30, 60*24*time.Hour).String(); got != "0.004" {
+		t.Errorf("early deletion goes by storage: %s", got)
+	}
+	if deep.Cost(price.Upload, 1).Known || own.Vault("eu-west-1").Exact() {
+		t.Error("a price that nobody gave")
+	}
+	if ir := own.Bucket("GLACIER_IR", "eu-west-1"); ir.Overhead != 0 || ir.Thaws {
+		t.Errorf("%+v", ir)
+	}
+	if cold := own.Bucket("COLD", "fr-par"); !cold.Exact() || cold.Shortest != 0 || cold.Cost(price.Storage, 1<<30).String() != "0.003" {
+		t.Errorf("%+v", cold)
+	}
+	if got := own.Bucket("STANDARD", "us-east-1").EarlyDeletion(1, 1<<30, time.Hour).String(); got != "0.00" {
+		t.Errorf("STANDARD has a shortest time: %s", got)
+	}
+	if other := own.Bucket("DEEP_ARCHIVE", "ap-south-1"); other.Exact() || other.Region != "us-east-1" {
+		t.Errorf("%s for %s", other.Region, other.For)
 	}
 }

@@ -18,6 +18,9 @@ const (
 	RequestBulk        Item = "request bulk"         // requests to retrieve
 	TransferOut        Item = "transfer out"         // bytes to the internet, as the first of a month are charged
 	ProvisionedPerUnit Item = "provisioned capacity" // units for a month
+	// ThawedCopy is for the copies of archives of S3 that can be read, beside the
+	// archives themselves: bytes for a day, at the price of STANDARD.
+	ThawedCopy Item = "thawed copy"
 )
 
 // The sizes that prices are for, and the month. A GB of the service is 2^30
@@ -25,7 +28,8 @@ const (
 const (
 	gb    = 1 << 30
 	kib   = 1 << 10
-	Month = 30 * 24 * time.Hour
+	day   = 24 * time.Hour
+	Month = 30 * day
 )
 
 // vaultOverhead is what each archive of a vault is charged for beside its own
@@ -57,8 +61,11 @@ const (
 // that are not in it have an unknown price.
 type Table struct {
 	Region   string
-	AsOf     time.Time // the day on which the prices were gathered, in UTC
-	Overhead int64     // bytes that each archive is charged for beside its own
+	Class    string        // the storage class of S3 that it is of; empty: it is of vaults
+	AsOf     time.Time     // the day on which the prices were gathered, in UTC
+	Overhead int64         // bytes that each archive is charged for beside its own
+	Shortest time.Duration // that each archive is charged for, also where it is deleted before
+	Thaws    bool          // what is retrieved is a copy that is charged for while it is there
 	Prices   map[Item]Price
 }
 
@@ -79,6 +86,7 @@ func vaultTables() Tables {
 		Region:   "us-east-1",
 		AsOf:     time.Date(2026, time.November, 21, 0, 0, 0, 0, time.UTC),
 		Overhead: vaultOverhead,
+		Shortest: VaultShortest,
 		Prices: map[Item]Price{
 			Storage:           perGB(36*tenthOfCent/10, Confirmed),
 			EarlyDelete:       perGB(36*tenthOfCent/10, Confirmed),

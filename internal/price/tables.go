@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// Tables are what vaults charge, region by region.
+// Tables are what vaults and the storage classes of S3 charge, region by region.
 type Tables []Table
 
 // Shipped gives the tables that firn comes with.
-func Shipped() Tables { return vaultTables() }
+func Shipped() Tables { return append(vaultTables(), bucketTables()...) }
 
 // Vault gives the tariff of vaults in a region. Of a region without data it is
 // that of another one, which Exact tells.
 func (ts Tables) Vault(region string) Tariff {
 	for _, t := range ts {
-		if t.Region == region {
+		if t.Region == region && t.Class == "" {
 			return Tariff{Table: t, For: region}
 		}
 	}
@@ -26,15 +26,21 @@ func (ts Tables) Vault(region string) Tariff {
 }
 
 // With gives the tables with one region's prices in the place of those that they
-// have, as of a day. What they have of that region beside these stays.
-func (ts Tables) With(region string, asOf time.Time, prices map[Item]Price) Tables {
+// have, as of a day: those of vaults, or of a storage class of S3. What they have
+// of that region beside these stays.
+func (ts Tables) With(region, class string, asOf time.Time, prices map[Item]Price) Tables {
 	ts = slices.Clone(ts)
-	i := slices.IndexFunc(ts, func(t Table) bool { return t.Region == region })
+	i := slices.IndexFunc(ts, func(t Table) bool { return t.Region == region && t.Class == class })
 	if i < 0 {
-		ts = append(ts, Table{Region: region, Overhead: vaultOverhead})
+		t := Table{Region: region, Shortest: VaultShortest}
+		if class != "" {
+			t = ofClass(class, region)
+		}
+		ts = append(ts, t)
 		i = len(ts) - 1
 	}
-	all := maps.Clone(ts[i].Prices)
+	t := &ts[i]
+	all := maps.Clone(t.Prices)
 	if all == nil {
 		all = map[Item]Price{}
 	}
@@ -42,7 +48,11 @@ func (ts Tables) With(region string, asOf time.Time, prices map[Item]Price) Tabl
 		all[EarlyDelete] = storage // deleted or not, an archive costs its shortest time
 	}
 	maps.Copy(all, prices)
-	ts[i].AsOf, ts[i].Prices = asOf, all
+	if t.Shortest == 0 {
+		all[EarlyDelete] = Price{Per: gb, Confidence: Confirmed, Source: bucketList}
+	}
+	t.AsOf, t.Prices = asOf, all
+	t.Overhead = t.overhead()
 	return ts
 }
 
@@ -53,6 +63,7 @@ func units() map[Item]int64 {
 		Storage: gb, EarlyDelete: gb, RetrieveStandard: gb, RetrieveExpedited: gb, RetrieveBulk: gb, TransferOut: gb,
 		Upload: requests, RequestStandard: requests, RequestExpedited: requests, RequestBulk: requests,
 		ProvisionedPerUnit: 1,
+		ThawedCopy:         gb * int64(Month/day),
 	}
 }
 
@@ -76,7 +87,7 @@ func Given(key, dollars, source string) (Item, Price, error) {
 	item := Item(strings.ReplaceAll(key, "_", " "))
 	per, ok := units()[item]
 	if !ok || key != item.Key() {
-		return "", Price{}, fmt.Errorf("%q is nothing that a vault charges for: those are %s", key, strings.Join(Keys(), ", "))
+		return "", Price{}, fmt.Errorf("%q is nothing that a store charges for: those are %s", key, strings.Join(Keys(), ", "))
 	}
 	amount, err := Parse(dollars)
 	if err != nil {

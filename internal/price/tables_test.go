@@ -20,7 +20,7 @@ func given(t *testing.T, key, dollars string) map[Item]Price {
 // TestGivenPrices: they take the place of those that firn has, and nothing else
 // does; the tables they are put into stay what they were.
 func TestGivenPrices(t *testing.T) {
-	own := Shipped().With("us-east-1", aDay, given(t, "upload", "0.05")).With("eu-west-1", aDay, given(t, "storage", "0.00405"))
+	own := Shipped().With("us-east-1", "", aDay, given(t, "upload", "0.05")).With("eu-west-1", "", aDay, given(t, "storage", "0.00405"))
 	v := own.Vault("us-east-1")
 	if got := v.Cost(Upload, 1000).String(); got != "0.05" || !v.AsOf.Equal(aDay) {
 		t.Errorf("a thousand requests: %s as of %v", got, v.AsOf)

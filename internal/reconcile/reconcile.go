@@ -212,7 +212,7 @@ func (r *reconciler) complete(ctx context.Context, in catalog.Intent) error {
 // removal, or it is not what the file was when the intent was recorded.
 func (r *reconciler) adopt(ctx context.Context, in catalog.Intent, archive firn.Archive) error {
 	var change *catalog.Change
-	if in.Kind == catalog.FileArchive && in.Tree != 0 && archive.Size == in.File.Stamp.Size {
+	if in.Kind == catalog.FileArchive && in.Tree > 0 && archive.Size == in.File.Stamp.Size {
 		newer, err := r.newerVersion(ctx, in)
 		if err != nil {
 			return err

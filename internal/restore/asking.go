@@ -75,9 +75,10 @@ func (d *days) place(s *span, rg *catalog.RestoreRange) {
 	}
 	switch {
 	case ok && job.State == firn.JobReady:
-		s.state, s.job, s.why = catalog.RangeReady, &readyJob{job.ID, job.Range, job.RangeTree}, ""
+		s.state, s.job, s.why = catalog.RangeReady, newReadyJob(&job), ""
 	case ok:
-		s.state, s.job, s.expect = catalog.RangeRequested, nil, retrieval.Expected(job).Unix()
+		s.state, s.job = catalog.RangeRequested, nil
+		s.expectAt(retrieval.ExpectedAt(d.r.supply.Pace, job))
 	case s.state != catalog.RangePlanned:
 		d.lost(s, d.failure(s, want))
 	}
@@ -87,7 +88,8 @@ func (d *days) place(s *span, rg *catalog.RestoreRange) {
 // it didn't, but is gone: an earlier one may have failed.
 func (d *days) failure(s *span, want retrieval.Want) string {
 	why, created := d.asker.Failure(want)
-	asked := s.expected().Add(-retrieval.Earliest(tierCodes[s.tier]))
+	least, _, _ := d.r.supply.Pace.Delivery(tierCodes[s.tier])
+	asked := s.expected().Add(-least)
 	if s.expect != 0 && created.Before(asked.Add(-time.Minute)) {
 		return ""
 	}
@@ -127,6 +129,8 @@ func (d *days) recall(s *span, job *firn.Job) {
 type asking struct {
 	d        *days
 	room     int64 // bytes of the wave that are left
+	rate     float64
+	known    bool
 	throttle *plan.Throttle
 
 	mu      sync.Mutex
@@ -160,14 +164,14 @@ func (d *days) newAsking(ctx context.Context) (*asking, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &asking{d: d, room: plan.WaveBytes(rate, known)}
+	a := &asking{d: d, room: r.supply.Wave(r.Tiers[0], rate, known), rate: rate, known: known}
 	busy := false
 	largest := int64(0)
 	for i := range d.spans.all {
 		s := &d.spans.all[i]
 		largest = max(largest, s.to-s.from)
 		if s.state == catalog.RangeRequested || s.state == catalog.RangeReady {
-			a.room -= s.to - s.from
+			a.room -= d.download(s)
 			busy = true
 		}
 	}
@@ -201,7 +205,7 @@ func (a *asking) run(ctx context.Context) error {
 		if s == nil || s.state != catalog.RangePlanned {
 			continue
 		}
-		if !a.admit(rg.Range.Len()) {
+		if !a.admit(s) {
 			break
 		}
 		g.Go(func() error { return a.one(gctx, s, rg) })
@@ -232,10 +236,21 @@ func (a *asking) record(ctx context.Context, least int) error {
 	return a.d.setRanges(context.WithoutCancel(ctx), changes)
 }
 
-// admit reports whether a range of so many bytes may be asked for now.
-func (a *asking) admit(size int64) bool {
+// download is how many bytes of a range have to be downloaded in time: of an archive
+// that thaws as a whole those of the files, else all, since somebody else's job may
+// bring no more.
+func (d *days) download(s *span) int64 {
+	if d.r.supply.Thaws {
+		return max(1, min(s.bytes, s.to-s.from))
+	}
+	return s.to - s.from
+}
+
+// admit reports whether a range may be asked for now.
+func (a *asking) admit(s *span) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	size := s.to - s.from
 	if a.stop != nil || a.room <= 0 {
 		return false
 	}
@@ -250,7 +265,7 @@ func (a *asking) admit(size int64) bool {
 	}
 	a.d.askedRequests++
 	a.d.askedBytes += size
-	a.room -= size
+	a.room -= a.d.download(s)
 	a.throttle.Asked(now, size)
 	return true
 }
@@ -274,7 +289,8 @@ func (d *days) afford(tier int, requests, bytes int64) error {
 func (a *asking) one(ctx context.Context, s *span, rg catalog.RestoreRange) error {
 	for {
 		tier := a.tierNow()
-		job, err := a.d.asker.Ask(ctx, wantOf(&rg), tier)
+		days := a.d.r.supply.ThawDays(tier, a.d.download(s), a.rate, a.known)
+		job, err := a.d.asker.AskFor(ctx, wantOf(&rg), tier, days)
 		if err != nil && ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -297,7 +313,8 @@ func (a *asking) tierNow() firn.Tier {
 // tier it may go.
 func (a *asking) note(s *span, tier firn.Tier, job firn.Job, err error) (again bool, _ error) {
 	if err == nil {
-		s.tier, s.expect, s.why = codeOf(tier), retrieval.Expected(job).Unix(), ""
+		s.tier, s.why = codeOf(tier), ""
+		s.expectAt(retrieval.ExpectedAt(a.d.r.supply.Pace, job))
 		s.asked++
 		a.changes = append(a.changes, s.become(catalog.RangeRequested))
 		a.next = earlier(a.next, s.expected())
@@ -331,7 +348,7 @@ func (a *asking) note(s *span, tier firn.Tier, job firn.Job, err error) (again b
 func (a *asking) back(s *span) {
 	a.d.askedRequests--
 	a.d.askedBytes -= s.to - s.from
-	a.room += s.to - s.from
+	a.room += a.d.download(s)
 }
 
 // halt ends the round: the store takes no more for now.

@@ -45,6 +45,7 @@ type days struct {
 	undressed pathSet
 	stop      *stop
 	stopped   bool // the pass has come there
+	staying   staying
 }
 
 // recorded is what the catalog keeps for us of how a restore was begun.
@@ -183,6 +184,9 @@ func (d *days) rest(ctx context.Context) (p Plan, err error) {
 	if err := p.measure(ctx, r); err != nil {
 		return p, err
 	}
+	if r.supply.Thaws {
+		p.DownloadBytes, p.ThawDays = min(t.Retrieve, t.Bytes), r.supply.ThawDays(p.Tier, 0, p.Rate, p.RateKnown)
+	}
 	p.schedule(r)
 	return p, nil
 }
@@ -306,7 +310,10 @@ func (r *restorer) settlePlan(ctx context.Context, p *planning, asker *retrieval
 		return err
 	}
 	maxRange := r.MaxRange
-	if maxRange == 0 {
+	switch {
+	case r.supply.Thaws:
+		maxRange = 0
+	case maxRange == 0:
 		maxRange = plan.MaxRange(plan.WaveBytes(p.plan.Rate, p.plan.RateKnown))
 	}
 	if err := p.record(ctx, p.id, maxRange); err != nil {

@@ -25,6 +25,7 @@ func (d *days) fromJob(ctx context.Context, it *item, do func(firn.Job) error) e
 	if job == nil {
 		return errRunning
 	}
+	d.stay(ctx)
 	err = do(job.job(it.loc.Remote))
 	if firn.KindOf(err) != firn.NotFound || ctx.Err() != nil {
 		return err
@@ -112,6 +113,7 @@ func (d *days) arrived(it *item, offset int64) func(context.Context, transfer.Pi
 	}
 	return func(ctx context.Context, p transfer.Piece) error {
 		p.Offset += offset
+		d.stay(ctx)
 		return d.r.Catalog.AddPiece(ctx, d.id, it.loc.Archive, catalog.Piece(p))
 	}
 }

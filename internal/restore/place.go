@@ -48,13 +48,18 @@ func openTarget(dir string) (*target, error) {
 func openInPlace(dir string) (*target, error) {
 	root, err := os.OpenRoot(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, &firn.Error{Op: "restore to", Subject: dir, Kind: firn.NotFound, Err: errors.New("there is no such folder"),
-			Hint: "is its disk mounted? a new folder is made with --to"}
+		return nil, noFolder(dir)
 	}
 	if err != nil {
 		return nil, localError("restore to", dir, err)
 	}
 	return &target{root: root, dirs: newDirs(root)}, nil
+}
+
+// noFolder says that a folder to restore to in place isn't there.
+func noFolder(dir string) error {
+	return &firn.Error{Op: "restore to", Subject: dir, Kind: firn.NotFound, Err: errors.New("there is no such folder"),
+		Hint: "is its disk mounted? a new folder is made with --to"}
 }
 
 func makeTarget(dir string) (*target, error) {

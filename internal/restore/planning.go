@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"sync"
 	"time"
@@ -27,6 +28,10 @@ type Plan struct {
 	// nothing more.
 	Requests, RetrieveBytes, Taken int64
 	DownloadBytes                  int64 // that cross the network, if nothing is repeated
+	// ThawDays is how long the copies stay that are made of what is asked for, at the
+	// least, of a store that thaws: there RetrieveBytes are whole archives. 0: it
+	// makes none.
+	ThawDays int
 	// Waves is in how many days' portions they are asked for, where bytes arrive
 	// at Rate, in bytes a second, which was measured if RateKnown.
 	Waves     int
@@ -36,6 +41,8 @@ type Plan struct {
 	Tier             firn.Tier
 	Earliest, Latest time.Time
 	Now              time.Time
+
+	supply plan.Supply
 }
 
 // A planning is the first walk of a restore that takes days: it changes
@@ -46,10 +53,12 @@ type planning struct {
 
 	id int64 // of the restore, once it is recorded
 
-	mu     sync.Mutex
-	plan   Plan
-	rest   plan.Ranges
-	large  plan.Ranges // files that may be asked for in parts
+	mu    sync.Mutex
+	plan  Plan
+	rest  plan.Ranges
+	large plan.Ranges // files that may be asked for in parts
+	// sizes are those of the archives, of a store that thaws: nothing else is asked for.
+	sizes  map[int64]int64
 	groups map[linkKey]struct{}
 	failed []catalog.FailedFile
 	// undressed are files in place that the first pass comes to: they lack
@@ -71,13 +80,16 @@ func (s *stop) is(tree int64, path string) bool {
 
 // look walks over everything.
 func (r *restorer) look(ctx context.Context) (p *planning, err error) {
-	p = &planning{r: r, groups: map[linkKey]struct{}{}, undressed: pathSet{}}
+	p = &planning{r: r, groups: map[linkKey]struct{}{}, undressed: pathSet{}, sizes: map[int64]int64{}}
+	p.plan.supply = r.supply
 	root, err := os.OpenRoot(r.real)
 	switch {
 	case err == nil:
 		p.root = root
 		defer root.Close()
-	case r.InPlace || !errors.Is(err, fs.ErrNotExist):
+	case r.InPlace && errors.Is(err, fs.ErrNotExist):
+		return nil, noFolder(r.To)
+	case !errors.Is(err, fs.ErrNotExist):
 		return nil, localError("restore to", r.To, err)
 	}
 	r.planning = p
@@ -143,8 +155,12 @@ func (p *planning) want(ctx context.Context, it item) error {
 		p.groups[key] = struct{}{}
 	}
 	p.plan.Bytes += bytes
+	thaws := p.r.supply.Thaws
+	if thaws {
+		p.sizes[it.loc.Archive] = it.loc.Size
+	}
 	switch {
-	case !it.isMember() && !sealed:
+	case !it.isMember() && !sealed && !thaws:
 		err = p.large.Whole(it.loc.Archive, it.loc.Size, bytes)
 	case !it.isMember() || it.isUnread():
 		err = p.rest.Whole(it.loc.Archive, it.loc.Size, bytes)
@@ -209,6 +225,9 @@ func (p *planning) record(ctx context.Context, id, maxRange int64) error {
 		return err
 	}
 	p.rest.Coalesce(p.r.Gap)
+	if p.r.supply.Thaws {
+		p.rest.Coalesce(math.MaxInt64) // whatever is wanted of an archive, one request brings it
+	}
 	batch := make([]catalog.RestoreRange, 0, rangesAtOnce)
 	flush := func() error {
 		err := p.r.Catalog.AddRanges(ctx, id, batch)
@@ -223,6 +242,9 @@ func (p *planning) record(ctx context.Context, id, maxRange int64) error {
 			}
 			last = piece.Archive
 			p.plan.DownloadBytes += piece.Download
+			if size, whole := p.sizes[piece.Archive]; whole {
+				piece.At = firn.Range{End: size}
+			}
 			batch = append(batch, catalog.RestoreRange{Archive: piece.Archive, Range: piece.At, Files: piece.Files, Bytes: piece.Bytes, State: catalog.RangePlanned})
 			if len(batch) == rangesAtOnce {
 				if err := flush(); err != nil {
@@ -237,7 +259,7 @@ func (p *planning) record(ctx context.Context, id, maxRange int64) error {
 // reckon completes a plan by what is asked for already, and how fast the rest
 // may come.
 func (p *planning) reckon(ctx context.Context, id int64, asker *retrieval.Asker) (Plan, error) {
-	r := p.r
+	r, copyDays := p.r, 0.0 // bytes and days
 	for rg, err := range r.Catalog.RestoreRanges(ctx, id) {
 		if err != nil {
 			return Plan{}, err
@@ -248,8 +270,12 @@ func (p *planning) reckon(ctx context.Context, id int64, asker *retrieval.Asker)
 		}
 		p.plan.Requests++
 		p.plan.RetrieveBytes += rg.Range.Len()
+		copyDays += float64(rg.Range.Len()) * float64(r.supply.ThawDays(r.Tiers[0], rg.Bytes, p.plan.Rate, p.plan.RateKnown))
 	}
 	p.plan.Tier = r.Tiers[0]
+	if p.plan.RetrieveBytes > 0 {
+		p.plan.ThawDays = int(math.Ceil(copyDays / float64(p.plan.RetrieveBytes)))
+	}
 	p.plan.schedule(r)
 	return p.plan, nil
 }
@@ -263,13 +289,43 @@ func (p *Plan) measure(ctx context.Context, r *restorer) (err error) {
 // schedule works out in how many waves what a plan asks for comes, and when.
 func (p *Plan) schedule(r *restorer) {
 	p.Now = r.Clock.Now()
-	wave := plan.WaveBytes(p.Rate, p.RateKnown)
-	p.Waves = int((p.RetrieveBytes + wave - 1) / wave)
-	p.Earliest, p.Latest = plan.Journey{Tier: p.Tier, Waves: p.Waves, Retrieve: p.RetrieveBytes, Download: p.DownloadBytes,
+	p.supply = r.supply
+	p.Waves = p.supply.Waves(p.Tier, p.RetrieveBytes, p.DownloadBytes, p.Rate, p.RateKnown)
+	p.Earliest, p.Latest = plan.Journey{Supply: p.supply, Tier: p.Tier, Waves: p.Waves, Retrieve: p.RetrieveBytes, Download: p.DownloadBytes,
 		Rate: p.Rate, RateKnown: p.RateKnown, HourlyBytes: r.RetrieveRate}.Span(p.Now)
 	if p.Requests+p.Taken == 0 || !r.slow {
 		p.Earliest, p.Latest = p.Now, p.Now
 	}
+}
+
+// By is the plan as it would be by another tier.
+func (p Plan) By(tier firn.Tier, hourlyBytes int64) Plan {
+	if tier == p.Tier {
+		return p
+	}
+	if p.supply.Thaws && p.ThawDays > 0 {
+		p.ThawDays += p.supply.ThawDays(tier, 0, p.Rate, p.RateKnown) - p.supply.ThawDays(p.Tier, 0, p.Rate, p.RateKnown)
+		p.ThawDays = max(p.ThawDays, 1)
+	}
+	p.Tier = tier
+	if p.supply.Thaws {
+		p.Waves = p.supply.Waves(tier, p.RetrieveBytes, p.DownloadBytes, p.Rate, p.RateKnown)
+	}
+	p.Earliest, p.Latest = plan.Journey{Supply: p.supply, Tier: tier, Waves: p.Waves, Retrieve: p.RetrieveBytes, Download: p.DownloadBytes,
+		Rate: p.Rate, RateKnown: p.RateKnown, HourlyBytes: hourlyBytes}.Span(p.Now)
+	return p
+}
+
+// Tiers lists those that the store has, the one of the plan first, the others from
+// the cheapest on.
+func (p Plan) Tiers() []firn.Tier {
+	all := []firn.Tier{p.Tier}
+	for _, tier := range []firn.Tier{firn.Bulk, firn.Standard, firn.Expedited} {
+		if tier != p.Tier && p.supply.Pace.Offers(tier) == nil {
+			all = append(all, tier)
+		}
+	}
+	return all
 }
 
 // wantOf is a range as the store is asked for it.

@@ -16,6 +16,7 @@ import (
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/catalog"
 	"github.com/firn-archive/firn/internal/clock"
+	"github.com/firn-archive/firn/internal/plan"
 	"github.com/firn-archive/firn/internal/retrieval"
 	"github.com/firn-archive/firn/internal/seal"
 	"github.com/firn-archive/firn/internal/transfer"
@@ -137,6 +138,11 @@ func Run(ctx context.Context, o Options) (res Result, err error) {
 		o.Tiers = []firn.Tier{firn.Bulk}
 	}
 	r := newRestorer(o)
+	for _, tier := range o.Tiers {
+		if err := r.supply.Pace.Offers(tier); err != nil {
+			return Result{}, err
+		}
+	}
 	if r.real, err = realPath(o.To); err != nil {
 		return Result{}, localError("restore to", o.To, err)
 	}
@@ -157,7 +163,7 @@ func Run(ctx context.Context, o Options) (res Result, err error) {
 		}
 		if o.DryRun {
 			err = r.outlook(ctx)
-		} else {
+		} else if err = r.agreeAtOnce(ctx); err == nil {
 			err = r.atOnce(ctx)
 		}
 	}
@@ -166,7 +172,7 @@ func Run(ctx context.Context, o Options) (res Result, err error) {
 
 func newRestorer(o Options) *restorer {
 	return &restorer{
-		Options: o, slow: !o.Store.Traits().InstantJobs, counts: map[firn.Action]firn.Count{}, seed: maphash.MakeSeed(),
+		Options: o, slow: !o.Store.Traits().InstantJobs, supply: plan.SupplyOf(o.Store.Traits()), counts: map[firn.Action]firn.Count{}, seed: maphash.MakeSeed(),
 		windows: newWindows(o.Downloader, max(1, o.Concurrency)), openers: openers{held: map[int64]*seal.Opener{}, prefixes: map[int64][]byte{}},
 		links: linkBook{files: map[linkKey]*linked{}}, tars: newTars(o.Concurrency), recent: recentJobs{jobs: map[int64]firn.JobID{}},
 	}
@@ -176,7 +182,8 @@ func newRestorer(o Options) *restorer {
 // it waits for, a hash of its path.
 type restorer struct {
 	Options
-	slow   bool   // the store takes time for its jobs
+	slow   bool // the store takes time for its jobs
+	supply plan.Supply
 	real   string // the target's path, with links followed
 	target *target
 	// windows are pieces of the bundles at hand
@@ -254,6 +261,19 @@ func (r *restorer) atOnce(ctx context.Context) (err error) {
 		}
 		r.waiting = r.next
 	}
+}
+
+// agreeAtOnce has agreed to what a restore costs that takes no days, where that is
+// anything. The plan is another restorer's, which tells of no file.
+func (r *restorer) agreeAtOnce(ctx context.Context) error {
+	if r.Agree == nil || r.Afford == nil {
+		return nil
+	}
+	o := r.Options
+	o.Events, o.DryRun = firn.Discard, true
+	quiet := newRestorer(o)
+	quiet.real = r.real
+	return errors.Join(quiet.outlook(ctx), quiet.close())
 }
 
 // openTarget opens the folder that is restored to, and makes it if need be.

@@ -46,6 +46,16 @@ type readyJob struct {
 	id   firn.JobID
 	at   firn.Range    // that it brings; zero: all
 	tree treehash.Hash // of that; zero: nobody tells
+	// expires is when it can't be read any more, Unix seconds; 0: nobody knows.
+	expires int64
+}
+
+func newReadyJob(j *firn.Job) *readyJob {
+	ready := &readyJob{id: j.ID, at: j.Range, tree: j.RangeTree}
+	if !j.Expires.IsZero() {
+		ready.expires = j.Expires.Unix()
+	}
+	return ready
 }
 
 // job gives as much of a job as there is, of the archive that it is for.
@@ -71,6 +81,13 @@ func (s *span) expected() time.Time {
 		return time.Time{}
 	}
 	return time.Unix(s.expect, 0).UTC()
+}
+
+// expectAt notes when it may be ready; the zero time: nobody knows.
+func (s *span) expectAt(t time.Time) {
+	if s.expect = 0; !t.IsZero() {
+		s.expect = t.Unix()
+	}
 }
 
 // become gives a span a state, and what is to be recorded of that.

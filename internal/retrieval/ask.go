@@ -76,8 +76,15 @@ func (a *Asker) Failure(w Want) (why string, created time.Time) {
 // the outcome after it. Where the answer is lost the job is a running one without
 // an ID; a Look finds it if there is one, and AnswerTime after it was asked for
 // there is none.
-// Errors: those of firn.Retriever.StartRetrieval, and of the catalog.
+// Errors: those of firn.Retriever.StartRetrieval, and of the catalog; Usage, before
+// anything is asked for (the store has no such tier).
 func (a *Asker) Ask(ctx context.Context, w Want, tier firn.Tier) (firn.Job, error) {
+	return a.AskFor(ctx, w, tier, 0)
+}
+
+// AskFor is Ask of a store that thaws, whose copy is to stay for some days; 0: as
+// long as the store has it.
+func (a *Asker) AskFor(ctx context.Context, w Want, tier firn.Tier, days int) (firn.Job, error) {
 	if err := w.check(); err != nil {
 		return firn.Job{}, err
 	}
@@ -85,7 +92,20 @@ func (a *Asker) Ask(ctx context.Context, w Want, tier firn.Tier) (firn.Job, erro
 	if job, ok := a.Find(w); ok {
 		return job, nil
 	}
-	return a.start(ctx, w, cmp.Or(tier, a.o.Tier))
+	return a.start(ctx, w, cmp.Or(tier, a.o.Tier), days)
+}
+
+// Extend has the copy of an archive that can be read stay for some days from now on. That it is gone
+// meanwhile is no error: the next Look shows it.
+func (a *Asker) Extend(ctx context.Context, w Want, tier firn.Tier, days int) error {
+	_, err := a.o.Store.StartRetrieval(ctx, firn.RetrievalSpec{Archive: w.Remote, Tier: cmp.Or(tier, a.o.Tier), Days: days, Description: describe.Job(firn.NewToken(), a.o.Run.Command)})
+	if firn.KindOf(err) == firn.NotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return a.o.Catalog.CopyExtended(context.WithoutCancel(ctx), a.o.Row, w.Size, days)
 }
 
 // Fetched says that a want was fetched from a job's output: the catalog need not
@@ -132,9 +152,12 @@ func (a *Asker) alone(archive firn.ArchiveID) func() {
 }
 
 // start asks for a want.
-func (a *Asker) start(ctx context.Context, w Want, tier firn.Tier) (firn.Job, error) {
+func (a *Asker) start(ctx context.Context, w Want, tier firn.Tier, days int) (firn.Job, error) {
+	if err := a.pace.Offers(tier); err != nil {
+		return firn.Job{}, err
+	}
 	if a.slow {
-		return a.startRecorded(ctx, w, tier)
+		return a.startRecorded(ctx, w, tier, days)
 	}
 	for try := 1; ; try++ {
 		job, err := a.startInstant(ctx, w, tier)
@@ -144,8 +167,8 @@ func (a *Asker) start(ctx context.Context, w Want, tier firn.Tier) (firn.Job, er
 	}
 }
 
-func (a *Asker) request(ctx context.Context, w Want, tier firn.Tier, token firn.Token) (firn.JobID, error) {
-	id, err := a.o.Store.StartRetrieval(ctx, firn.RetrievalSpec{Archive: w.Remote, Range: a.rangeOf(w), Tier: tier, Description: describe.Job(token, a.o.Run.Command)})
+func (a *Asker) request(ctx context.Context, w Want, tier firn.Tier, days int, token firn.Token) (firn.JobID, error) {
+	id, err := a.o.Store.StartRetrieval(ctx, firn.RetrievalSpec{Archive: w.Remote, Range: a.rangeOf(w), Tier: tier, Days: days, Description: describe.Job(token, a.o.Run.Command)})
 	if err == nil && id == "" {
 		err = &firn.Error{Op: "retrieve", Subject: w.Label, Kind: firn.Lost, Err: errors.New("the store's answer names no job")}
 	}
@@ -171,7 +194,7 @@ func (a *Asker) back(id firn.JobID) {
 // startInstant starts a job of a store where jobs are ready at once and cost
 // nothing: one that nobody remembers does no harm.
 func (a *Asker) startInstant(ctx context.Context, w Want, tier firn.Tier) (firn.Job, error) {
-	id, err := a.request(ctx, w, tier, firn.NewToken())
+	id, err := a.request(ctx, w, tier, 0, firn.NewToken())
 	if err != nil {
 		return firn.Job{}, err
 	}
@@ -186,8 +209,11 @@ func (a *Asker) startInstant(ctx context.Context, w Want, tier firn.Tier) (firn.
 	return job, nil
 }
 
+// storeDays is how long a store that thaws has copies stay where nobody says.
+const storeDays = 3
+
 // startRecorded records the intent before it asks, and the outcome after.
-func (a *Asker) startRecorded(ctx context.Context, w Want, tier firn.Tier) (firn.Job, error) {
+func (a *Asker) startRecorded(ctx context.Context, w Want, tier firn.Tier, days int) (firn.Job, error) {
 	job := firn.Job{Kind: firn.RetrievalJob, State: firn.JobRunning, Archive: w.Remote, ArchiveSize: w.Size, Tier: tier, Created: a.o.Clock.Now()}
 	if at := a.rangeOf(w); at != nil {
 		job.Range = *at
@@ -199,13 +225,16 @@ func (a *Asker) startRecorded(ctx context.Context, w Want, tier firn.Tier) (firn
 	if err != nil {
 		return firn.Job{}, err
 	}
-	job.ID, err = a.request(ctx, w, tier, token)
+	job.ID, err = a.request(ctx, w, tier, days, token)
 	// What the store did is recorded even if the user wants no more.
 	record := context.WithoutCancel(ctx)
 	switch {
 	case err == nil:
 		a.book.add(&job, row)
 		a.back(job.ID)
+		if a.whole {
+			return job, a.o.Catalog.JobThawed(record, row, job.ID, w.Size, cmp.Or(days, storeDays))
+		}
 		return job, a.o.Catalog.JobStarted(record, row, job.ID)
 	case firn.KindOf(err) == firn.Lost:
 		a.book.add(&job, row) // if it was started, the next look finds it

@@ -14,8 +14,9 @@ import (
 // look at them. It is safe for concurrent use.
 type book struct {
 	mu    sync.Mutex
-	looks int              // that were begun
-	jobs  digests[*entry]  // by archive; the last one that was added
+	looks int             // that were begun
+	jobs  digests[*entry] // by archive; the last one that was added
+	pace  firn.Pace
 	why   digests[string]  // by archive: what the store says of the last job that failed
 	wrong digests[failure] // by what it was to bring: the last job that failed
 }
@@ -47,11 +48,12 @@ type entry struct {
 	row                int64  // in the catalog; 0: none waits for it
 	next               *entry // of the same archive
 	look               int    // the last one that it was seen in
+	expires            int64  // Unix seconds; 0: nobody knows
 	ready              bool
 }
 
-func newBook() *book {
-	return &book{jobs: newDigests[*entry](), why: newDigests[string](), wrong: newDigests[failure]()}
+func newBook(p firn.Pace) *book {
+	return &book{pace: p, jobs: newDigests[*entry](), why: newDigests[string](), wrong: newDigests[failure]()}
 }
 
 // listed takes in a job of the store's list.
@@ -88,7 +90,10 @@ func (b *book) add(j *firn.Job, row int64) {
 	}
 	e.size, e.tree, e.rangeTree = j.ArchiveSize, j.ArchiveTree, j.RangeTree
 	e.created, e.completed, e.ready = j.Created, j.Completed, j.State == firn.JobReady
-	e.row, e.look = row, b.looks
+	e.row, e.look, e.expires = row, b.looks, 0
+	if !j.Expires.IsZero() {
+		e.expires = j.Expires.Unix()
+	}
 }
 
 // begin begins a look, that ends with sweep, or else leaves what was known before
@@ -176,7 +181,7 @@ func (b *book) find(w *Want) (job firn.Job, ok bool) {
 	defer b.mu.Unlock()
 	var best *entry
 	for e, _ := b.jobs.get(string(w.Remote)); e != nil; e = e.next {
-		if e.serves(w) && (best == nil || e.better(best)) {
+		if e.serves(w) && (best == nil || e.better(best, b.pace)) {
 			best = e
 		}
 	}
@@ -193,14 +198,16 @@ func (e *entry) serves(w *Want) bool {
 }
 
 // better compares jobs that bring the same.
-func (e *entry) better(than *entry) bool {
+func (e *entry) better(than *entry, p firn.Pace) bool {
 	if e.ready != than.ready {
 		return e.ready
 	}
 	if e.ready {
 		return e.completed.After(than.completed)
 	}
-	return e.created.Add(Earliest(e.tier)).Before(than.created.Add(Earliest(than.tier)))
+	mine, _, _ := p.Delivery(e.tier)
+	other, _, _ := p.Delivery(than.tier)
+	return e.created.Add(mine).Before(than.created.Add(other))
 }
 
 // job is the entry as the store tells of jobs.
@@ -211,6 +218,9 @@ func (e *entry) job(archive firn.ArchiveID) firn.Job {
 	}
 	if e.ready {
 		j.State = firn.JobReady
+	}
+	if e.expires != 0 {
+		j.Expires = time.Unix(e.expires, 0).UTC()
 	}
 	return j
 }

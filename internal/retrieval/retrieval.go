@@ -86,6 +86,7 @@ type Asker struct {
 	o     Options
 	slow  bool // the store takes time for its jobs
 	whole bool // its archives can only thaw whole
+	pace  firn.Pace
 	book  *book
 	seed  maphash.Seed
 	// asking holds off a second want of one archive while the first asks.
@@ -122,8 +123,9 @@ func New(o Options) *Asker {
 	if o.Events == nil {
 		o.Events = firn.Discard
 	}
+	traits := o.Store.Traits()
 	return &Asker{
-		o: o, slow: !o.Store.Traits().InstantJobs, whole: o.Store.Traits().ThawsWhole, book: newBook(), seed: maphash.MakeSeed(),
+		o: o, slow: !traits.InstantJobs, whole: traits.ThawsWhole, pace: traits.Pace, book: newBook(traits.Pace), seed: maphash.MakeSeed(),
 		tries: map[key]int{}, gone: map[firn.JobID]bool{},
 	}
 }
@@ -251,7 +253,7 @@ func (a *Asker) job(ctx context.Context, w Want) (firn.Job, error) {
 	if err := a.Try(w); err != nil {
 		return firn.Job{}, err
 	}
-	return a.start(ctx, w, a.o.Tier)
+	return a.start(ctx, w, a.o.Tier, 0)
 }
 
 // told gives a ready job with the archive's tree hash, where nothing else tells
@@ -299,7 +301,10 @@ func (w *Want) check() error {
 
 // expect remembers when the first of the running jobs may be done.
 func (a *Asker) expect(job firn.Job) {
-	at := Expected(job)
+	at := ExpectedAt(a.pace, job)
+	if at.IsZero() {
+		return
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.res.Ready.IsZero() || at.Before(a.res.Ready) {

@@ -35,6 +35,9 @@ type Staging struct {
 	// Sieve is called for each reading, and gives what picks those of a batch that are
 	// to be staged; nil: all are. The inventory counts those alone.
 	Sieve func() Sieve
+	// Recall saves a request for each archive that it knows, where a list tells
+	// little: see firn.Lister. What it gives is staged. nil: it knows none.
+	Recall firn.Recall
 }
 
 // A Sieve picks archives of a batch, which it may change.
@@ -54,7 +57,7 @@ type Staged struct {
 // StageInventory is ReadInventory of an inventory that is staged.
 // Errors: those of ReadInventory and Stage.
 func (a *Asker) StageInventory(ctx context.Context, s Staging) (inv Staged, job firn.Job, ok bool, err error) {
-	job, ok, err = a.ReadInventory(ctx, s.NotBefore, s.Wait, func(row int64, read Reading) (err error) {
+	job, ok, err = a.readInventory(ctx, s.NotBefore, s.Wait, s.Recall, func(row int64, read Reading) (err error) {
 		inv, err = a.Stage(ctx, s, row, read)
 		return err
 	})
@@ -69,6 +72,10 @@ func (a *Asker) StageInventory(ctx context.Context, s Staging) (inv Staged, job 
 // waits for none.
 // Errors: those of Inventory, and of work.
 func (a *Asker) ReadInventory(ctx context.Context, notBefore time.Time, wait bool, work func(row int64, read Reading) error) (job firn.Job, ok bool, err error) {
+	return a.readInventory(ctx, notBefore, wait, nil, work)
+}
+
+func (a *Asker) readInventory(ctx context.Context, notBefore time.Time, wait bool, recall firn.Recall, work func(row int64, read Reading) error) (job firn.Job, ok bool, err error) {
 	for try := 1; ; try++ {
 		job, ok, err = a.AwaitInventory(ctx, notBefore, wait)
 		if err != nil || !ok {
@@ -80,7 +87,7 @@ func (a *Asker) ReadInventory(ctx context.Context, notBefore time.Time, wait boo
 		}
 		expired := false
 		err = work(row, func(ctx context.Context, each func(firn.Archive) error) (firn.InventoryInfo, error) {
-			info, stopped, err := a.output(ctx, job.ID, each)
+			info, stopped, err := a.output(ctx, job.ID, recall, each)
 			expired = !stopped && firn.KindOf(err) == firn.NotFound
 			return info, err
 		})
@@ -109,8 +116,8 @@ func (a *Asker) openRow(ctx context.Context, id firn.JobID) (int64, error) {
 }
 
 // output reads an inventory's job. Stopped: the error is that of each.
-func (a *Asker) output(ctx context.Context, id firn.JobID, each func(firn.Archive) error) (info firn.InventoryInfo, stopped bool, err error) {
-	info, err = a.o.Store.Inventory(ctx, id, func(one firn.Archive) error {
+func (a *Asker) output(ctx context.Context, id firn.JobID, recall firn.Recall, each func(firn.Archive) error) (info firn.InventoryInfo, stopped bool, err error) {
+	info, err = firn.InventoryBut(ctx, a.o.Store, id, recall, func(one firn.Archive) error {
 		err := each(one)
 		stopped = stopped || err != nil
 		return err

@@ -72,12 +72,13 @@ type known struct {
 	fresh  bool // the store never told of it
 	late   bool // it was asked for so long ago that the store should list it
 	brings bool // an archive, and no inventory
+	tier   firn.Tier
 	listed bool
 }
 
 func (u *updating) know(k *catalog.JobKey) {
 	u.last = k.ID
-	one := known{row: k.ID, asked: k.Asked.Unix(), state: k.State, fresh: !k.Seen, late: u.began.Sub(k.Asked) > AnswerTime, brings: k.Kind == firn.RetrievalJob}
+	one := known{row: k.ID, asked: k.Asked.Unix(), state: k.State, fresh: !k.Seen, late: u.began.Sub(k.Asked) > AnswerTime, brings: k.Kind == firn.RetrievalJob, tier: k.Tier}
 	if k.Remote == "" {
 		u.tokens[k.Token] = one
 	} else {
@@ -100,6 +101,9 @@ func (u *updating) take(ctx context.Context, job *firn.Job) (row int64, err erro
 	}
 	if job.Created.IsZero() {
 		job.Created = time.Unix(k.asked, 0).UTC() // the store keeps no times of jobs
+	}
+	if job.Tier == "" && k.brings {
+		job.Tier = k.tier // nor of their tiers
 	}
 	news := k.fresh || k.state != stateOf(job.State)
 	k.listed, k.fresh, k.state = true, false, stateOf(job.State)

@@ -30,19 +30,21 @@ const AnswerTime = 10 * time.Minute
 // is not documented; some four hours is what was seen.
 const inventoryTime = 3 * time.Hour
 
-// Earliest is the shortest time in which a tier has been delivered.
-func Earliest(t firn.Tier) time.Duration {
-	least, _ := t.Delivery()
-	return least
-}
+// Expected is when a job of a vault that was made at its Created may be ready at
+// the earliest.
+func Expected(job firn.Job) time.Time { return ExpectedAt(firn.VaultPace, job) }
 
-// Expected is when a job that was made at its Created may be ready at the
-// earliest.
-func Expected(job firn.Job) time.Time {
-	if job.Kind == firn.InventoryJob {
+// ExpectedAt is when a job of a store of some pace may be ready at the earliest;
+// zero where nobody knows when it was made.
+func ExpectedAt(p firn.Pace, job firn.Job) time.Time {
+	switch {
+	case job.Created.IsZero():
+		return time.Time{}
+	case job.Kind == firn.InventoryJob:
 		return job.Created.Add(inventoryTime)
 	}
-	return job.Created.Add(Earliest(job.Tier))
+	least, _, _ := p.Delivery(job.Tier)
+	return job.Created.Add(least)
 }
 
 // A Waker hears from a store when something is ready.

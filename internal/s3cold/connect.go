@@ -86,7 +86,7 @@ func (s *service) locate(base *string, cfg Config) error {
 			s.home = strings.TrimSuffix(u.Scheme+"://"+u.Host+u.Path, "/")
 		}
 	}
-	judge := judge{label: cfg.Label, bucket: cfg.Bucket, http: s.http}
+	judge := judge{label: cfg.Label, bucket: cfg.Bucket, base: cfg.base(), http: s.http}
 	s.http.Judge = judge.refusal
 	return nil
 }

@@ -82,6 +82,7 @@ var kindsOfCodes = map[string]firn.Kind{
 // A judge reads the refusals of a server.
 type judge struct {
 	label, bucket string
+	base          string // that all keys begin with
 	http          *exchange.Client
 }
 
@@ -125,7 +126,7 @@ func (j judge) refusal(a exchange.Answer) exchange.Refusal {
 		r.Kind, r.Hint = firn.Usage, fmt.Sprintf("the bucket is in another region: name it, as in %s?region=%s", j.label, region)
 		return r
 	}
-	r.Hint = j.hint(r)
+	r.Hint = j.hint(r, a.Request)
 	return r
 }
 
@@ -155,7 +156,7 @@ func kindOfStatus(status int) firn.Kind {
 		return firn.SlowBody
 	case status == http.StatusTooManyRequests:
 		return firn.Throttled
-	case status == http.StatusServiceUnavailable:
+	case status == http.StatusServiceUnavailable, status == http.StatusConflict: // of what somebody else does just now
 		return firn.Unavailable
 	case status >= 500:
 		return firn.Lost
@@ -166,7 +167,7 @@ func kindOfStatus(status int) firn.Kind {
 }
 
 // hint says what to do about a refusal, where something can be said.
-func (j judge) hint(r exchange.Refusal) string {
+func (j judge) hint(r exchange.Refusal, req *http.Request) string {
 	switch r.Kind {
 	case firn.NotFound:
 		if r.Code == codeNoBucket {
@@ -177,23 +178,64 @@ func (j judge) hint(r exchange.Refusal) string {
 	case firn.Skew:
 		return "this machine's clock and the service's are more than fifteen minutes apart: set the clock"
 	case firn.Denied:
-		return deniedHint(r.Code)
+		return j.deniedHint(r.Code, req)
 	case firn.Other:
 		return j.http.ServerHint()
 	}
 	return ""
 }
 
-func deniedHint(code string) string {
+func (j judge) deniedHint(code string, req *http.Request) string {
 	switch code {
 	case "ExpiredToken":
 		return "the session has expired: log in again, for example with \"aws sso login\""
 	case "SignatureDoesNotMatch":
 		return "is the secret key right, and is it this region's server?"
-	case "AccessDenied", "":
-		return "these credentials are not allowed to do it; is it the right bucket?"
+	case "AccessDenied", "AllAccessDisabled", "UnauthorizedAccess", "MethodNotAllowed", "":
+		return j.permissionHint(req)
 	}
 	return "are the credentials right?"
+}
+
+// permissions are those that the operations need which a store uses, by method and
+// what the query has. Source: Service Authorization Reference, "Actions, resources,
+// and condition keys for Amazon S3".
+var permissions = []struct {
+	method, query, action string
+	bucket                bool // it is one for the bucket, not for its objects
+}{
+	{http.MethodGet, "list-type", "s3:ListBucket", true},
+	{http.MethodGet, "uploads", "s3:ListBucketMultipartUploads", true},
+	{http.MethodGet, "uploadId", "s3:ListMultipartUploadParts", false},
+	{http.MethodDelete, "uploadId", "s3:AbortMultipartUpload", false},
+	{http.MethodDelete, "versionId", "s3:DeleteObjectVersion", false},
+	{http.MethodDelete, "", "s3:DeleteObject", false},
+	{http.MethodPost, "restore", "s3:RestoreObject", false},
+	{http.MethodPost, "", "s3:PutObject", false}, // begins and completes uploads
+	{http.MethodPut, "", "s3:PutObject", false},
+	{http.MethodGet, "", "s3:GetObject", false},
+	{http.MethodHead, "", "s3:GetObject", false},
+}
+
+// permissionHint says which permission the credentials lack.
+func (j judge) permissionHint(req *http.Request) string {
+	bucket := "arn:aws:s3:::" + j.bucket
+	query := req.URL.Query()
+	for _, p := range permissions {
+		if p.method != req.Method || p.query != "" && !query.Has(p.query) {
+			continue
+		}
+		if p.bucket {
+			return fmt.Sprintf("these credentials need the permission %s for %s", p.action, bucket)
+		}
+		hint := fmt.Sprintf("these credentials need the permission %s for %s/%s*", p.action, bucket, j.base)
+		if p.action == "s3:GetObject" {
+			// Source: Amazon S3 API reference, "HeadObject", Permissions.
+			hint += ", and s3:ListBucket for " + bucket + ", without which what isn't there counts as forbidden"
+		}
+		return hint
+	}
+	return "these credentials are not allowed to do it; is it the right bucket?"
 }
 
 // errText is an error that says s.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -82,7 +83,7 @@ func (s *Store) StartInventory(ctx context.Context, spec firn.InventorySpec) (fi
 	}
 	_, now, err := s.identify(ctx)
 	l.Made = now
-	return l.id(), err
+	return l.id(), beforehand(err)
 }
 
 // listingJob describes an inventory job.
@@ -153,6 +154,12 @@ const headsAtOnce = 32
 // Inventory reads the list of archives. A listing doesn't tell an object's
 // metadata, so that each is asked about.
 func (s *Store) Inventory(ctx context.Context, id firn.JobID, each func(firn.Archive) error) (firn.InventoryInfo, error) {
+	return s.InventoryBut(ctx, id, nil, each)
+}
+
+// InventoryBut is Inventory, and asks about those objects alone that recall doesn't
+// know: a million that it knows are a thousand requests.
+func (s *Store) InventoryBut(ctx context.Context, id firn.JobID, recall firn.Recall, each func(firn.Archive) error) (firn.InventoryInfo, error) {
 	const op = "read inventory"
 	info := firn.InventoryInfo{Subject: s.address()}
 	if _, err := s.exists(ctx); err != nil {
@@ -170,7 +177,7 @@ func (s *Store) Inventory(ctx context.Context, id firn.JobID, each func(firn.Arc
 		if l.Limit > 0 {
 			some = some[:min(int64(len(some)), l.Limit-info.Archives)]
 		}
-		archives, err := s.ask(ctx, some)
+		archives, err := s.learn(ctx, some, recall)
 		if err != nil {
 			return err
 		}
@@ -192,15 +199,31 @@ func (s *Store) Inventory(ctx context.Context, id firn.JobID, each func(firn.Arc
 	return info, err
 }
 
-// ask asks about objects, and leaves out those that went meanwhile.
-func (s *Store) ask(ctx context.Context, some []found) ([]firn.Archive, error) {
+// learn gives the archives of objects, in their order: those that recall knows as it
+// completes them, and of the others what they say of themselves. Those that went
+// meanwhile are left out.
+func (s *Store) learn(ctx context.Context, some []found, recall firn.Recall) ([]firn.Archive, error) {
 	archives := make([]firn.Archive, len(some))
+	for i, f := range some {
+		archives[i] = firn.Archive{ID: idOf(f.key), Size: f.size, Created: f.created.Truncate(time.Second)}
+	}
+	known := make([]bool, len(some))
+	if recall != nil && len(some) > 0 {
+		var err error
+		if known, err = recall(ctx, archives); err != nil {
+			return nil, err
+		}
+	}
 	group, inner := errgroup.WithContext(ctx)
 	group.SetLimit(headsAtOnce)
 	for i, f := range some {
+		if known[i] {
+			continue
+		}
 		group.Go(func() error {
 			head, err := s.head(inner, "list archives", f.key)
 			if firn.KindOf(err) == firn.NotFound {
+				archives[i] = firn.Archive{}
 				return nil
 			}
 			if err == nil {
@@ -215,13 +238,7 @@ func (s *Store) ask(ctx context.Context, some []found) ([]firn.Archive, error) {
 		}
 		return nil, err
 	}
-	there := archives[:0]
-	for _, a := range archives {
-		if a.ID != "" {
-			there = append(there, a)
-		}
-	}
-	return there, nil
+	return slices.DeleteFunc(archives, func(a firn.Archive) bool { return a.ID == "" }), nil
 }
 
 // archiveOf is what an object says of itself. One that firn didn't write has its

@@ -39,7 +39,7 @@ func (s *Store) identify(ctx context.Context) (identity, time.Time, error) {
 	if id.Firn > formatVersion {
 		return identity{}, time.Time{}, s.fail("open", firn.Invalid, fmt.Errorf("the store is of format %d, and this program knows %d", id.Firn, formatVersion))
 	}
-	if s.cfg.Class.cold() && id.Class != "" && !id.Class.cold() {
+	if s.cold(s.cfg.Class) && id.Class != "" && !id.Class.cold() && !id.Thaw {
 		return identity{}, time.Time{}, &firn.Error{Op: "open", Subject: s.cfg.Label, Kind: firn.Conflict,
 			Err:  fmt.Errorf("the store was made with the class %s, whose archives can be read at any time: %s ones have no place in it", id.Class, s.cfg.Class),
 			Hint: "make another store for them, with another prefix"}
@@ -93,13 +93,16 @@ func (s *Store) Create(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	data, err := json.Marshal(identity{Firn: formatVersion, ID: firn.NewToken().String(), Created: now, Class: s.Class()})
+	data, err := json.Marshal(identity{Firn: formatVersion, ID: firn.NewToken().String(), Created: now, Class: s.Class(), Thaw: s.thaws && !s.Class().cold()})
 	if err != nil {
 		return err
 	}
 	err = s.put(ctx, "create", storeName, data, condition{absent: true})
-	if firn.KindOf(err) == firn.Conflict {
+	switch firn.KindOf(err) {
+	case firn.Conflict:
 		return nil // somebody else was faster
+	case firn.Invalid:
+		return s.put(ctx, "create", storeName, data, condition{}) // a server that refuses what it doesn't know
 	}
 	return err
 }

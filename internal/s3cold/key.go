@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -21,7 +22,9 @@ const (
 	uploadsFolder = ownFolder + "uploads/"
 	hashesFolder  = ownFolder + "hashes/"
 	objectsFolder = ownFolder + "objects/"
-	versionKind   = "versions"
+	// of archives that are snapshots of the catalog
+	snapshotsFolder = ownFolder + string(describe.Snapshot) + "/"
+	versionKind     = "versions"
 )
 
 // validKey reports whether a key below the prefix can be shown, and be the path
@@ -51,7 +54,11 @@ type naming struct {
 func (s *Store) name(description string, conditional bool) naming {
 	d := describe.Decode(description)
 	if d.Format != describe.Firn || d.Token.IsZero() {
-		return naming{keys: []string{randomName()}}
+		n := naming{keys: []string{randomName()}}
+		if conditional && isAnnexKey(description) && validKey(description) && len(s.base+description) <= maxKey {
+			n.keys = slices.Insert(n.keys, 0, description)
+		}
+		return n
 	}
 	n := naming{own: true, snapshot: d.Kind == describe.Snapshot}
 	if !conditional {
@@ -73,11 +80,33 @@ func (s *Store) name(description string, conditional bool) naming {
 	return n
 }
 
+// isAnnexKey reports whether a description is a key of git-annex, which its programs
+// look for by this name: BACKEND, fields such as -s123, two hyphens, and a name
+// (git-annex.branchable.com, "key format").
+func isAnnexKey(description string) bool {
+	head, name, ok := strings.Cut(description, "--")
+	backend, fields, sized := strings.Cut(head, "-")
+	if !ok || name == "" || backend == "" || strings.ContainsAny(description, "/ ") {
+		return false
+	}
+	odd := func(r rune) bool { return r != '_' && (r < 'A' || r > 'Z') && (r < '0' || r > '9') }
+	if strings.ContainsFunc(backend, odd) {
+		return false
+	}
+	for field := range strings.SplitSeq(fields, "-") {
+		if sized && (len(field) < 2 || !strings.Contains("smSC", field[:1]) || strings.Trim(field[1:], "0123456789") != "") {
+			return false
+		}
+	}
+	return true
+}
+
 func randomName() string { return objectsFolder + firn.NewToken().String() }
 
 // isArchive reports whether a key below the prefix is that of an archive.
 func isArchive(key string) bool {
-	return key != storeName && key != tagsName && !strings.HasPrefix(key, uploadsFolder) && !strings.HasPrefix(key, hashesFolder)
+	return key != storeName && key != tagsName && !strings.HasPrefix(key, uploadsFolder) && !strings.HasPrefix(key, hashesFolder) &&
+		!strings.HasPrefix(key, listsFolder)
 }
 
 // keyHash names what belongs to a key.

@@ -74,7 +74,7 @@ func hashName(key string) string { return hashesFolder + keyHash(key) + jsonEnd 
 func (s *Store) StartUpload(ctx context.Context, description string, partSize int64) (firn.UploadID, error) {
 	const op = "start upload"
 	if _, err := s.exists(ctx); err != nil {
-		return "", err
+		return "", beforehand(err)
 	}
 	if err := checkDescription(description); err != nil {
 		return "", s.fail(op, firn.Invalid, err)
@@ -84,12 +84,12 @@ func (s *Store) StartUpload(ctx context.Context, description string, partSize in
 	}
 	conditional, err := s.isConditional(ctx)
 	if err != nil {
-		return "", err
+		return "", beforehand(err)
 	}
 	name := s.name(description, conditional)
-	t := ticket{Description: description, PartSize: partSize, Nonce: firn.NewToken().String()}
-	if t.Key, err = s.reserve(ctx, t, name.keys, conditional); err != nil {
-		return "", err
+	t, err := s.reserve(ctx, ticket{Description: description, PartSize: partSize, Nonce: firn.NewToken().String()}, name, conditional)
+	if err != nil {
+		return "", beforehand(err)
 	}
 	id, err := s.startUpload(ctx, t, name.snapshot)
 	if kind := firn.KindOf(err); err != nil && kind != firn.Lost {
@@ -102,30 +102,38 @@ func (s *Store) StartUpload(ctx context.Context, description string, partSize in
 }
 
 // reserve writes the ticket of an upload for the first key that is free, or else
-// for a random one, and gives that key.
-func (s *Store) reserve(ctx context.Context, t ticket, keys []string, conditional bool) (string, error) {
+// for a random one, and gives it as it lies there. Where that of the same archive
+// lies there already, an earlier call wrote it, and its answer was lost.
+func (s *Store) reserve(ctx context.Context, t ticket, name naming, conditional bool) (ticket, error) {
 	const op = "start upload"
-	for _, key := range append(slices.Clone(keys), randomName()) {
+	for _, key := range append(slices.Clone(name.keys), randomName()) {
 		if conditional {
 			_, err := s.head(ctx, op, key)
 			if err == nil {
 				continue
 			}
 			if firn.KindOf(err) != firn.NotFound {
-				return "", err
+				return t, err
 			}
 		}
 		t.Key = key
 		data, err := json.Marshal(t)
 		if err != nil {
-			return "", err
+			return t, err
 		}
 		err = s.put(ctx, op, ticketName(key), data, condition{absent: conditional})
 		if firn.KindOf(err) != firn.Conflict {
-			return key, err
+			return t, err
+		}
+		there, err := s.readTicket(ctx, key)
+		if err != nil {
+			return t, err
+		}
+		if name.own && there.Description == t.Description && there.PartSize == t.PartSize && there.Nonce != "" {
+			return there, nil
 		}
 	}
-	return "", s.fail(op, firn.Conflict, errText("every name that it may have is taken"))
+	return t, s.fail(op, firn.Conflict, errText("every name that it may have is taken"))
 }
 
 func (s *Store) startUpload(ctx context.Context, t ticket, snapshot bool) (firn.UploadID, error) {

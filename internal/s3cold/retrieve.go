@@ -1,6 +1,7 @@
 package s3cold
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,7 +70,7 @@ func parseThaw(id firn.JobID) (t thaw, ok bool) {
 func (s *Store) StartRetrieval(ctx context.Context, spec firn.RetrievalSpec) (firn.JobID, error) {
 	const op = "start retrieval"
 	if _, err := s.exists(ctx); err != nil {
-		return "", err
+		return "", beforehand(err)
 	}
 	tier, known := tierNames[spec.Tier]
 	if !known {
@@ -84,27 +85,27 @@ func (s *Store) StartRetrieval(ctx context.Context, spec firn.RetrievalSpec) (fi
 	}
 	t := thaw{key, spec.Range}
 	if t.at == nil && s.isCold() {
-		return t.id(), s.restore(ctx, key, tier)
+		return t.id(), s.restore(ctx, key, tier, spec.Days)
 	}
 	head, err := s.head(ctx, op, key)
 	if err != nil {
-		return "", err
+		return "", beforehand(err)
 	}
 	if at, size := t.at, aws.ToInt64(head.ContentLength); at != nil && !treehash.LeafAligned(size, at.Start, at.End) {
 		return "", s.fail(op, firn.Invalid, fmt.Errorf("the range from %d to %d of %d bytes: it has to be of whole MiB", at.Start, at.End, size))
 	}
-	if !isCold(head) {
+	if !s.mustThaw(head) {
 		return t.id(), nil
 	}
-	return t.id(), s.restore(ctx, key, tier)
+	return t.id(), s.restore(ctx, key, tier, spec.Days)
 }
 
 // restore asks for a copy of an object that can be read. An object that needs none
 // is as good as one that has one.
-func (s *Store) restore(ctx context.Context, key string, tier types.Tier) error {
+func (s *Store) restore(ctx context.Context, key string, tier types.Tier, days int) error {
 	x := s.begin(ctx, "start retrieval", s.subject(key))
 	_, err := s.client.RestoreObject(x.Ctx, &sdk.RestoreObjectInput{Bucket: s.bucket(), Key: s.full(key), RestoreRequest: &types.RestoreRequest{
-		Days: aws.Int32(int32(s.cfg.ThawDays)), GlacierJobParameters: &types.GlacierJobParameters{Tier: tier},
+		Days: aws.Int32(int32(cmp.Or(days, s.cfg.ThawDays))), GlacierJobParameters: &types.GlacierJobParameters{Tier: tier},
 	}})
 	switch r := x.Refusal(); {
 	case r == nil:
@@ -114,9 +115,9 @@ func (s *Store) restore(ctx context.Context, key string, tier types.Tier) error 
 	return x.End(err)
 }
 
-// isCold reports whether an object can be read only once it was asked for.
-func isCold(head *sdk.HeadObjectOutput) bool {
-	return Class(head.StorageClass).cold() || head.ArchiveStatus != ""
+// mustThaw reports whether an object can be read only once it was asked for.
+func (s *Store) mustThaw(head *sdk.HeadObjectOutput) bool {
+	return s.cold(Class(head.StorageClass)) || head.ArchiveStatus != ""
 }
 
 // Job describes one job.
@@ -140,15 +141,15 @@ func (s *Store) Job(ctx context.Context, id firn.JobID) (firn.Job, error) {
 	if err != nil {
 		return firn.Job{}, err
 	}
-	state := firn.JobReady
-	if isCold(head) {
+	state, expires := firn.JobReady, time.Time{}
+	if s.mustThaw(head) {
 		now, _ := awsmiddleware.GetServerTime(head.ResultMetadata)
-		if state = restoreState(aws.ToString(head.Restore), now); state == "" {
+		if state, expires = restoreState(aws.ToString(head.Restore), now); state == "" {
 			return firn.Job{}, s.fail(op, firn.NotFound, fmt.Errorf("no copy of %q is there to be read, or on its way", t.key))
 		}
 	}
 	j := t.job(state, archive.Size)
-	j.ArchiveTree = archive.Tree
+	j.ArchiveTree, j.Expires = archive.Tree, expires
 	if t.at == nil {
 		j.RangeTree = archive.Tree
 	}
@@ -173,21 +174,26 @@ func (t thaw) job(state firn.JobState, size int64) firn.Job {
 //
 //	ongoing-request="false", expiry-date="Fri, 21 Dec 2012 00:00:00 GMT"
 //
-// It is empty where no copy is there or on its way. Source: Amazon S3 API
-// reference, "HeadObject". A date in another form doesn't count.
-func restoreState(header string, now time.Time) firn.JobState {
+// It is empty where no copy is there or on its way; of one that is there it gives
+// until when. Source: Amazon S3 API reference, "HeadObject". A date in another form
+// doesn't count.
+func restoreState(header string, now time.Time) (firn.JobState, time.Time) {
 	if header == "" {
-		return ""
+		return "", time.Time{}
 	}
 	if strings.Contains(strings.ReplaceAll(header, " ", ""), `ongoing-request="true"`) {
-		return firn.JobRunning
+		return firn.JobRunning, time.Time{}
 	}
 	_, date, _ := strings.Cut(header, `expiry-date="`)
 	date, _, _ = strings.Cut(date, `"`)
-	if expiry, err := http.ParseTime(date); err == nil && !now.IsZero() && !expiry.After(now) {
-		return ""
+	expiry, err := http.ParseTime(date)
+	switch {
+	case err != nil:
+		return firn.JobReady, time.Time{}
+	case !now.IsZero() && !expiry.After(now):
+		return "", time.Time{}
 	}
-	return firn.JobReady
+	return firn.JobReady, expiry.UTC()
 }
 
 // Jobs lists the archives that are on their way or can be read for a while, in
@@ -212,12 +218,14 @@ func (s *Store) Jobs(ctx context.Context) iter.Seq2[firn.Job, error] {
 					continue
 				}
 				told = told || o.RestoreStatus != nil
-				state, err := s.listedState(ctx, key, o, told, now)
+				state, expires, err := s.listedState(ctx, key, o, told, now)
 				if err != nil {
 					yield(firn.Job{}, err)
 					return
 				}
-				if state != "" && !yield(thaw{key: key}.job(state, aws.ToInt64(o.Size)), nil) {
+				job := thaw{key: key}.job(state, aws.ToInt64(o.Size))
+				job.Expires = expires
+				if state != "" && !yield(job, nil) {
 					return
 				}
 			}
@@ -225,33 +233,36 @@ func (s *Store) Jobs(ctx context.Context) iter.Seq2[firn.Job, error] {
 	}
 }
 
-// listedState is the state of a listed object; empty where it has no job. told:
-// the server's lists say which are restored; else each must be asked about.
-func (s *Store) listedState(ctx context.Context, key string, o types.Object, told bool, now time.Time) (firn.JobState, error) {
+// listedState is the state of a listed object, empty where it has no job, and until
+// when it can be read. told: the server's lists say which are restored; else each
+// must be asked about.
+func (s *Store) listedState(ctx context.Context, key string, o types.Object, told bool, now time.Time) (firn.JobState, time.Time, error) {
+	none := time.Time{}
 	switch r := o.RestoreStatus; {
-	case !Class(o.StorageClass).cold():
+	case !s.cold(Class(o.StorageClass)):
 		if s.isCold() {
-			return firn.JobReady, nil
+			return firn.JobReady, none, nil
 		}
-		return "", nil
+		return "", none, nil
 	case r != nil && aws.ToBool(r.IsRestoreInProgress):
-		return firn.JobRunning, nil
+		return firn.JobRunning, none, nil
 	case r != nil && r.RestoreExpiryDate != nil:
 		if !now.IsZero() && !r.RestoreExpiryDate.After(now) {
-			return "", nil
+			return "", none, nil
 		}
-		return firn.JobReady, nil
+		return firn.JobReady, r.RestoreExpiryDate.UTC(), nil
 	case told:
-		return "", nil
+		return "", none, nil
 	}
 	head, err := s.head(ctx, "list jobs", key)
 	if firn.KindOf(err) == firn.NotFound {
-		return "", nil
+		return "", none, nil
 	}
 	if err != nil {
-		return "", err
+		return "", none, err
 	}
-	return restoreState(aws.ToString(head.Restore), now), nil
+	state, expires := restoreState(aws.ToString(head.Restore), now)
+	return state, expires, nil
 }
 
 // Output opens part of what a job brings.

@@ -11,6 +11,7 @@
 //	.firn/objects/RANDOM     archives whose description isn't firn's
 //	.firn/uploads/HASH.json  what an open multipart upload is going to be
 //	.firn/hashes/HASH.json   the tree hash of an archive that came in parts
+//	.firn/lists/             what lies beside archives, for people without firn
 //
 // A retrieval is no job here but a state of an object: S3 makes a copy of it that
 // can be read for some days. So the ids of jobs are made of the objects' names.
@@ -89,7 +90,9 @@ type Config struct {
 	Prefix string
 	// Class is that of new archives; empty: the store's own, which is the Class
 	// that it was created with, or else DeepArchive. Snapshots of the catalog are
-	// always of STANDARD, since without them nothing is found in haste.
+	// always of STANDARD, since without them nothing is found in haste. Of a
+	// server that isn't Amazon's it may be another of its own, as NAME,thaw where
+	// its objects must be asked for before they can be read, else as NAME,instant.
 	Class Class
 	// ThawDays is how long a thawed copy is kept; 0: three days.
 	ThawDays int
@@ -113,6 +116,14 @@ type Config struct {
 	Clock clock.Clock
 }
 
+// base is what all keys begin with.
+func (c *Config) base() string {
+	if c.Prefix == "" {
+		return ""
+	}
+	return c.Prefix + "/"
+}
+
 // thawDays is how long a thawed copy is kept, where nobody says otherwise.
 const thawDays = 3
 
@@ -120,8 +131,11 @@ const thawDays = 3
 // use.
 type Store struct {
 	service
-	cfg  Config
-	base string // that all keys begin with: "" or "a/b/"
+	cfg   Config
+	base  string // that all keys begin with: "" or "a/b/"
+	thaws bool   // objects of the class in cfg must be asked for
+
+	shelf shelf
 
 	mu          sync.Mutex
 	known       *identity // of the store, once it was seen
@@ -134,6 +148,8 @@ type identity struct {
 	ID      string    `json:"id"`
 	Created time.Time `json:"created"`
 	Class   Class     `json:"class"` // that archives have where nobody says another
+	// Thaw: objects of it must be asked for. Of a class that firn knows it isn't said.
+	Thaw bool `json:"thaw,omitempty"`
 
 	versioned bool // the bucket keeps versions
 }
@@ -157,16 +173,40 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return wrong(fmt.Sprintf("%q is not the name of a bucket", cfg.Bucket), "names have 3 to 63 lower-case letters, digits, '-' and '.'")
 	case cfg.Prefix != "" && !validKey(cfg.Prefix):
 		return wrong(fmt.Sprintf("%q can't be a prefix", cfg.Prefix), "write it as a/b, without . and .. and without a slash at either end")
-	case cfg.Class != "" && !slices.Contains(Classes(), cfg.Class):
-		return wrong(fmt.Sprintf("no storage class %q", cfg.Class), fmt.Sprintf("there are %v", Classes()))
 	}
-	s := &Store{cfg: cfg}
-	if cfg.Prefix != "" {
-		s.base = cfg.Prefix + "/"
-	}
+	s := &Store{cfg: cfg, base: cfg.base()}
 	var err error
-	s.service, err = connect(ctx, cfg)
-	return s, err
+	if s.service, err = connect(ctx, cfg); err != nil {
+		return s, err
+	}
+	if s.cfg.Class, s.thaws, err = parseClass(cfg.Class, s.home == amazon); err != nil {
+		return wrong(err.Error(), "")
+	}
+	return s, nil
+}
+
+// className is generous: servers have classes of their own.
+var className = regexp.MustCompile(`^[A-Z][A-Z0-9_]{1,63}$`)
+
+// How a class of another server's own is said to behave.
+const (
+	mustThaw = "thaw"
+	instant  = "instant"
+)
+
+// parseClass reads Config.Class.
+func parseClass(text Class, amazons bool) (class Class, thaws bool, err error) {
+	name, how, said := strings.Cut(string(text), ",")
+	class = Class(name)
+	switch {
+	case !said && (name == "" || slices.Contains(Classes(), class)):
+		return class, class.cold(), nil
+	case amazons, !className.MatchString(name):
+		return "", false, fmt.Errorf("no storage class %q; there are %v", text, Classes())
+	case how != mustThaw && how != instant:
+		return "", false, fmt.Errorf("firn doesn't know the storage class %q: write %s,%s if its objects must be asked for before they can be read, else %[2]s,%[4]s", text, name, mustThaw, instant)
+	}
+	return class, how == mustThaw, nil
 }
 
 // Region is the region that the bucket is looked for in.
@@ -189,10 +229,20 @@ func (s *Store) Traits() firn.Traits {
 		MaxPart:        MaxPart,
 		MaxParts:       MaxParts,
 		MinDuration:    s.Class().minDuration(),
+		Pace:           firn.PaceOf(string(s.own())),
 		UncheckedTrees: true,
 		ThawsWhole:     true,
 		LiveInventory:  true,
+
+		RepeatableUploads: s.overwritesNothing(),
 	}
+}
+
+// overwritesNothing reports whether the server is known to heed If-None-Match.
+func (s *Store) overwritesNothing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.conditional != nil && *s.conditional
 }
 
 // begin starts an exchange with the service.
@@ -239,8 +289,22 @@ func (s *Store) Class() Class {
 	return s.own()
 }
 
+// OwnClass is the class that the store was made with, as far as the store was seen:
+// its archives have it, unless somebody said another.
+func (s *Store) OwnClass() Class { return s.own() }
+
 // isCold reports whether archives of the store have to be asked for, as a rule.
-func (s *Store) isCold() bool { return s.own().cold() }
+func (s *Store) isCold() bool { return s.cold(s.own()) }
+
+// cold reports whether objects of a class must be asked for before they can be read.
+func (s *Store) cold(c Class) bool {
+	if c.cold() || c != "" && c == s.cfg.Class && s.thaws {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.known != nil && s.known.Thaw && c == s.known.Class
+}
 
 // classOf is the class that an archive is stored in.
 func (s *Store) classOf(snapshot bool) types.StorageClass {

@@ -355,7 +355,7 @@ func TestRefusals(t *testing.T) {
 		says string
 	}{
 		{answer{403, http.Header{}, e("AccessDenied")}, firn.Denied, "words (AccessDenied)"},
-		{answer{403, http.Header{}, ""}, firn.Denied, "not allowed"},
+		{answer{403, http.Header{}, ""}, firn.Denied, "s3:GetObject for arn:aws:s3:::bucket/photos/*"},
 		{answer{400, http.Header{}, e("ExpiredToken")}, firn.Denied, "aws sso login"},
 		{answer{503, http.Header{}, e("SlowDown")}, firn.Throttled, "words"},
 		{answer{503, http.Header{}, "no XML\nat all"}, firn.Unavailable, "no XML"},

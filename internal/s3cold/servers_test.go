@@ -28,8 +28,8 @@ type foreign struct {
 
 // start starts a program as a server, and waits until it answers. args get its
 // port.
-func start(t *testing.T, program, how string, args func(port string) []string, env ...string) *foreign {
-	path := testprog.Find(t, program, how)
+func start(t *testing.T, path string, args func(port string) []string, env ...string) *foreign {
+	program := filepath.Base(path)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +98,8 @@ func TestVersitygw(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	f := start(t, "versitygw", "go build -C tools/s3 -o DIR github.com/versity/versitygw/cmd/versitygw", func(port string) []string {
+	path := testprog.Built(t, "versitygw", "go -C tools/s3 build -o DIR github.com/versity/versitygw/cmd/versitygw")
+	f := start(t, path, func(port string) []string {
 		return []string{"--port", "127.0.0.1:" + port, "--access", accessKey, "--secret", secretKey, "--quiet", "--keep-alive",
 			"posix", "--sidecar", filepath.Join(root, "versions"), filepath.Join(root, "objects")}
 	})
@@ -110,7 +111,7 @@ func TestMoto(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for the real clock")
 	}
-	f := start(t, "moto_server", "pip install 'moto[server]'", func(port string) []string { return []string{"-H", "127.0.0.1", "-p", port} })
+	f := start(t, testprog.Find(t, "moto_server", "pip install 'moto[server]'"), func(port string) []string { return []string{"-H", "127.0.0.1", "-p", port} })
 	req, err := http.NewRequestWithContext(context.Background(), http.MethodPut, f.url+"/bucket", nil)
 	if err != nil {
 		t.Fatal(err)

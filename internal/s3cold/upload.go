@@ -3,6 +3,7 @@ package s3cold
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -21,7 +22,7 @@ import (
 func (s *Store) UploadArchive(ctx context.Context, description string, body *io.SectionReader, sums treehash.Sums) (firn.ArchiveID, error) {
 	const op = "upload"
 	if _, err := s.exists(ctx); err != nil {
-		return "", err
+		return "", beforehand(err)
 	}
 	if err := checkDescription(description); err != nil {
 		return "", s.fail(op, firn.Invalid, err)
@@ -31,7 +32,7 @@ func (s *Store) UploadArchive(ctx context.Context, description string, body *io.
 	}
 	conditional, err := s.isConditional(ctx)
 	if err != nil {
-		return "", err
+		return "", beforehand(err)
 	}
 	name := s.name(description, conditional)
 	for _, key := range name.keys {
@@ -41,13 +42,25 @@ func (s *Store) UploadArchive(ctx context.Context, description string, body *io.
 		}
 		same, err := s.isSame(ctx, op, key, description, body.Size(), sums.Tree)
 		if err != nil {
-			return "", err
+			return "", err // an earlier try may have stored it
 		}
 		if same && name.own {
 			return idOf(key), nil
 		}
 	}
 	return "", s.fail(op, firn.Conflict, fmt.Errorf("every name that it may have is taken: %q", name.keys))
+}
+
+// beforehand makes an error of a request that comes before the one that has an
+// effect: where no answer came, surely nothing was done.
+func beforehand(err error) error {
+	var e *firn.Error
+	if !errors.As(err, &e) || e.Kind != firn.Lost {
+		return err
+	}
+	same := *e
+	same.Kind = firn.Network
+	return &same
 }
 
 // putArchive stores an archive under a key.
@@ -88,6 +101,9 @@ func (s *Store) DeleteArchive(ctx context.Context, id firn.ArchiveID) error {
 	key, ok := keyOfID(id)
 	if !ok {
 		return nil
+	}
+	if err := s.removeCompanions(ctx, id); err != nil {
+		return err
 	}
 	var group errgroup.Group
 	group.Go(func() error { return s.remove(ctx, "delete archive", hashName(key)) })

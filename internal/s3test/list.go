@@ -23,12 +23,14 @@ func (c *call) list() *refusal {
 		Size                                  int
 		RestoreStatus                         *status `xml:",omitempty"`
 	}
+	type folder struct{ Prefix string }
 	out := struct {
 		XMLName               xml.Name `xml:"ListBucketResult"`
 		Prefix, EncodingType  string
 		IsTruncated           bool
 		NextContinuationToken string `xml:",omitempty"`
 		Contents              []entry
+		CommonPrefixes        []folder
 	}{Prefix: c.encode(c.query["prefix"]), EncodingType: c.query["encoding-type"]}
 	after := c.query["start-after"]
 	if token := c.query["continuation-token"]; token != "" {
@@ -44,13 +46,22 @@ func (c *call) list() *refusal {
 	}
 	tell := !c.o.NoRestoreStatus && c.r.Header.Get("X-Amz-Optional-Object-Attributes") == "RestoreStatus"
 	last := ""
-	for _, key := range slices.Sorted(maps.Keys(c.objects)) {
+	keys := c.keys()
+	from, _ := slices.BinarySearch(keys, after)
+	for _, key := range keys[from:] {
 		if key <= after || !strings.HasPrefix(key, c.query["prefix"]) {
 			continue
 		}
 		if len(out.Contents) == most {
 			out.IsTruncated, out.NextContinuationToken = true, base64.StdEncoding.EncodeToString([]byte(last))
 			break
+		}
+		if below := c.folderOf(key); below != "" {
+			if name := c.encode(below); len(out.CommonPrefixes) == 0 || out.CommonPrefixes[len(out.CommonPrefixes)-1].Prefix != name {
+				out.CommonPrefixes = append(out.CommonPrefixes, folder{name}) // which don't count for the page
+			}
+			last = key
+			continue
 		}
 		o := c.objects[key]
 		e := entry{Key: c.encode(key), LastModified: o.modified.Format(stamp), ETag: o.etag, StorageClass: o.class, Size: len(o.data)}
@@ -64,6 +75,20 @@ func (c *call) list() *refusal {
 	}
 	c.xml(200, out)
 	return nil
+}
+
+// folderOf is what a listing by folders shows instead of a key; "": it shows the
+// key.
+func (c *call) folderOf(key string) string {
+	prefix, delimiter := c.query["prefix"], c.query["delimiter"]
+	if delimiter == "" {
+		return ""
+	}
+	folder, _, found := strings.Cut(key[len(prefix):], delimiter)
+	if !found {
+		return ""
+	}
+	return prefix + folder + delimiter
 }
 
 // encode writes a key as the request wants it.

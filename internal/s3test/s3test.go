@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -47,6 +48,10 @@ type Options struct {
 	// LateErrors is how many completions of uploads fail with the status of a
 	// success, before the first that doesn't.
 	LateErrors int
+	// Cold are further classes whose objects must be asked for.
+	Cold []string
+	// Faults strike; nil: none do.
+	Faults *Faults
 }
 
 // Server is an S3 in memory. It is safe for concurrent use.
@@ -61,7 +66,8 @@ type Server struct {
 
 type bucket struct {
 	objects map[string]*object
-	hidden  int // versions that a delete marker hides
+	sorted  []string // their keys; nil where these changed
+	hidden  int      // versions that a delete marker hides
 	uploads map[string]*upload
 }
 
@@ -118,16 +124,33 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if in.Body == nil {
 		in.Body = http.NoBody
 	}
-	t.s.ServeHTTP(w, in)
-	r2 := w.Result()
+	whole := t.s.serveWhole(w, in)
 	if r.Body != nil {
 		r.Body.Close()
 	}
+	if !whole {
+		return nil, errDropped
+	}
+	r2 := w.Result()
 	r2.Request = r
 	if n := r2.Header.Get("Content-Length"); n != "" {
 		r2.ContentLength, _ = strconv.ParseInt(n, 10, 64)
 	}
 	return r2, nil
+}
+
+// errDropped is what a client sees of a connection that is gone.
+var errDropped = errors.New("read: connection reset by peer")
+
+// serveWhole is ServeHTTP for a client in this process; false: it hung up.
+func (s *Server) serveWhole(w http.ResponseWriter, r *http.Request) (whole bool) {
+	defer func() {
+		if thrown := recover(); thrown != nil && thrown != http.ErrAbortHandler {
+			panic(thrown)
+		}
+	}()
+	s.ServeHTTP(w, r)
+	return true
 }
 
 // Calls says how often each operation was asked for, as "PUT", "PUT uploadId",
@@ -142,7 +165,7 @@ func (s *Server) Calls() map[string]int {
 func (s *Server) Keys(name string) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Sorted(maps.Keys(s.buckets[name].objects))
+	return slices.Clone(s.buckets[name].keys())
 }
 
 // Hidden counts the versions that a deletion without a version has only hidden.
@@ -204,6 +227,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Date", c.now.Format(http.TimeFormat))
 	w.Header().Set("X-Amz-Request-Id", "test")
 	c.bucket = s.buckets[name]
+	if c.o.Faults != nil {
+		c.serveFaulty()
+		return
+	}
+	c.answer()
+}
+
+func (c *call) answer() {
 	refused := c.check()
 	if refused == nil {
 		refused = c.serve()
@@ -248,15 +279,19 @@ func (c *call) check() *refusal {
 	return nil
 }
 
-// serve finds the operation.
-func (c *call) serve() *refusal {
-	op := c.r.Method
+// op names the operation, as Calls does.
+func (c *call) op() string {
 	for _, q := range []string{"uploads", "uploadId", "restore", "list-type", "versionId"} {
 		if _, ok := c.query[q]; ok {
-			op += " " + q
-			break
+			return c.r.Method + " " + q
 		}
 	}
+	return c.r.Method
+}
+
+// serve finds the operation.
+func (c *call) serve() *refusal {
+	op := c.op()
 	c.calls[op]++
 	switch {
 	case op == "GET list-type":
@@ -339,7 +374,47 @@ func (c *call) store(o *object) {
 		o.version = fmt.Sprint("version-", c.serial)
 		c.w.Header().Set("X-Amz-Version-Id", o.version)
 	}
-	c.objects[c.key] = o
+	c.keep(c.key, o)
+}
+
+// keep puts an object into the bucket.
+func (b *bucket) keep(key string, o *object) {
+	if b.objects[key] == nil {
+		b.sorted = nil
+	}
+	b.objects[key] = o
+}
+
+// keys gives the keys of the objects, in order.
+func (b *bucket) keys() []string {
+	if b.sorted == nil {
+		b.sorted = slices.Sorted(maps.Keys(b.objects))
+	}
+	return b.sorted
+}
+
+// Fill puts objects of one byte into a bucket, without a request: as many, of a
+// class, under names that begin so.
+func (s *Server) Fill(name, prefix, class string, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range n {
+		s.buckets[name].keep(fmt.Sprintf("%s%07d", prefix, i), &object{data: []byte{1}, etag: etag([]byte{1}), class: class, modified: s.o.Clock.Now().UTC().Truncate(time.Second)})
+	}
+}
+
+// Thaw has every second object of a bucket readable, without a request.
+func (s *Server) Thaw(name string, until time.Time) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.buckets[name]
+	for i, key := range b.keys() {
+		if o := b.objects[key]; i%2 == 0 && o.class != "STANDARD" {
+			o.thawed, o.expires = s.o.Clock.Now(), until
+			n++
+		}
+	}
+	return n
 }
 
 func (c *call) put() *refusal {
@@ -352,7 +427,9 @@ func (c *call) put() *refusal {
 	return nil
 }
 
-func (o *object) cold() bool { return o.class == "GLACIER" || o.class == "DEEP_ARCHIVE" }
+func (c *call) cold(o *object) bool {
+	return o.class == "GLACIER" || o.class == "DEEP_ARCHIVE" || slices.Contains(c.o.Cold, o.class)
+}
 
 // restoring gives how far the thawing of an object is.
 func (c *call) restoring(o *object) (ongoing, readable bool) {
@@ -371,7 +448,7 @@ func (c *call) get() *refusal {
 		return no(404, "NoSuchKey")
 	}
 	ongoing, readable := c.restoring(o)
-	if c.r.Method == http.MethodGet && o.cold() && !readable {
+	if c.r.Method == http.MethodGet && c.cold(o) && !readable {
 		return no(403, "InvalidObjectState")
 	}
 	h := c.w.Header()
@@ -422,6 +499,7 @@ func (c *call) remove() *refusal {
 		c.hidden++
 	}
 	delete(c.objects, c.key)
+	c.sorted = nil
 	c.w.WriteHeader(http.StatusNoContent)
 	return nil
 }
@@ -441,7 +519,7 @@ func (c *call) restore() *refusal {
 	ongoing, readable := c.restoring(o)
 	days := time.Duration(in.Days) * 24 * time.Hour
 	switch {
-	case !o.cold():
+	case !c.cold(o):
 		return no(403, "InvalidObjectState")
 	case ongoing:
 		return no(409, "RestoreAlreadyInProgress")

@@ -70,6 +70,7 @@ func (m *Maker) makeLocked(ctx context.Context, run catalog.Run) error {
 	if known, err = m.own(ctx); err != nil {
 		return err
 	}
+	m.makeLists(ctx, known)
 	m.tag(ctx, known)
 	return m.tellThin(ctx, m.thin(ctx, run, known))
 }
@@ -97,6 +98,9 @@ func (m *Maker) attempt(ctx context.Context, run catalog.Run, known []catalog.Sn
 		return err
 	}
 	defer os.Remove(s.path) // what stays, the next one sweeps
+	if err := s.expectLists(); err != nil {
+		return err
+	}
 	m.Events(firn.PlanEvent{Bytes: s.size()})
 	res, err := m.Uploader.Upload(ctx, transfer.Task{
 		Source:  transfer.Source{Path: label(s.seq), Open: s.open},

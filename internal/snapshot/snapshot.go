@@ -53,6 +53,9 @@ type Options struct {
 	Clock    clock.Clock
 	Events   firn.Sink
 
+	// Companion keeps the lists for people without firn; nil: nobody does.
+	Companion firn.Companion
+
 	// Spool is the folder where a snapshot is until it is stored. It need not
 	// exist.
 	Spool string

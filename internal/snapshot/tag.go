@@ -186,5 +186,5 @@ func IsMarked(tags map[string]string) bool {
 
 // IsTag reports whether a tag of a store, by its key, is one of firn's own.
 func IsTag(key string) bool {
-	return key == storeTag || strings.HasPrefix(key, newestTag) || strings.HasPrefix(key, fullTag)
+	return key == storeTag || key == MovedTag || strings.HasPrefix(key, newestTag) || strings.HasPrefix(key, fullTag)
 }

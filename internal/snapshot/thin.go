@@ -126,7 +126,10 @@ func (m *Maker) settle(ctx context.Context) error {
 			return err
 		}
 	}
-	return m.sweep()
+	if err := m.sweep(); err != nil {
+		return err
+	}
+	return m.settleLists(ctx)
 }
 
 // drop leaves nothing of an upload, but for an archive that arrived without an

@@ -25,24 +25,30 @@ import (
 // seen: who reads a snapshot needs as much memory.
 const window = 4 << 20
 
-// draw draws a key, where any tree of the store is encrypted, or was: for all
-// who can open one of the trees.
-func (s *shot) draw(ctx context.Context) error {
-	trees, err := s.Catalog.Trees(ctx, s.Row.ID)
+// draw draws the snapshot's key.
+func (s *shot) draw(ctx context.Context) (err error) {
+	s.key, s.sealed, err = s.drawKey(ctx)
+	return err
+}
+
+// drawKey draws a key, where any tree of the store is encrypted, or was: for all
+// who can open one of the trees. nil: none is.
+func (m *Maker) drawKey(ctx context.Context) (*seal.Key, catalog.Recipients, error) {
+	none := catalog.Recipients{}
+	trees, err := m.Catalog.Trees(ctx, m.Row.ID)
 	if err != nil {
-		return err
+		return nil, none, err
 	}
 	lines, err := recipients(trees)
 	if err != nil || len(lines) == 0 {
-		return err
+		return nil, none, err
 	}
 	all, err := seal.ParseRecipients(lines)
 	if err != nil {
-		return err
+		return nil, none, err
 	}
 	key, err := all.NewKey()
-	s.key, s.sealed = &key, all.ID()
-	return err
+	return &key, all.ID(), err
 }
 
 // strong begins the recipients that are safe from quantum computers too.

@@ -21,7 +21,10 @@ func (t *suiteTest) retrieval() {
 		ID: job.ID, Kind: firn.RetrievalJob, State: firn.JobReady, Message: job.Message, Description: "token",
 		Created: job.Created, Completed: job.Completed, Tier: firn.Standard,
 		Archive: archive, ArchiveSize: size, ArchiveTree: treehash.Sum(data),
-		Range: firn.Range{End: size}, RangeTree: treehash.Sum(data),
+		Range: firn.Range{End: size}, RangeTree: treehash.Sum(data), Expires: job.Expires,
+	}
+	if traits := t.Store.Traits(); job.Expires.IsZero() == (traits.ThawsWhole && !traits.InstantJobs) {
+		t.Errorf("it expires at %v", job.Expires)
 	}
 	if t.Store.Traits().ThawsWhole {
 		want.Description, want.Tier = "", ""

@@ -36,8 +36,23 @@ func Need(t testing.TB, name string) string {
 	return need(t, name, folders())
 }
 
-// Find gives the path of a program that Debian doesn't bring. Where it is not on
-// PATH the test is skipped, in CI too, and says how to get it.
+// Built gives the path of a program that Debian doesn't bring, and .ci/run builds
+// with a command from a module in tools. Where it is not on PATH the test is skipped,
+// or fails where RequireVar is set, and says how to get it.
+func Built(t testing.TB, name, how string) string {
+	t.Helper()
+	for path := range candidates(name, folders()) {
+		return path
+	}
+	if os.Getenv(RequireVar) != "" {
+		t.Fatalf("%s isn't on PATH, and %s is set; build it with: %s", name, RequireVar, how)
+	}
+	t.Skipf("%s isn't on PATH; build it with: %s", name, how)
+	return ""
+}
+
+// Find gives the path of a program that neither Debian nor .ci/run brings. Where it
+// is not on PATH the test is skipped, in CI too, and says how to get it.
 func Find(t testing.TB, name, how string) string {
 	t.Helper()
 	for path := range candidates(name, folders()) {

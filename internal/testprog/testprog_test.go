@@ -77,6 +77,18 @@ func TestFind(t *testing.T) {
 	}
 }
 
+// TestBuilt: what .ci/run builds is missing at home alone.
+func TestBuilt(t *testing.T) {
+	t.Setenv("PATH", "")
+	for require, end := range map[string]string{"": "skipped", "1": "failed"} {
+		t.Setenv(RequireVar, require)
+		r := run(func(t testing.TB) { Built(t, "no such program", "make it") })
+		if r.end != end || !strings.Contains(r.text, "make it") {
+			t.Errorf("%s: %q", r.end, r.text)
+		}
+	}
+}
+
 // TestOrder: of two programs of one name the one in the earlier folder is
 // taken, and what can't be executed is passed over.
 func TestOrder(t *testing.T) {

@@ -20,5 +20,5 @@ func (u *Uploader) Requests(size int64) int64 {
 // isSingle reports whether size bytes go up in one request, where a body may be
 // planned to have reach bytes; 0 if that isn't known.
 func (u *Uploader) isSingle(size, smallest, reach int64) bool {
-	return size <= min(MaxSingle, u.traits.MaxSingle) && (size <= smallest || reach == 0 || size <= reach)
+	return size <= min(u.opt.Single, u.traits.MaxSingle) && (size <= smallest || reach == 0 || size <= reach)
 }

@@ -127,7 +127,10 @@ type Result struct {
 type UploadOptions struct {
 	// PartSize in bytes, 1 MiB times a power of two up to 4 GiB; it is
 	// doubled where a file would have too many parts, and less on slow lines.
-	PartSize    int64
+	PartSize int64
+	// Single is the largest archive that goes up in one request, in bytes; 0:
+	// MaxSingle, which it can't be above.
+	Single      int64
 	Concurrency int         // bodies hashed or in flight at a time
 	Limit       int64       // bytes/s that the store is limited to; 0: not known
 	Clock       clock.Clock // the machine's
@@ -152,6 +155,7 @@ type Uploader struct {
 func NewUploader(store firn.Uploader, traits firn.Traits, opt UploadOptions) (*Uploader, error) {
 	opt.PartSize = cmp.Or(opt.PartSize, DefaultPartSize)
 	opt.Concurrency = cmp.Or(opt.Concurrency, DefaultConcurrency)
+	opt.Single = min(cmp.Or(opt.Single, MaxSingle), MaxSingle)
 	if opt.Clock == nil {
 		opt.Clock = clock.System{}
 	}

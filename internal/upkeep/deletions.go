@@ -204,7 +204,12 @@ func (d *deleter) delete(ctx context.Context, one catalog.Deletion) error {
 	if err != nil {
 		return err
 	}
-	if err := d.Store.DeleteArchive(ctx, one.Remote); err != nil {
+	// Its answer may have been lost, and its name taken since by another.
+	replaced, err := d.Catalog.Replaced(ctx, one.Archive)
+	if err == nil && !replaced {
+		err = d.Store.DeleteArchive(ctx, one.Remote)
+	}
+	if err != nil {
 		return err
 	}
 	if err := d.Catalog.MarkDeleted(context.WithoutCancel(ctx), d.Run, one.Archive); err != nil {

@@ -208,7 +208,7 @@ const comparedAtOnce = 16384
 // is none yet.
 func (r *refresher) read(ctx context.Context, after time.Time) (retrieval.Staged, bool, error) {
 	inv, job, ok, err := r.Asker.StageInventory(ctx, retrieval.Staging{
-		Wait: r.Wait, NotBefore: after, Batch: comparedAtOnce,
+		Wait: r.Wait, NotBefore: after, Batch: comparedAtOnce, Recall: r.Catalog.Recall(r.Row.ID),
 		Progress: func(seen firn.Count) { r.Events(firn.ScanEvent{Files: seen.Files, Bytes: seen.Bytes, Archives: true}) },
 		Sieve: func() retrieval.Sieve {
 			r.seen = r.Catalog.NewComparison(r.Row.ID) // another reading begins anew

@@ -130,7 +130,11 @@ const (
 // list compares all that the inventory lists. Expired: its output is gone.
 func (s *storeCheck) list(ctx context.Context, job firn.Job) (expired bool, err error) {
 	var own error
-	info, err := s.Store.Inventory(ctx, job.ID, func(a firn.Archive) error {
+	recall := s.Catalog.Recall(s.Row)
+	if s.Strict {
+		recall = nil // what the store itself says of them counts
+	}
+	info, err := firn.InventoryBut(ctx, s.Store, job.ID, recall, func(a firn.Archive) error {
 		if s.Strict && a.Tree.IsZero() {
 			return nil
 		}

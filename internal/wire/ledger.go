@@ -64,7 +64,7 @@ func (l *ledger) add(op guard.Op, t guard.Tally) (due bool) {
 	defer l.mu.Unlock()
 	wasEmpty := l.isEmpty()
 	switch op {
-	case guard.OpUploadArchive, guard.OpStartUpload, guard.OpUploadPart, guard.OpCompleteUpload:
+	case guard.OpUploadArchive, guard.OpStartUpload, guard.OpUploadPart, guard.OpCompleteUpload, guard.OpPutCompanion:
 		l.upload.Calls += t.Calls - t.Failed + t.Lost // what the store refused it doesn't charge for
 	case guard.OpOutput, guard.OpInventory:
 		l.download.Calls += t.Calls

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 
 	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/catalog"
 	"github.com/firn-archive/firn/internal/config"
 	"github.com/firn-archive/firn/internal/price"
 )
@@ -13,20 +14,43 @@ import (
 // by the region, also where another server than the service's answers. That of a store in
 // S3 is of its storage class, as far as the store was seen.
 func (s *Store) Prices() price.Tariff {
-	if s.class != nil {
-		return price.Bucket(string(s.class()), s.region)
-	}
-	return TariffOf(s.env.prices(), string(s.Location.Scheme), s.region)
+	return TariffOf(s.env.prices(), string(s.Location.Scheme), s.region, s.Class())
 }
 
-// TariffOf is what a store of some kind, in some region, charges. Of S3 nothing is
-// known without the storage class.
-func TariffOf(tables price.Tables, kind, region string) price.Tariff {
+// Class is the storage class of what is stored in S3, as far as the store was seen;
+// empty elsewhere.
+func (s *Store) Class() string {
+	if s.class == nil {
+		return ""
+	}
+	return string(s.class())
+}
+
+// ownClass is the storage class that archives of the store have, unless somebody
+// said another; empty but in S3.
+func (s *Store) ownClass() string {
+	if s.own == nil {
+		return ""
+	}
+	return string(s.own())
+}
+
+// PaceOf is how long a store that the catalog knows takes for each tier.
+func PaceOf(row catalog.Store) firn.Pace {
+	if row.Kind == string(config.S3) {
+		return firn.PaceOf(row.Class)
+	}
+	return firn.VaultPace
+}
+
+// TariffOf is what a store of some kind, in some region, charges, in S3 for what is
+// of a storage class. Of S3 nothing is known without that.
+func TariffOf(tables price.Tables, kind, region, class string) price.Tariff {
 	if kind == string(config.Local) {
 		return price.Local()
 	}
 	if kind == string(config.S3) {
-		return price.Tariff{For: region}
+		return tables.Bucket(class, region)
 	}
 	return tables.Vault(region)
 }
@@ -64,7 +88,7 @@ func ReadPrices(env Env, file string) (price.Tables, error) {
 	for _, l := range lists {
 		given, err := pricesOf(file, &l)
 		errs = append(errs, err)
-		tables = tables.With(l.Region, l.AsOf, given)
+		tables = tables.With(l.Region, l.Class, l.AsOf, given)
 	}
 	return tables, errors.Join(errs...)
 }

@@ -87,11 +87,20 @@ type Options struct {
 	// AWSProfile is a profile of the AWS configuration, Endpoint the address of
 	// the service; empty: as the environment says.
 	AWSProfile, Endpoint string
+	// Keys, unless nil, sign the requests to a vault; then neither the environment
+	// nor the AWS configuration is read at all.
+	Keys *Keys
 	// Class is the storage class of what is stored in S3; empty: the store's own.
 	Class string
 	// MakeVault lets CheckOrCreate make a vault of the service that is not
 	// there, and that the catalog has never seen.
 	MakeVault bool
+}
+
+// Keys are a key pair of AWS.
+type Keys struct {
+	ID, Secret string
+	Session    string // the token of keys that last for hours; empty without one
 }
 
 // A Store is an open store, with its decorators on.
@@ -104,6 +113,7 @@ type Store struct {
 	options  Options
 	region   string              // that the vault is looked for in
 	class    func() s3cold.Class // of what is stored in S3; nil elsewhere
+	own      func() s3cold.Class // that the store in S3 was made with
 	close    []func() error
 }
 
@@ -157,6 +167,9 @@ func (s *Store) adapter(ctx context.Context, loc config.Location) (firn.Store, e
 			return nil, err
 		}
 	}
+	if k := s.options.Keys; k != nil && loc.Scheme == config.Glacier {
+		cfg.Credentials = glacier.StaticCredentials(k.ID, k.Secret, k.Session)
+	}
 	vault, err := glacier.Open(ctx, cfg)
 	if err != nil {
 		return nil, err
@@ -176,7 +189,7 @@ func (s *Store) bucket(ctx context.Context, loc config.Location) (firn.Store, er
 		return nil, err
 	}
 	s.close = append(s.close, store.Close)
-	s.region, s.class = store.Region(), store.Class
+	s.region, s.class, s.own = store.Region(), store.Class, store.OwnClass
 	return store, nil
 }
 
@@ -240,7 +253,7 @@ func (s *Store) Look(ctx context.Context) (firn.StoreInfo, error) {
 func (s *Store) spec() catalog.StoreSpec {
 	return catalog.StoreSpec{
 		URL: s.Location.String(), Kind: string(s.Location.Scheme), Identity: s.Info.Identity,
-		Name: s.Info.Name, Region: s.Info.Region, Address: s.Info.Address,
+		Name: s.Info.Name, Region: s.Info.Region, Address: s.Info.Address, Class: s.ownClass(),
 	}
 }
 
@@ -316,6 +329,16 @@ func Vaults(ctx context.Context, region string) iter.Seq2[firn.StoreInfo, error]
 	return glacier.Vaults(ctx, glacier.Config{Region: region})
 }
 
+// VaultsOf is Vaults of an account that is named by Options.Keys, or at a server
+// that is named by Options.Endpoint.
+func VaultsOf(ctx context.Context, region string, o Options) iter.Seq2[firn.StoreInfo, error] {
+	cfg := glacier.Config{Region: region, Profile: o.AWSProfile, Endpoint: o.Endpoint}
+	if k := o.Keys; k != nil {
+		cfg.Credentials = glacier.StaticCredentials(k.ID, k.Secret, k.Session)
+	}
+	return glacier.Vaults(ctx, cfg)
+}
+
 // regions are those in which the service keeps vaults. Source: AWS General
 // Reference, "Amazon S3 Glacier endpoints and quotas". Those of China and of the
 // US government have accounts of their own.
@@ -361,3 +384,6 @@ func (s *Store) Custodian() firn.Custodian { return s.Store.(firn.Custodian) }
 
 // Notifier is the store as one that can tell what is ready.
 func (s *Store) Notifier() firn.Notifier { return s.Store.(firn.Notifier) }
+
+// Companion is the store as one that keeps files beside archives.
+func (s *Store) Companion() firn.Companion { return s.Store.(firn.Companion) }

@@ -1,4 +1,7 @@
-package cli
+// Package fetch brings what a job has ready to where it is wanted: a file, which
+// comes whole and can be gone on with after a kill, or what takes bytes in their
+// order, such as a pipe.
+package fetch
 
 import (
 	"context"
@@ -17,10 +20,10 @@ import (
 	"github.com/firn-archive/firn/treehash"
 )
 
-// An outputFile is a file that is downloaded under another name beside its own,
+// A partialFile is a file that is downloaded under another name beside its own,
 // which it gets when it is whole. A process that was killed leaves it, with a
 // list of the pieces that arrived behind its bytes, and the next one goes on.
-type outputFile struct {
+type partialFile struct {
 	*os.File
 	temp  string // that it has
 	path  string // that it gets
@@ -34,13 +37,13 @@ type outputFile struct {
 // says is read back and compared.
 const pieceRecord = 8 + 8 + treehash.Size
 
-// openOutput begins a file, or goes on with one that an earlier process began,
+// openPartial begins a file, or goes on with one that an earlier process began,
 // where both are of the same content: what tells contents apart is identity.
-func openOutput(path, identity string, size int64) (*outputFile, error) {
+func openPartial(path, identity string, size int64) (*partialFile, error) {
 	sum := sha256.Sum256([]byte(filepath.Base(path) + "\x00" + identity))
 	name := fmt.Sprintf(".firn-%x.part", sum[:8])
 	fail := func(err error) error {
-		return &firn.Error{Op: "write", Subject: path, Kind: localKind(err), Err: cause(err)}
+		return &firn.Error{Op: "write", Subject: path, Kind: LocalKind(err), Err: cause(err)}
 	}
 	root, err := os.OpenRoot(filepath.Dir(path))
 	if err != nil {
@@ -61,7 +64,7 @@ func openOutput(path, identity string, size int64) (*outputFile, error) {
 		f.Close()
 		return nil, fail(err)
 	}
-	o := &outputFile{File: f, temp: filepath.Join(filepath.Dir(path), name), path: path, size: size}
+	o := &partialFile{File: f, temp: filepath.Join(filepath.Dir(path), name), path: path, size: size}
 	if err := o.readPieces(); err != nil {
 		f.Close()
 		return nil, fail(err)
@@ -69,8 +72,8 @@ func openOutput(path, identity string, size int64) (*outputFile, error) {
 	return o, nil
 }
 
-// localKind is the kind of an error of a disk.
-func localKind(err error) firn.Kind {
+// LocalKind is the kind of an error of a disk: Full or Local.
+func LocalKind(err error) firn.Kind {
 	if atomicfile.IsFull(err) {
 		return firn.Full
 	}
@@ -78,7 +81,7 @@ func localKind(err error) firn.Kind {
 }
 
 // readPieces reads the list behind the bytes, as far as it makes sense.
-func (o *outputFile) readPieces() error {
+func (o *partialFile) readPieces() error {
 	rest := io.NewSectionReader(o.File, o.size, 1<<62-o.size)
 	for {
 		var b [pieceRecord]byte
@@ -100,7 +103,7 @@ func (o *outputFile) readPieces() error {
 
 // arrived adds a piece to the list. A list that can't be written is none: then
 // more is fetched again, and no more.
-func (o *outputFile) arrived(_ context.Context, p transfer.Piece) error {
+func (o *partialFile) arrived(_ context.Context, p transfer.Piece) error {
 	var b [pieceRecord]byte
 	binary.BigEndian.PutUint64(b[:], uint64(p.Offset))
 	binary.BigEndian.PutUint64(b[8:], uint64(p.Size))
@@ -113,7 +116,7 @@ func (o *outputFile) arrived(_ context.Context, p transfer.Piece) error {
 
 // commit gives the file its name, once all its bytes are there. Without replace
 // what is there by then stays.
-func (o *outputFile) commit(replace bool) error {
+func (o *partialFile) commit(replace bool) error {
 	err := o.Truncate(o.size)
 	if err == nil {
 		err = o.Sync()
@@ -130,16 +133,25 @@ func (o *outputFile) commit(replace bool) error {
 		err = atomicfile.SyncDir(filepath.Dir(o.path))
 	}
 	if err != nil {
-		return &firn.Error{Op: "write", Subject: o.path, Kind: localKind(err), Err: cause(err)}
+		return &firn.Error{Op: "write", Subject: o.path, Kind: LocalKind(err), Err: cause(err)}
 	}
 	return nil
 }
 
 // leave keeps what is there, for the next process; where it is worth nothing it
 // goes.
-func (o *outputFile) leave(worthless bool) {
+func (o *partialFile) leave(worthless bool) {
 	o.Close()
 	if worthless || o.count == 0 {
 		os.Remove(o.temp)
 	}
+}
+
+// cause strips the operation and the path from an error of package os.
+func cause(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
 }

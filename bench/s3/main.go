@@ -1,0 +1,117 @@
+// Command s3 measures what firn takes to store files in S3, and prints a Markdown
+// table for docs/performance.md:
+//
+//	go run ./bench/s3 > table.md
+//
+// It builds firn, and versitygw from tools/s3: an S3 server that checks each
+// signature and each hash, and keeps objects as files. Both are processes of this
+// machine. Files of 1 MiB are synced for what the processor has to do, and files of
+// 10 KiB for how many go in a second, each as an object of its own. All rounds
+// alternate, and the median of each is shown.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+
+	"github.com/firn-archive/firn/bench/usage"
+)
+
+// firnModule is the module of firn.
+const firnModule = "github.com/firn-archive/firn"
+
+// options are the command's flags.
+type options struct {
+	large, small int    // how many files of 1 MiB, and of 10 KiB
+	concurrency  int    // files under way at a time
+	rounds       int    // how often each thing is measured
+	dir          string // folder to work in; empty for a temporary one
+	firn, server string // programs; empty to build them
+}
+
+func main() {
+	usage.Main()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "s3:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	o := options{}
+	f := flag.NewFlagSet("s3", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	f.IntVar(&o.large, "large", 1000, "how many files of 1 MiB")
+	f.IntVar(&o.small, "small", 10_000, "how many files of 10 KiB")
+	f.IntVar(&o.concurrency, "concurrency", 64, "how many files are under way at a time")
+	f.IntVar(&o.rounds, "rounds", 3, "how often each thing is measured")
+	f.StringVar(&o.dir, "dir", "", "work below this folder (default a temporary folder)")
+	f.StringVar(&o.firn, "firn", "", "measure this program (default: build it)")
+	f.StringVar(&o.server, "server", "", "the program versitygw (default: build it, from tools/s3)")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	if o.large < 1 || o.small < 1 || o.rounds < 1 || o.concurrency < 1 || f.NArg() > 0 {
+		return fmt.Errorf("give no arguments, and no number below 1")
+	}
+	results, err := work(ctx, o, stderr)
+	if err != nil {
+		return err
+	}
+	return results.write(stdout)
+}
+
+// work does all of it in a folder that it removes at the end.
+func work(ctx context.Context, o options, progress io.Writer) (*results, error) {
+	dir, err := os.MkdirTemp(o.dir, "firn-s3-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	b := &bench{options: o, dir: dir, progress: progress}
+	if b.firn == "" {
+		b.firn = filepath.Join(dir, "firn")
+		b.say("building firn")
+		if err := build(ctx, b.firn, firnModule+"/cmd/firn"); err != nil {
+			return nil, err
+		}
+	}
+	if b.server == "" {
+		b.server = filepath.Join(dir, "versitygw")
+		b.say("building versitygw")
+		if err := build(ctx, b.server, "github.com/versity/versitygw/cmd/versitygw"); err != nil {
+			return nil, err
+		}
+	}
+	stop, err := b.serve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
+	return b.measure(ctx)
+}
+
+// build makes a program of a package: of firn's module, or of the one in tools/s3.
+func build(ctx context.Context, program, pkg string) error {
+	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", firnModule).Output()
+	if err != nil {
+		return fmt.Errorf("find the source of firn: %w; run this in it", err)
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, pkg)
+	if cmd.Dir = strings.TrimSpace(string(out)); !strings.HasPrefix(pkg, firnModule) {
+		cmd.Dir = filepath.Join(cmd.Dir, "tools", "s3")
+	}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s: %w\n%s", pkg, err, out)
+	}
+	return nil
+}

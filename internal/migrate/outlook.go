@@ -1,0 +1,86 @@
+// Package migrate moves what is in one store to another: it asks the source for
+// its archives at a rate that somebody chose, streams what is ready into the
+// target, verified by tree hash, and says what all that costs before.
+package migrate
+
+import (
+	"context"
+	"time"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/catalog"
+)
+
+// An Outlook is what a migration has to do, or what of it is left.
+type Outlook struct {
+	Archives int64 // of the source, to be copied
+	Bytes    int64 // in those
+	// Bundled of the archives, with BundledBytes, are put into Bundles of the
+	// target; all others are copied one by one.
+	Bundled, BundledBytes, Bundles int64
+	// Requests are the uploads' requests to the target: archives of one request,
+	// and starts, parts and completions of multipart uploads.
+	Singles, Starts, Parts int64
+	// Chunks is how often the source's output is read: each may be a request.
+	Chunks int64
+	// Young of the archives, with YoungBytes, are charged for until Free if they
+	// are deleted as soon as all is copied; weighed by what is left of the
+	// shortest time, in byte-seconds, as of the source's clock.
+	Young, YoungBytes int64
+	YoungByteSeconds  float64
+	// Tier that the source is asked with; empty where it takes no time.
+	Tier firn.Tier
+	// Rate at which the source is asked, bytes an hour; 0: as fast as it gives.
+	Rate int64
+	// From and To are what the stores are like.
+	From, To firn.Traits
+	// Source is all that is stored in the source now, Target all in the target.
+	SourceArchives, SourceBytes int64
+	TargetArchives, TargetBytes int64
+	// Made is when this was found out, by the source's clock.
+	Made time.Time
+}
+
+// outlook sums up what is to be copied still.
+func (m *mover) outlook(ctx context.Context) (o Outlook, err error) {
+	info, err := m.From.Store.Describe(ctx)
+	if err != nil {
+		return o, err
+	}
+	o = Outlook{From: m.From.Store.Traits(), To: m.traits, Rate: m.RetrieveRate, Made: info.Now}
+	if m.slow {
+		o.Tier = m.Tiers[0]
+	}
+	sums, err := m.Catalog.SumToCopy(ctx, m.m, catalog.CopyRule{Below: m.Bundling.Below, Body: bodySize, Parts: int64(m.traits.MaxParts), Now: info.Now, MinAge: o.From.MinDuration})
+	if err != nil {
+		return o, err
+	}
+	o.Archives, o.Bytes = sums.All.Files, sums.All.Bytes
+	o.Bundled, o.BundledBytes = sums.Small.Files, sums.Small.Bytes
+	if o.Bundled > 0 {
+		o.Bundles = max(1, (o.BundledBytes+o.Bundled*entryRoom)/max(1, m.Bundling.Size-m.Bundling.Size/indexPart))
+	}
+	o.Singles, o.Starts, o.Parts = sums.Singles, sums.Multi, sums.Parts
+	if m.Bundling.Size > bodySize {
+		o.Starts, o.Parts = o.Starts+o.Bundles, o.Parts+o.Bundles*((m.Bundling.Size+bodySize-1)/bodySize)
+	} else {
+		o.Singles += o.Bundles
+	}
+	o.Chunks = sums.All.Files - sums.Multi + sums.Parts
+	o.Young, o.YoungBytes, o.YoungByteSeconds = sums.Young.Files, sums.Young.Bytes, sums.YoungByteSeconds
+	for _, s := range []struct {
+		id              int64
+		archives, bytes *int64
+	}{{m.From.Row.ID, &o.SourceArchives, &o.SourceBytes}, {m.To.Row.ID, &o.TargetArchives, &o.TargetBytes}} {
+		stores, err := m.Catalog.Stores(ctx)
+		if err != nil {
+			return o, err
+		}
+		for _, row := range stores {
+			if row.ID == s.id {
+				*s.archives, *s.bytes = row.Archives, row.Bytes
+			}
+		}
+	}
+	return o, nil
+}

@@ -1,0 +1,316 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/plan"
+	"github.com/firn-archive/firn/internal/reconcile"
+	"github.com/firn-archive/firn/internal/retrieval"
+)
+
+// A round goes once over what isn't copied, in the order in which the source's
+// archives were made: what is ready is copied, and as much is asked for as may be.
+type round struct {
+	*mover
+	work     chan func(context.Context) error
+	room     int64 // bytes that may be asked for still
+	busy     bool  // something was asked for, and is not copied
+	throttle *plan.Throttle
+	asking   *errgroup.Group
+
+	mu   sync.Mutex
+	tier int   // of Tiers
+	stop error // why nothing more is asked for
+	next time.Time
+}
+
+// round does one, and gives when the next one may find more.
+func (m *mover) round(ctx context.Context) (next time.Time, err error) {
+	if err := m.settle(ctx); err != nil {
+		return next, err
+	}
+	if err := m.asker.Look(ctx); err != nil {
+		return next, err
+	}
+	r := &round{mover: m, work: make(chan func(context.Context) error)}
+	if err := r.prepare(ctx); err != nil {
+		return next, err
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	r.asking, _ = errgroup.WithContext(gctx)
+	r.asking.SetLimit(m.Concurrency)
+	for range m.Concurrency {
+		g.Go(func() error {
+			for do := range r.work {
+				if gctx.Err() == nil {
+					if err := do(gctx); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		})
+	}
+	g.Go(func() error {
+		defer close(r.work)
+		err := r.walk(gctx)
+		return errors.Join(err, r.asking.Wait())
+	})
+	err = g.Wait()
+	if ctx.Err() != nil {
+		return next, context.Cause(ctx)
+	}
+	if err == nil {
+		err = r.explain()
+	}
+	return r.next, err
+}
+
+// settle finds out what became of what earlier processes, or rounds, have begun.
+func (m *mover) settle(ctx context.Context) error {
+	clear(m.resumes)
+	res, err := reconcile.Run(ctx, reconcile.Options{
+		Catalog: m.Catalog, Row: m.To.Row.ID, Store: m.To.Store, Run: m.run, Tree: catalog.MigrationTree,
+		Clock: m.Clock, Events: m.Events, Single: bodySize,
+	})
+	if err != nil {
+		return err
+	}
+	if err := m.Catalog.SettleCopies(ctx, m.m, false); err != nil {
+		return err
+	}
+	for _, in := range res.Resumable {
+		if in.Run != m.m.Run {
+			continue
+		}
+		if in.Spool == "" {
+			m.resumes[in.ID] = in
+		} else if err := m.resumePack(ctx, in); err != nil {
+			return err
+		}
+	}
+	return m.sweep(ctx)
+}
+
+// prepare finds out how much may be asked for.
+func (r *round) prepare(ctx context.Context) error {
+	rate, known, err := r.Catalog.DownloadRate(ctx, r.From.Row.ID)
+	if err != nil || !r.slow {
+		return err
+	}
+	r.room = plan.WaveBytes(rate, known)
+	var asks []plan.Ask
+	if r.RetrieveRate > 0 {
+		earlier, err := r.Catalog.AskedSince(ctx, r.From.Row.ID, r.Clock.Now().Add(-plan.LookBack(r.RetrieveRate, r.largest)))
+		if err != nil {
+			return err
+		}
+		for _, e := range earlier {
+			asks = append(asks, plan.Ask{At: e.At, Bytes: e.Bytes})
+		}
+	}
+	r.throttle = plan.NewThrottle(r.RetrieveRate, asks)
+	return nil
+}
+
+// walk goes over the copies that are not done.
+func (r *round) walk(ctx context.Context) error {
+	var at catalog.CopyCursor
+	seen := 0
+	for {
+		page, next, err := r.Catalog.CopyPage(ctx, r.m.ID, at, pageSize)
+		if err != nil {
+			return err
+		}
+		for i := range page {
+			r.largest = max(r.largest, page[i].Size)
+			goesOn, err := r.visit(ctx, newTask(page[i]))
+			if err != nil {
+				return err
+			}
+			if seen++; !goesOn || !r.slow && seen >= roundSize {
+				return r.packer.flush(ctx, r, !r.slow)
+			}
+		}
+		if at = next; len(page) < pageSize {
+			return r.packer.flush(ctx, r, true)
+		}
+	}
+}
+
+// visit sees to one copy, and reports whether others can be seen to after it.
+func (r *round) visit(ctx context.Context, t *task) (goesOn bool, err error) {
+	if t.State == catalog.CopyBegun {
+		r.mover.mu.Lock()
+		_, resumes := r.resumes[t.Copy]
+		r.mover.mu.Unlock()
+		if !resumes {
+			return true, nil // whether it arrived shows later
+		}
+	}
+	if !r.slow {
+		if r.isOver() && t.State != catalog.CopyBegun {
+			return false, nil
+		}
+		r.admitted.Files++
+		r.admitted.Bytes += t.Size
+		return true, r.hand(ctx, t)
+	}
+	job, ok := r.asker.Find(t.want)
+	switch {
+	case ok && job.State == firn.JobReady:
+		t.job = job
+		r.reserve(t.Size)
+		return true, r.hand(ctx, t)
+	case ok:
+		r.reserve(t.Size)
+		r.expect(retrieval.Expected(job))
+		return true, nil
+	}
+	if !r.admit(t.Size) {
+		return false, nil
+	}
+	r.asking.Go(func() error { return r.ask(ctx, t) })
+	return true, nil
+}
+
+// hand gives a task to whoever is free, or puts it with others.
+func (r *round) hand(ctx context.Context, t *task) error {
+	if t.bundles(r.Bundling) {
+		return r.packer.add(ctx, r, t)
+	}
+	return r.give(ctx, func(ctx context.Context) error { return r.copyOne(ctx, t) })
+}
+
+func (r *round) give(ctx context.Context, do func(context.Context) error) error {
+	select {
+	case r.work <- do:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (r *round) reserve(size int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.room -= size
+	r.busy = true
+}
+
+func (r *round) expect(at time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.next.IsZero() || at.Before(r.next) {
+		r.next = at
+	}
+}
+
+// admit reports whether an archive of so many bytes may be asked for now: what was
+// asked for must be fetched before it is gone.
+func (r *round) admit(size int64) bool {
+	if r.isOver() {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stop != nil || r.room <= 0 && r.busy {
+		return false
+	}
+	now := r.Clock.Now()
+	if ok, next := r.throttle.Allowed(now, size); !ok {
+		if r.next.IsZero() || next.Before(r.next) {
+			r.next = next
+		}
+		return false
+	}
+	r.throttle.Asked(now, size)
+	r.room -= size
+	r.busy = true
+	r.admitted.Files++
+	r.admitted.Bytes += size
+	return true
+}
+
+// ask asks for one archive. What the store refuses for now stops the asking; what
+// it refuses for good is that archive's failure.
+func (r *round) ask(ctx context.Context, t *task) error {
+	if err := r.asker.Try(t.want); err != nil {
+		return r.fail(ctx, t, nil, err)
+	}
+	for {
+		r.mu.Lock()
+		tier := r.tier
+		r.mu.Unlock()
+		job, err := r.asker.Ask(ctx, t.want, r.Tiers[tier])
+		if err == nil {
+			r.expect(retrieval.Expected(job))
+			return nil
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		switch firn.KindOf(err) {
+		case firn.NotFound, firn.Invalid:
+			return r.fail(ctx, t, nil, err)
+		case firn.Capacity:
+			if r.fallBack(tier, err) {
+				continue
+			}
+		}
+		r.halt(err)
+		return nil
+	}
+}
+
+// fallBack takes the next tier, if there is one.
+func (r *round) fallBack(from int, err error) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if from+1 >= len(r.Tiers) {
+		return false
+	}
+	if r.tier == from {
+		r.tier++
+		r.Events(firn.NoticeEvent{Warn: true, Text: fmt.Sprintf("%v; asking by the tier %s instead", err, r.Tiers[r.tier])})
+	}
+	return true
+}
+
+// halt ends the asking of this round.
+func (r *round) halt(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stop == nil {
+		r.stop = err
+	}
+}
+
+// explain says why nothing more was asked for. What the store refuses for now is
+// no error: the rest goes on.
+func (r *round) explain() error {
+	if r.stop == nil {
+		return nil
+	}
+	switch firn.KindOf(r.stop) {
+	case firn.Capacity, firn.Policy:
+		r.expect(r.Clock.Now().Add(retrieval.DefaultPoll))
+	default:
+		if !r.busy {
+			return r.stop
+		}
+	}
+	if !r.told {
+		r.told = true
+		r.Events(firn.NoticeEvent{Warn: true, Text: fmt.Sprintf("nothing more is asked for now: %v", r.stop)})
+	}
+	return nil
+}

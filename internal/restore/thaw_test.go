@@ -1,0 +1,261 @@
+package restore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/clock"
+	"github.com/firn-archive/firn/internal/price"
+	"github.com/firn-archive/firn/internal/restore"
+	"github.com/firn-archive/firn/internal/s3cold"
+	"github.com/firn-archive/firn/internal/s3test"
+	"github.com/firn-archive/firn/internal/storetest"
+	"github.com/firn-archive/firn/internal/transfer"
+	"github.com/firn-archive/firn/internal/worktest"
+)
+
+// thawing is a bench on a store in S3 of a class, whose archives thaw in some time.
+func thawing(t *testing.T, class s3cold.Class, thaw time.Duration) (*worktest.Bench, *s3test.Server) {
+	t.Helper()
+	t.Setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+	b := worktest.New(t, storetest.MemoryOptions{})
+	server := s3test.New(s3test.Options{Buckets: []string{"bucket"}, Clock: b.Clock, Thaw: thaw})
+	s, err := s3cold.Open(t.Context(), s3cold.Config{Bucket: "bucket", Prefix: "p", Class: class, Region: "us-east-1", Endpoint: "http://s3.test", Transport: server.Transport()})
+	must(t, err)
+	must(t, s.Create(t.Context()))
+	b.Store = s
+	b.Row, err = b.Catalog.Register(t.Context(), catalog.StoreSpec{URL: "s3:bucket/p", Kind: "s3", Identity: "s3", Name: "p", Class: string(class)})
+	must(t, err)
+	return b, server
+}
+
+// sizeOfAll gives how many archives there are, and their bytes.
+func sizeOfAll(b *worktest.Bench) (archives, bytes int64) {
+	b.T.Helper()
+	s, err := b.Catalog.StoreByURL(b.T.Context(), "s3:bucket/p")
+	must(b.T, err)
+	return s.Archives, s.Bytes
+}
+
+// TestABundleThawsWhole: for one member of a bundle all of it is asked for, and
+// charged for, as a copy too; but what is read of it is the member.
+func TestABundleThawsWhole(t *testing.T) {
+	b, server := thawing(t, s3cold.DeepArchive, 12*time.Hour)
+	b.Bundle(8<<20, 256<<20)
+	for i := range 40 {
+		b.Write(fmt.Sprintf("f%02d", i), strings.Repeat(string(rune('a'+i%26)), 900<<10))
+	}
+	b.Sync()
+	archives, size := sizeOfAll(b)
+	if archives != 1 {
+		t.Fatalf("%d archives", archives)
+	}
+	till := &till{Store: b.Store, sizes: map[firn.ArchiveID]int64{}}
+	b.Store = till
+	o := options(b, filepath.Join(t.TempDir(), "out"))
+	o.Paths = []string{"f20", "f38"}
+	p, res := planned(b, o)
+	if p.Requests != 1 || p.Archives != 1 || p.RetrieveBytes != size || p.DownloadBytes > 4<<20 || p.DownloadBytes < 1800<<10 || p.ThawDays != 5 || p.Waves != 1 {
+		t.Errorf("%+v", p)
+	}
+	// 48 hours of thawing and 18 of downloading are three days; two more, and until midnight.
+	need := price.Need{Requests: p.Requests, Retrieve: p.RetrieveBytes, Days: int64(p.ThawDays)}
+	copies := price.Bucket("DEEP_ARCHIVE", "us-east-1").Bill(p.Tier, need)[3]
+	if copies.Units != size*6 || !copies.Cost.Known || copies.Cost.Amount == 0 {
+		t.Errorf("copies are %+v", copies)
+	}
+	if least, most := p.Earliest.Sub(b.Clock.Now()), p.Latest.Sub(b.Clock.Now()); least.Round(time.Hour) != 24*time.Hour || most.Round(time.Hour) != 48*time.Hour {
+		t.Errorf("from %v to %v", least, most)
+	}
+	b.Counts(res.Counts, map[firn.Action]int64{firn.Pending: 2})
+	b.Clock.Advance(12 * time.Hour)
+	b.Counts(run(b, o).Counts, map[firn.Action]int64{firn.Restored: 2})
+	if calls := server.Calls()["POST restore"]; calls != 1 || till.download.Load() > 4<<20 {
+		t.Errorf("%d requests, %d bytes downloaded", calls, till.download.Load())
+	}
+	ledger, err := b.Catalog.Ledger(t.Context(), b.Row.ID, b.Clock.Now().AddDate(0, -1, 0), b.Clock.Now().AddDate(0, 1, 0))
+	must(t, err)
+	if len(ledger.Charges) != 1 || ledger.Charges[0] != (catalog.Charge{Op: catalog.CopyOp, Rest: 5 * 24 * time.Hour, Calls: 1, Bytes: size}) {
+		t.Errorf("the ledger has %+v", ledger.Charges)
+	}
+}
+
+// TestThePlanOfAThaw: what a plan says is what is asked for, whole archives of all
+// sizes, by each tier; expedited is none of those of DEEP_ARCHIVE.
+func TestThePlanOfAThaw(t *testing.T) {
+	for class, tiers := range map[s3cold.Class][]firn.Tier{
+		s3cold.DeepArchive: {firn.Bulk, firn.Standard},
+		s3cold.Glacier:     {firn.Bulk, firn.Standard, firn.Expedited},
+	} {
+		b, server := thawing(t, class, 12*time.Hour)
+		b.Bundle(1<<20, 4<<20)
+		mixed(b, 100)
+		b.Sync()
+		archives, size := sizeOfAll(b)
+		o := options(b, filepath.Join(t.TempDir(), "out"))
+		o.Wait, o.MaxRange = true, 1<<20 // what is large can't come in parts
+		p, res := planned(b, o)
+		if p.Requests != archives || p.RetrieveBytes != size || int64(server.Calls()["POST restore"]) != archives || !res.Done || res.Failed() {
+			t.Errorf("%s: %d archives of %d bytes: %+v, %v, %+v", class, archives, size, p, server.Calls(), res)
+		}
+		if got := p.Tiers(); fmt.Sprint(got) != fmt.Sprint(tiers) {
+			t.Errorf("%s has the tiers %v", class, got)
+		}
+		fast := p.By(firn.Standard, 0)
+		if fast.ThawDays >= p.ThawDays && class == s3cold.DeepArchive || !fast.Latest.Before(p.Latest) {
+			t.Errorf("%s: standard %+v, bulk %+v", class, fast, p)
+		}
+	}
+}
+
+// TestNoSuchTier: what a class doesn't offer is refused before anything is done.
+func TestNoSuchTier(t *testing.T) {
+	b, server := thawing(t, s3cold.DeepArchive, time.Hour)
+	b.Write("f", "content")
+	b.Sync()
+	for _, tiers := range [][]firn.Tier{{firn.Expedited}, {firn.Expedited, firn.Standard}, {firn.Bulk, firn.Expedited}} {
+		o := options(b, filepath.Join(t.TempDir(), "out"))
+		o.Tiers = tiers
+		o.Agree = func(context.Context, restore.Plan) error { t.Error("there is a plan"); return nil }
+		_, err := restore.Run(t.Context(), o)
+		if firn.KindOf(err) != firn.Usage || !strings.Contains(err.Error(), "DEEP_ARCHIVE has no expedited retrievals") {
+			t.Errorf("%v: %v", tiers, err)
+		}
+	}
+	if left, err := b.Catalog.Restores(t.Context(), b.Row.ID, false); err != nil || len(left) != 0 || server.Calls()["POST restore"] != 0 {
+		t.Errorf("%v, %v, %v", left, err, server.Calls())
+	}
+}
+
+// A snail is a store whose bytes take their time, by the clock.
+type snail struct {
+	firn.Store
+	clock *clock.Manual
+	perMB time.Duration
+}
+
+func (s *snail) Output(ctx context.Context, id firn.JobID, at firn.Range) (firn.Output, error) {
+	out, err := s.Store.Output(ctx, id, at)
+	if err == nil {
+		s.clock.Advance(time.Duration(float64(at.Len()) / (1 << 20) * float64(s.perMB)))
+	}
+	return out, err
+}
+
+// TestCopiesStay: what is fetched too slowly for its copy is asked to stay, in time,
+// and thaws once; what is fetched in time isn't.
+func TestCopiesStay(t *testing.T) {
+	for name, c := range map[string]struct {
+		files  int
+		size   int64
+		perMB  time.Duration
+		extend bool
+	}{
+		"one large file, slow":  {1, 80 << 20, 2 * time.Hour, true}, // 160 hours, of a copy for 120
+		"one large file":        {1, 80 << 20, time.Hour, false},    // 80 hours
+		"many small ones, slow": {40, 2 << 20, 2 * time.Hour, true},
+		"many small ones":       {40, 2 << 20, time.Minute, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, server := thawing(t, s3cold.DeepArchive, 12*time.Hour)
+			for i := range c.files {
+				b.Write(fmt.Sprintf("f%02d", i), string(storetest.Data(uint64(i), int(c.size))))
+			}
+			b.Sync()
+			b.Store = &snail{b.Store, b.Clock, c.perMB}
+			o := options(b, filepath.Join(t.TempDir(), "out"))
+			o.Concurrency, o.Wait = 1, true
+			o.Downloader = downloader(t, b, 4<<20)
+			res := run(b, o)
+			if !res.Done || res.Failed() || res.Counts[firn.Restored].Files != int64(c.files) {
+				t.Fatalf("%+v; %q", res, b.Notices())
+			}
+			ledger, err := b.Catalog.Ledger(t.Context(), b.Row.ID, b.Clock.Now().AddDate(0, -2, 0), b.Clock.Now().AddDate(0, 1, 0))
+			must(t, err)
+			calls := map[catalog.Op]int64{}
+			for _, one := range ledger.Charges {
+				calls[one.Op] += one.Calls
+			}
+			if calls[catalog.CopyOp] != int64(c.files) || calls[catalog.ExtendOp] > 0 != c.extend || calls[catalog.ExtendOp] > int64(c.files)*2 {
+				t.Errorf("asked %v times", calls)
+			}
+			if asked := int64(server.Calls()["POST restore"]); asked != calls[catalog.CopyOp]+calls[catalog.ExtendOp] {
+				t.Errorf("the ledger has %v, the server %d", calls, asked)
+			}
+		})
+	}
+}
+
+// TestWavesOfAThaw: no more thaws at a time than is downloaded while it does, by what
+// is wanted of it; and a copy that takes long stays long.
+func TestWavesOfAThaw(t *testing.T) {
+	b, _ := thawing(t, s3cold.DeepArchive, 30*time.Hour)
+	b.Bundle(1<<20, 4<<20)
+	mixed(b, 100)
+	b.Sync()
+	must(t, b.Catalog.SetDownloadRate(t.Context(), b.Row.ID, 16)) // 3.6 MiB in 66 hours
+	o := options(b, filepath.Join(t.TempDir(), "out"))
+	p, _ := planned(b, o)
+	if p.Waves < 2 || p.ThawDays < 5 {
+		t.Fatalf("%+v", p)
+	}
+	open, err := b.Catalog.Restores(t.Context(), b.Row.ID, true)
+	must(t, err)
+	totals, err := b.Catalog.RangeTotals(t.Context(), open[0].ID)
+	must(t, err)
+	wave := int64(16 * 66 * 3600)
+	if first := totals[catalog.RangeRequested]; first.Ranges == 0 || totals[catalog.RangePlanned].Ranges == 0 || first.Bytes > wave+8<<20 {
+		t.Errorf("of %+v the first wave of %d is %+v", p, wave, first)
+	}
+	o.Wait = true
+	if res := run(b, o); !res.Done || res.Failed() {
+		t.Errorf("%+v", res)
+	}
+}
+
+// TestReadAtOnce: a class that is read at once waits for nothing, and yet is agreed to
+// first, where it is charged for.
+func TestReadAtOnce(t *testing.T) {
+	b, server := thawing(t, s3cold.GlacierIR, time.Hour)
+	b.Bundle(1<<20, 4<<20)
+	b.Write("a", strings.Repeat("a", 100<<10))
+	b.Write("large", strings.Repeat("l", 2<<20))
+	b.Sync()
+	o := options(b, filepath.Join(t.TempDir(), "out"))
+	o.Afford = func(firn.Tier, int64, int64) error { return nil }
+	o.Agree = func(_ context.Context, p restore.Plan) error {
+		if p.Files != 2 || p.RetrieveBytes < 2<<20 || p.RetrieveBytes > 4<<20 || p.ThawDays != 0 || !p.Latest.Equal(p.Now) {
+			t.Errorf("%+v", p)
+		}
+		return io.ErrClosedPipe
+	}
+	if _, err := restore.Run(t.Context(), o); !errors.Is(err, io.ErrClosedPipe) {
+		t.Fatalf("not agreed to: %v", err)
+	}
+	o.Agree = func(context.Context, restore.Plan) error { return nil }
+	b.Files(firn.Restored)
+	b.Counts(run(b, o).Counts, map[firn.Action]int64{firn.Restored: 2})
+	if told := b.Files(firn.Restored); len(told) != 2 || server.Calls()["POST restore"] != 0 {
+		t.Errorf("told of %q; %v", told, server.Calls())
+	}
+	left, err := b.Catalog.Restores(t.Context(), b.Row.ID, false)
+	if err != nil || len(left) != 0 {
+		t.Errorf("%v, %v", left, err)
+	}
+}
+
+func downloader(t *testing.T, b *worktest.Bench, piece int64) *transfer.Downloader {
+	t.Helper()
+	d, err := transfer.NewDownloader(b.Store, transfer.DownloadOptions{Clock: b.Clock, PieceSize: piece, Concurrency: 1})
+	must(t, err)
+	return d
+}
