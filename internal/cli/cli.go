@@ -33,6 +33,9 @@ type Env struct {
 	// Setenv sets a variable of the process, or takes it away, for libraries that
 	// read them; nil where LookupEnv doesn't read those.
 	Setenv func(name, value string, set bool)
+	// KeepPipes lets a write to a pipe that nobody reads fail, where else it would
+	// end the process by a signal; nil where there are no signals.
+	KeepPipes func()
 }
 
 // Terminal says which streams are terminals.
@@ -60,6 +63,9 @@ func (e Env) Path(path string) string {
 // and gives the exit status. When ctx ends, as by a signal, the command saves
 // its state and the status is Interrupted.
 func Main(ctx context.Context, args []string, env Env) int {
+	if run, rest := dropIn(args); run != nil {
+		return run(ctx, rest, env)
+	}
 	a := &app{env: env}
 	return int(a.execute(ctx, newRootCmd(a), args[1:]))
 }

@@ -1,0 +1,226 @@
+package mtglacier
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+	"sync"
+	"time"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/filter"
+	"github.com/firn-archive/firn/mtjournal"
+)
+
+// A journal is the file that says what is in the vault: the whole truth, whatever
+// firn's catalog has.
+type journal struct {
+	*runner
+	// state is what the journal said when it was read, of the names that the
+	// filter keeps. Names in it are text.
+	state *mtjournal.State
+	out   *mtjournal.Appender // nil: it is only read
+
+	mu   sync.Mutex
+	next *lineBatch    // waits for its turn; nil: none does
+	turn chan struct{} // holds one while nobody writes
+}
+
+// readJournal reads the journal, and changes nothing. Where there is none it is
+// empty, unless it has to be there.
+func (r *runner) readJournal(mustExist bool) (*journal, error) {
+	j := &journal{runner: r, state: mtjournal.NewState()}
+	f, err := os.Open(r.at(r.Journal))
+	if errors.Is(err, fs.ErrNotExist) && !mustExist {
+		return j, nil
+	}
+	if err != nil {
+		return nil, problemf("Cannot open journal %s: %v", r.Journal, reason(err))
+	}
+	defer f.Close()
+	return j, j.load(f)
+}
+
+// openJournal opens the journal for writing, so that no other firn does, and
+// reads it. One that isn't there is made.
+func (r *runner) openJournal(mustExist bool) (*journal, error) {
+	name := r.at(r.Journal)
+	if _, err := os.Stat(name); mustExist && err != nil {
+		return nil, problemf("Cannot open journal %s: %v", r.Journal, reason(err))
+	}
+	out, err := mtjournal.OpenAppend(name)
+	if err != nil {
+		return nil, err
+	}
+	out.AnyEncoding = !r.Encodings.Journal.IsUTF8()
+	if out.Torn != nil {
+		r.note("the last line of journal %s, line %d, was not fully written: it is in %[1]s.torn now", r.Journal, out.Torn.Line)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, errors.Join(problemf("Cannot open journal %s: %v", r.Journal, reason(err)), out.Close())
+	}
+	defer f.Close()
+	j := &journal{runner: r, state: mtjournal.NewState(), out: out, turn: make(chan struct{}, 1)}
+	j.turn <- struct{}{}
+	if err := j.load(f); err != nil {
+		return nil, errors.Join(err, out.Close())
+	}
+	return j, nil
+}
+
+func (j *journal) close() {
+	if j.out != nil {
+		j.out.Close()
+	}
+}
+
+// load reads the lines. As in mt-aws-glacier one that can't be read is the end:
+// what a journal lacks would be sent again, or stay in the vault unseen.
+func (j *journal) load(f *os.File) error {
+	for rec, err := range mtjournal.Records(f) {
+		var line *mtjournal.LineError
+		switch {
+		case err == nil:
+			if err := j.add(rec); err != nil {
+				return err
+			}
+		case !errors.As(err, &line):
+			return problemf("Cannot read journal %s: %v", j.Journal, reason(err))
+		case line.Reason != mtjournal.Torn:
+			return lineError(line)
+		default:
+			j.note("line %d, the last of journal %s, is not fully written: it is passed over", line.Line, j.Journal)
+		}
+	}
+	return nil
+}
+
+// add takes one record.
+func (j *journal) add(rec mtjournal.Record) error {
+	var err error
+	if rec.Op != mtjournal.RetrieveJob {
+		if rec.Path, err = j.Encodings.Journal.Decode(rec.Path); err != nil {
+			return problemf("Invalid format of journal, line %d: %v", rec.Line, err)
+		}
+		if rec.Unsafe() {
+			return problemf("Invalid format of journal, line %d: invalid filename %q", rec.Line, rec.Path)
+		}
+		if j.leaves(rec.Path) {
+			return nil
+		}
+	}
+	err = j.state.Add(rec)
+	var line *mtjournal.LineError
+	if errors.As(err, &line) {
+		return lineError(line)
+	}
+	return err
+}
+
+// leaves reports whether the filter leaves a file out, by its name.
+func (r *runner) leaves(name string) bool {
+	if filter.IsUnfinished([]byte(path.Base(name))) {
+		return false // what is in the vault is there
+	}
+	return r.Filter.Judge(&firn.File{Path: name, Kind: firn.Regular}).Leave
+}
+
+// lineError says in mt-aws-glacier's words what is wrong with a line.
+func lineError(e *mtjournal.LineError) error {
+	switch e.Reason {
+	case mtjournal.Future:
+		return problemf("Invalid format of journal, line %d is from future version of mtglacier", e.Line)
+	case mtjournal.Unknown:
+		return problemf("Invalid format of journal, line %d is in unknown format", e.Line)
+	case mtjournal.Duplicate:
+		return problemf("Invalid format of journal, line %d: duplicate entry of archive %s", e.Line, e.Text)
+	case mtjournal.Gone:
+		return problemf("Invalid format of journal, line %d: archive %s not found in archive_h", e.Line, e.Text)
+	}
+	return problemf("Invalid format of journal, line %d is broken: %q", e.Line, e.Text)
+}
+
+// check reports whether the journal can hold a file's name.
+func (j *journal) check(name string) error {
+	const any = "x"
+	rec, err := j.encoded(mtjournal.Record{Op: mtjournal.Created, Archive: any, Tree: any, Path: name})
+	if err != nil {
+		return err
+	}
+	if j.Encodings.Journal.IsUTF8() {
+		return rec.Check()
+	}
+	return nil
+}
+
+func (j *journal) encoded(rec mtjournal.Record) (_ mtjournal.Record, err error) {
+	if rec.Op != mtjournal.RetrieveJob {
+		rec.Path, err = j.Encodings.Journal.Encode(rec.Path)
+	}
+	return rec, err
+}
+
+// created writes that an archive was stored.
+func (j *journal) created(name string, c firn.Content, mtime time.Time, id firn.ArchiveID) error {
+	return j.write(mtjournal.Record{
+		Op: mtjournal.Created, Time: j.now(), Archive: string(id), Size: c.Size,
+		MTime: mtime.Unix(), HasMTime: !mtime.IsZero(), Tree: c.Tree.String(), Path: name,
+	})
+}
+
+// deleted writes that an archive was deleted.
+func (j *journal) deleted(name, id string) error {
+	return j.write(mtjournal.Record{Op: mtjournal.Deleted, Time: j.now(), Archive: id, Path: name})
+}
+
+// asked writes that an archive was asked for.
+func (j *journal) asked(id string, job firn.JobID) error {
+	return j.write(mtjournal.Record{Op: mtjournal.RetrieveJob, Time: j.now(), Archive: id, Job: string(job)})
+}
+
+func (j *journal) now() int64 { return max(j.env.Clock.Now().Unix(), 0) }
+
+// A lineBatch is lines that are written together.
+type lineBatch struct {
+	records []mtjournal.Record
+	done    chan struct{} // closed when they are written, or err says why not
+	err     error
+}
+
+// write returns when a line is on the disk. Each writing waits for the disk: what
+// comes meanwhile goes with the next one.
+func (j *journal) write(rec mtjournal.Record) error {
+	rec, err := j.encoded(rec)
+	if err != nil {
+		return err
+	}
+	j.mu.Lock()
+	b := j.next
+	first := b == nil
+	if first {
+		b = &lineBatch{done: make(chan struct{})}
+		j.next = b
+	}
+	b.records = append(b.records, rec)
+	j.mu.Unlock()
+	if !first {
+		<-b.done
+		return b.err
+	}
+	<-j.turn
+	j.mu.Lock()
+	j.next = nil
+	j.mu.Unlock()
+	b.err = j.out.Append(b.records...)
+	j.turn <- struct{}{}
+	close(b.done)
+	return b.err
+}
+
+// has reports whether an archive is in the journal.
+func (j *journal) has(id string) bool {
+	_, ok := j.state.Archive(id)
+	return ok
+}
