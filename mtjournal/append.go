@@ -41,6 +41,7 @@ type Appender struct {
 	AnyEncoding bool
 
 	path string // as the caller named it, for errors
+	real string // without links
 	lock *lockfile.Lock
 
 	mu     sync.Mutex
@@ -103,7 +104,7 @@ func (a *Appender) prepare(f *os.File) error {
 	if err != nil {
 		return err
 	}
-	a.file = journalFile{f, real}
+	a.file, a.real = journalFile{f, real}, real
 	if a.Torn, err = repair(f, a.file, real); err != nil {
 		return err
 	}
@@ -127,9 +128,10 @@ func (f journalFile) Truncate(size int64) error {
 
 // Append writes records as lines of version B, all in one write, and returns
 // when they are on the disk. Where a record does not fit (see Record.Check)
-// nothing is written. Where the disk fails the journal is cut back to what it
-// was, so that the same records can be appended again. Errors: *firn.Error, with
-// the kinds Invalid, Full and Local.
+// nothing is written, nor where the journal was removed or replaced since it was
+// opened. Where the disk fails the journal is cut back to what it was, so that the
+// same records can be appended again. Errors: *firn.Error, with the kinds Invalid,
+// Full and Local.
 func (a *Appender) Append(records ...Record) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -167,6 +169,9 @@ func hint(r Record) string {
 // write puts buf at the end of the journal, whole or not at all.
 func (a *Appender) write() error {
 	before, err := a.file.Stat()
+	if err == nil {
+		err = a.inPlace(before)
+	}
 	if err != nil {
 		return a.diskError(err)
 	}
@@ -182,6 +187,18 @@ func (a *Appender) write() error {
 		return a.failed
 	}
 	return a.diskError(fmt.Errorf("%w; the journal is as it was before", err))
+}
+
+// errReplaced explains why nothing is written any more.
+var errReplaced = errors.New("it was removed or replaced meanwhile, as an editor does that saves it: what is written now would be lost")
+
+// inPlace makes sure that the journal is still what its name leads to.
+func (a *Appender) inPlace(open fs.FileInfo) error {
+	there, err := os.Stat(a.real)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(open, there) {
+		return errReplaced
+	}
+	return err
 }
 
 // undo takes back the n bytes that were written to a journal of the given size.

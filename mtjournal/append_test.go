@@ -183,6 +183,34 @@ func TestNoJournal(t *testing.T) {
 	}
 }
 
+// TestReplaced: nothing is written into a journal that its name doesn't lead to any
+// more.
+func TestReplaced(t *testing.T) {
+	for name, replace := range map[string]func(path string) error{
+		"removed": os.Remove,
+		"replaced": func(path string) error {
+			return errors.Join(os.WriteFile(path+"~", []byte(smallLine("x")), 0o600), os.Rename(path+"~", path))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := journal(t, "")
+			a := open(t, path)
+			if err := a.Append(small("a")); err != nil {
+				t.Fatal(err)
+			}
+			if err := replace(path); err != nil {
+				t.Skip("an open file stays here:", err)
+			}
+			if err := a.Append(small("b")); firn.KindOf(err) != firn.Local || !errors.Is(err, errReplaced) {
+				t.Errorf("%v", err)
+			}
+			if data, _ := os.ReadFile(path); strings.Contains(string(data), smallLine("b")) {
+				t.Errorf("%q", data)
+			}
+		})
+	}
+}
+
 func TestOpenFails(t *testing.T) {
 	if _, err := OpenAppend(filepath.Join(t.TempDir(), "none", "journal")); firn.KindOf(err) != firn.Local || !strings.Contains(err.Error(), "make the folder first") {
 		t.Errorf("got %v", err)

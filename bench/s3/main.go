@@ -54,7 +54,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f.IntVar(&o.small, "small", 10_000, "how many files of 10 KiB")
 	f.IntVar(&o.concurrency, "concurrency", 64, "how many files are under way at a time")
 	f.IntVar(&o.rounds, "rounds", 3, "how often each thing is measured")
-	f.StringVar(&o.dir, "dir", "", "work below this folder (default a temporary folder)")
+	f.StringVar(&o.dir, "dir", "", "work below this folder, on a disk with extended attributes (default a temporary folder)")
 	f.StringVar(&o.firn, "firn", "", "measure this program (default: build it)")
 	f.StringVar(&o.server, "server", "", "the program versitygw (default: build it, from tools/s3)")
 	if err := f.Parse(args); err != nil {

@@ -7,12 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"math/rand/v2"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,6 +33,9 @@ import (
 
 // longAgo is when the archives were made that move.
 const longAgo = 120 * 24 * time.Hour
+
+// when is the time of all files, but of those whose descriptions have none.
+var when = time.Date(2013, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // A strangerVault is what five programs left in a vault: descriptions and contents
 // by their number.
@@ -51,16 +58,16 @@ func (v strangerVault) description(i int) string {
 		}
 		return string(out)
 	}
-	const when = "20130102T030405Z"
+	stamp := when.Format("20060102T150405Z")
 	switch i % 5 {
 	case 0:
-		return "mt2 " + encoded(`{"filename":"`+name+`","mtime":"`+when+`"}`)
+		return "mt2 " + encoded(`{"filename":"`+name+`","mtime":"`+stamp+`"}`)
 	case 1:
-		return "mt1 " + encoded(twice(`{"filename":"`+name+`","mtime":"`+when+`"}`))
+		return "mt1 " + encoded(twice(`{"filename":"`+name+`","mtime":"`+stamp+`"}`))
 	case 2:
-		return "<m><v>2</v><p>" + base64.StdEncoding.EncodeToString([]byte(name)) + "</p><lm>" + when + "</lm></m>"
+		return "<m><v>2</v><p>" + base64.StdEncoding.EncodeToString([]byte(name)) + "</p><lm>" + stamp + "</lm></m>"
 	case 3:
-		return `{"Path":"` + strings.ReplaceAll(name, "ï", "+AO8-") + `","UTCDateModified":"` + when + `","Flags":0}`
+		return `{"Path":"` + strings.ReplaceAll(name, "ï", "+AO8-") + `","UTCDateModified":"` + stamp + `","Flags":0}`
 	}
 	return strings.ReplaceAll(name, "ï", "i")
 }
@@ -113,8 +120,14 @@ func (v strangerVault) fill(t *testing.T, store firn.Store) {
 // openVault opens a vault of a server.
 func openVault(t *testing.T, endpoint, vault string) firn.Store {
 	t.Helper()
+	return openStore(t, endpoint, config.Location{Scheme: config.Glacier, Vault: vault, Region: "us-east-1"})
+}
+
+// openStore opens a store of a server.
+func openStore(t *testing.T, endpoint string, loc config.Location) firn.Store {
+	t.Helper()
 	env := wire.Env{Getenv: os.Getenv, Clock: clock.System{}, Events: firn.Discard}
-	store, err := wire.Open(t.Context(), env, config.Location{Scheme: config.Glacier, Vault: vault, Region: "us-east-1"}, wire.Options{Endpoint: endpoint})
+	store, err := wire.Open(t.Context(), env, loc, wire.Options{Endpoint: endpoint})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,19 +135,55 @@ func openVault(t *testing.T, endpoint, vault string) firn.Store {
 	return store
 }
 
-// killedOr runs firn, kills it after d, and reports whether that came in time; else
-// it gives the status.
-func (m *machine) killedOr(d time.Duration, args ...string) (killed bool, status int, said string) {
+// A reaper kills a process at one of its requests: before a server has done what it
+// asks, or before the answer goes.
+type reaper struct {
+	mu      sync.Mutex
+	process *os.Process // nil: nobody is to be killed
+	left    int         // requests
+	late    bool
+}
+
+// around gives a server that the reaper stands before.
+func (r *reaper) around(server http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		r.mu.Lock()
+		r.left--
+		strikes := r.process != nil && r.left == 0
+		if strikes && !r.late {
+			r.process.Kill()
+			r.mu.Unlock()
+			panic(http.ErrAbortHandler)
+		}
+		r.mu.Unlock()
+		server.ServeHTTP(w, q)
+		if strikes {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if r.process != nil {
+				r.process.Kill()
+			}
+		}
+	})
+}
+
+// run runs firn, kills it at one of its requests, and reports whether it came to
+// that; else it gives the status.
+func (r *reaper) run(m *machine, requests int, late bool, args ...string) (killed bool, status int, said string) {
 	m.t.Helper()
 	var out bytes.Buffer
 	cmd := m.command(args...)
 	cmd.Stdout, cmd.Stderr = &out, &out
+	r.mu.Lock()
 	if err := cmd.Start(); err != nil {
 		m.t.Fatal(err)
 	}
-	kill := time.AfterFunc(d, func() { cmd.Process.Kill() })
-	defer kill.Stop()
+	r.process, r.left, r.late = cmd.Process, requests, late
+	r.mu.Unlock()
 	err := cmd.Wait()
+	r.mu.Lock()
+	r.process = nil
+	r.mu.Unlock()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		m.t.Fatal(err)
@@ -155,13 +204,20 @@ func (m *machine) wait(t *testing.T, d time.Duration) {
 	}
 }
 
+// archivesVar says how many archives the killed migration has, such as 10000.
+const archivesVar = "FIRN_MIGRATE_ARCHIVES"
+
 // TestKilledMigrationMovesEverythingOnce moves a vault that five other programs
 // filled to S3, and is killed twenty times on the way. In the end every name and
-// byte is there, once; then the vault is emptied and deleted.
+// byte is there, once; then the vault is emptied and deleted, and other machines
+// have all of it from S3 alone.
 func TestKilledMigrationMovesEverythingOnce(t *testing.T) {
-	v, kills := strangerVault{10_000}, 20
+	v, kills := strangerVault{1000}, 20
 	if testing.Short() {
-		v, kills = strangerVault{600}, 5
+		v, kills = strangerVault{400}, 8
+	}
+	if n, err := strconv.Atoi(os.Getenv(archivesVar)); err == nil {
+		v.archives = n
 	}
 	service := clock.NewManual(time.Now().Add(-longAgo)) // so that nothing is charged for the deletion
 	keys := glacierd.KeyPair{AccessKeyID: "AKIDTEST", SecretAccessKey: "secret"}
@@ -169,40 +225,26 @@ func TestKilledMigrationMovesEverythingOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	web := httptest.NewServer(server)
+	r := &reaper{}
+	web := httptest.NewServer(r.around(server))
 	t.Cleanup(func() { web.Close(); server.Close() })
-	s3 := httptest.NewServer(s3test.New(s3test.Options{Buckets: []string{"bucket"}}))
+	s3 := httptest.NewServer(r.around(s3test.New(s3test.Options{Buckets: []string{"bucket"}})))
 	t.Cleanup(s3.Close)
+	for _, each := range []*httptest.Server{web, s3} {
+		each.Config.ErrorLog = log.New(io.Discard, "", 0) // who was killed broke off
+	}
 	t.Setenv("AWS_ACCESS_KEY_ID", keys.AccessKeyID)
 	t.Setenv("AWS_SECRET_ACCESS_KEY", keys.SecretAccessKey)
 	vault := openVault(t, web.URL, "v")
 	v.fill(t, vault)
-	m := newMachine(t, "AWS_ENDPOINT_URL_GLACIER="+web.URL, "AWS_ENDPOINT_URL_S3="+s3.URL, "AWS_REGION=us-east-1", "AWS_ACCESS_KEY_ID="+keys.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+keys.SecretAccessKey)
+	env := []string{"AWS_ENDPOINT_URL_GLACIER=" + web.URL, "AWS_ENDPOINT_URL_S3=" + s3.URL, "AWS_REGION=us-east-1", "AWS_ACCESS_KEY_ID=" + keys.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + keys.SecretAccessKey}
+	m := newMachine(t, env...)
 	service.Advance(longAgo + 25*time.Hour)
 
-	migrate := []string{"migrate", "glacier:v", "s3:bucket/p", "--quiet", "--yes", "--bundle-below", "1K", "--bundle-size", "256K"}
+	migrate := []string{"migrate", "glacier:v", "s3:bucket/p", "--quiet", "--yes", "--bundle-below", "300", "--bundle-size", "256K"}
 	m.must(75, migrate...) // the inventory
 	service.Advance(5 * time.Hour)
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
-	for killed := 0; killed < kills; {
-		yes, status, said := m.killedOr(time.Duration(100+random.IntN(900))*time.Millisecond, migrate...)
-		switch {
-		case yes:
-			killed++
-			if random.IntN(3) == 0 {
-				service.Advance(13 * time.Hour)
-			}
-		case status == 75:
-			service.Advance(13 * time.Hour)
-		case status == 0:
-			t.Logf("killed %d times before it was done", killed)
-			killed = kills
-		default:
-			t.Fatalf("status %d: %s", status, said)
-		}
-	}
+	killMigration(t, m, r, service, kills, v.archives/kills, migrate)
 	for tries := 0; ; tries++ {
 		said, status := m.run(migrate...)
 		if status == 0 {
@@ -220,6 +262,76 @@ func TestKilledMigrationMovesEverythingOnce(t *testing.T) {
 		t.Errorf("once more: %s", said)
 	}
 	finish(t, m, service, vault)
+	v.recovered(t, newMachine(t, env...), 0)
+	deleteSnapshots(t, m, openStore(t, s3.URL, config.Location{Scheme: config.S3, Bucket: "bucket", Prefix: "p", Region: "us-east-1"}))
+	v.recovered(t, newMachine(t, env...), 3) // the store says that there were some
+}
+
+// killMigration runs a migration until it was killed so often, each time at one of so
+// many requests.
+func killMigration(t *testing.T, m *machine, r *reaper, service *clock.Manual, kills, most int, args []string) {
+	t.Helper()
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	for killed, calls := 0, 0; killed < kills; calls++ {
+		yes, status, said := r.run(m, 1+random.IntN(most), random.IntN(2) == 0, args...)
+		switch {
+		case yes:
+			if killed++; random.IntN(4) == 0 {
+				service.Advance(13 * time.Hour)
+			}
+		case status == 75 && calls < 10*kills:
+			service.Advance(13 * time.Hour)
+		default:
+			t.Fatalf("killed %d times of %d; status %d: %s", killed, kills, status, said)
+		}
+	}
+}
+
+// recovered compares what a machine has back that knows nothing but the store, and to
+// which that has given all that it has, with a status.
+func (v strangerVault) recovered(t *testing.T, m *machine, want int) {
+	t.Helper()
+	for tries := 1; ; tries++ { // a snapshot has its time, too
+		said, status := m.run("recover", "s3:bucket/p", "--yes", "--quiet")
+		if status == want {
+			break
+		}
+		if status != 75 || tries == 5 {
+			t.Fatalf("recover: status %d: %s", status, said)
+		}
+	}
+	m.must(0, "catalog", "check")
+	v.check(t, m)
+}
+
+// deleteSnapshots deletes what a machine knows of as snapshots.
+func deleteSnapshots(t *testing.T, m *machine, store firn.Store) {
+	t.Helper()
+	db, err := sql.Open("sqlite", filepath.Join(m.home, "data", "catalog.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	rows, err := db.Query("SELECT remote FROM archive a JOIN store s ON s.id = a.store WHERE s.url LIKE 's3:%' AND a.kind = 'catalog' AND a.state = 10")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	n := 0
+	for ; rows.Next(); n++ {
+		var id firn.ArchiveID
+		if err := rows.Scan(&id); err != nil {
+			t.Fatal(err)
+		}
+		if err := store.DeleteArchive(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := rows.Err(); err != nil || n == 0 {
+		t.Fatalf("%d snapshots, %v", n, err)
+	}
 }
 
 // check compares what comes back from S3 with what was in the vault.
@@ -242,6 +354,9 @@ func (v strangerVault) check(t *testing.T, m *machine) {
 		data, err := os.ReadFile(filepath.Join(out, path))
 		if err != nil || !bytes.Equal(data, v.content(i)) {
 			t.Errorf("%s: %d bytes that differ, or %v", path, len(data), err)
+		}
+		if info, err := os.Stat(filepath.Join(out, path)); i%5 != 4 && (err != nil || !info.ModTime().Equal(when)) {
+			t.Errorf("%s is not of its time: %v, %v", path, info, err)
 		}
 	}
 	for path, entry := range listing(t, out) {

@@ -203,6 +203,7 @@ func (m *Comparison) Add(ctx context.Context, listed []firn.Archive) (all []Diff
 type compared struct {
 	place   int
 	row     int64
+	agrees  int         // in which bits
 	differs *Difference // nil: it is as recorded
 }
 
@@ -212,7 +213,7 @@ func (m *Comparison) compare(ctx context.Context, ids []hashedID, listed []firn.
 	err = m.c.read(ctx, "compare inventory", fmt.Sprint("of store ", m.store), func(tx tx) error {
 		for _, half := range compareHalves {
 			err := half.compare(tx, ids, listed, m.store, func(place int, row int64, state State, agrees int) error {
-				one := compared{place: place, row: row}
+				one := compared{place: place, row: row, agrees: agrees}
 				if agrees == sameAll && (state == Stored || state == Foreign) {
 					all = append(all, one)
 					return nil

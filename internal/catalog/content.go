@@ -203,11 +203,12 @@ func (c *Catalog) ArchiveByRemote(ctx context.Context, store int64, id firn.Arch
 	return loc, ok, err
 }
 
-// archiveByRemote gives the row of an archive; 0 where there is none.
+// archiveByRemote gives the row of an archive; 0 where there is none. Ids that are
+// names are used again: of several it is the one that is there, else the newest.
 func archiveByRemote(tx tx, store int64, id firn.ArchiveID) (row int64, err error) {
 	h64 := remote64(id)
 	err = tx.row(`SELECT a.id FROM (SELECT archive FROM by_remote WHERE h64 = ? UNION ALL SELECT archive FROM by_remote_new WHERE h64 = ?) b
-		CROSS JOIN archive a ON a.id = b.archive WHERE a.remote = ? AND a.store = ? LIMIT 1`, h64, h64, string(id), store).Scan(&row)
+		CROSS JOIN archive a ON a.id = b.archive WHERE a.remote = ? AND a.store = ? ORDER BY a.state IN (10, 11) DESC, a.id DESC LIMIT 1`, h64, h64, string(id), store).Scan(&row)
 	if isNoRows(err) {
 		return 0, nil
 	}

@@ -15,12 +15,13 @@ import (
 type Deletion struct {
 	Archive   int64 // row
 	Remote    firn.ArchiveID
-	Size      int64     // bytes as stored
-	Created   time.Time // by the store's clock; zero where it didn't say
-	NotBefore time.Time // free of fees from then on; whole seconds
-	Asked     bool      // DeletionAsked was said, and no outcome since
-	Run       int64     // that made it a candidate
-	Why       string    // for people
+	Size      int64      // bytes as stored
+	Created   time.Time  // by the store's clock; zero where it didn't say
+	NotBefore time.Time  // free of fees from then on; whole seconds
+	Asked     bool       // DeletionAsked was said, and no outcome since
+	Run       int64      // that made it a candidate
+	Token     firn.Token // that its description has; zero: none
+	Why       string     // for people
 }
 
 // jobLife is how long the output of a job can be hoped for: a bulk retrieval
@@ -56,7 +57,7 @@ func (c *Catalog) Deletions(ctx context.Context, store int64, now time.Time) ite
 				after, err = scanDeletion(rows)
 				page = append(page, after)
 				return err
-			}, `SELECT a.id, a.remote, a.size, coalesce(a.created, -62135596800), coalesce(a.created_ns, 0), d.not_before, d.state = 2, d.run, d.why
+			}, `SELECT a.id, a.remote, a.size, coalesce(a.created, -62135596800), coalesce(a.created_ns, 0), d.not_before, d.state = 2, d.run, d.why, a.token
 				FROM deletion d CROSS JOIN archive a ON a.id = d.archive
 				WHERE d.store = ? AND d.state > 0 AND (d.not_before, d.archive) > (?, ?) AND d.not_before <= ?
 				AND a.state = 10 AND NOT `+doubted+" AND NOT "+wanted+" ORDER BY d.not_before, d.archive LIMIT ?",
@@ -68,9 +69,16 @@ func (c *Catalog) Deletions(ctx context.Context, store int64, now time.Time) ite
 
 func scanDeletion(rows *sql.Rows) (d Deletion, err error) {
 	var created, createdNs, notBefore int64
-	err = rows.Scan(&d.Archive, &d.Remote, &d.Size, &created, &createdNs, &notBefore, &d.Asked, &d.Run, &d.Why)
+	var token sql.RawBytes
+	err = rows.Scan(&d.Archive, &d.Remote, &d.Size, &created, &createdNs, &notBefore, &d.Asked, &d.Run, &d.Why, &token)
+	copy(d.Token[:], token)
 	d.Created, d.NotBefore = at(created, createdNs), at(notBefore, 0)
 	return d, err
+}
+
+// Deletable is what the store is told of it.
+func (d *Deletion) Deletable() firn.Deletable {
+	return firn.Deletable{Archive: firn.Archive{ID: d.Remote, Size: d.Size, Created: d.Created}, Token: d.Token}
 }
 
 // DeletionAsked records that the store is about to be asked to delete an

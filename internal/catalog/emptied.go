@@ -93,10 +93,14 @@ func (c *Catalog) bringOut(tx tx, run Run, gone []*EmptyOutcome) error {
 			var place int
 			var id int64
 			var state State
-			if err := rows.Scan(&place, &id, &state); err != nil {
+			var token sql.RawBytes
+			if err := rows.Scan(&place, &id, &state, &token); err != nil {
 				return err
 			}
-			if states[place] = state; state != Deleted {
+			if states[place] != Stored { // of several of one id that one was there
+				states[place] = state
+			}
+			if state != Deleted {
 				ends.args, unqueues.args = append(ends.args, id), append(unqueues.args, id)
 			}
 			return nil

@@ -596,8 +596,11 @@ func (t *taker) known(finds []Find) (rows []int64, states []State, err error) {
 			var i int
 			var id int64
 			var state State
-			err := r.Scan(&i, &id, &state)
-			rows[i], states[i] = id, state
+			var token sql.RawBytes
+			err := r.Scan(&i, &id, &state, &token)
+			if finds[i].mayHave(token) && id > rows[i] {
+				rows[i], states[i] = id, state
+			}
 			return err
 		})
 		if err != nil {
@@ -620,6 +623,12 @@ func (t *taker) known(finds []Find) (rows []int64, states []State, err error) {
 		}
 	}
 	return rows, states, nil
+}
+
+// mayHave reports whether a row with a token may be that of the archive: ids that are
+// names are used again, for archives of other tokens.
+func (f *Find) mayHave(token []byte) bool {
+	return len(token) == 0 || f.Token.IsZero() || string(token) == string(f.Token[:])
 }
 
 // An archiveInsert writes the rows of archives that were found.

@@ -280,6 +280,9 @@ type JobKey struct {
 	Asked  time.Time  // when it was intended, by the local clock
 	Seen   bool       // the store has told of it
 	Tier   firn.Tier
+	// Archive is what it is to bring, of one that is only intended.
+	Archive firn.ArchiveID
+	Handed  bool // to somebody who asks in our place: see HandJobs
 }
 
 // OpenJobKeys is OpenJobs where there may be too many to hold all of them: after a
@@ -288,15 +291,39 @@ type JobKey struct {
 // recorded meanwhile is. It ends with the first error.
 func (c *Catalog) OpenJobKeys(ctx context.Context, store, after int64) iter.Seq2[JobKey, error] {
 	return jobPages(ctx, c, store, after, func(k *JobKey) int64 { return k.ID },
-		`SELECT id, kind, state, coalesce(remote, ''), token, asked, asked_ns, created IS NOT NULL, tier
+		`SELECT id, kind, state, coalesce(remote, ''), token, asked, asked_ns, created IS NOT NULL, tier, handed,
+			CASE WHEN remote IS NULL THEN coalesce(remote_archive, '') ELSE '' END
 		FROM job WHERE store = ? AND state < 10 AND id > ? ORDER BY id LIMIT ?`, scanJobKey)
 }
 
+// HandJobs records that somebody else asks for the retrievals of a store that were
+// recorded since a time, by the local clock, and that the store hasn't told of.
+func (c *Catalog) HandJobs(ctx context.Context, store int64, since time.Time) error {
+	for last, more := int64(0), true; more; {
+		err := c.write(ctx, "record jobs", fmt.Sprint("of store ", store), func(tx tx) error {
+			var most, n int64
+			err := tx.row("SELECT coalesce(max(id), 0), count(*) FROM (SELECT id FROM job WHERE store = ? AND state < 10 AND id > ? ORDER BY id LIMIT ?)", store, last, c.sizes.page).Scan(&most, &n)
+			if more = n == int64(c.sizes.page); n == 0 || err != nil {
+				return err
+			}
+			err = tx.exec("UPDATE job SET handed = 1 WHERE store = ? AND state < 10 AND id > ? AND id <= ? AND kind = ? AND created IS NULL AND asked >= ?",
+				store, last, most, string(firn.RetrievalJob), since.Unix())
+			last = most
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func scanJobKey(rows *sql.Rows) (k JobKey, err error) {
-	var kind, remote, token, tier sql.RawBytes
+	var kind, remote, token, tier, archive sql.RawBytes
 	var state, asked, askedNs, seen int64
-	err = rows.Scan(&k.ID, &kind, &state, &remote, &token, &asked, &askedNs, &seen, &tier)
+	err = rows.Scan(&k.ID, &kind, &state, &remote, &token, &asked, &askedNs, &seen, &tier, &k.Handed, &archive)
 	copy(k.Token[:], token)
+	k.Archive = firn.ArchiveID(archive)
 	k.Kind, k.State, k.Remote = jobKind(kind), JobState(state), firn.JobID(remote)
 	k.Asked, k.Seen, k.Tier = at(asked, askedNs), seen != 0, jobTier(tier)
 	return k, err

@@ -118,7 +118,8 @@ type Retrievals struct {
 }
 
 // Ledger gives what a store was asked for from a time until before another, by
-// the local clock, in whole hours. Jobs of whole archives are as large as those.
+// the local clock, in whole hours. Jobs of whole archives are as large as those, and in
+// S3, where an archive thaws whole, so are those of parts.
 func (c *Catalog) Ledger(ctx context.Context, store int64, from, to time.Time) (l Ledger, err error) {
 	err = c.read(ctx, "read the ledger", fmt.Sprint("of store ", store), func(tx tx) (err error) {
 		if l.Charges, err = readCharges(tx, store, from, to); err != nil {
@@ -127,8 +128,8 @@ func (c *Catalog) Ledger(ctx context.Context, store int64, from, to time.Time) (
 		for _, tier := range []firn.Tier{firn.Bulk, firn.Standard, firn.Expedited} {
 			one := Retrievals{Tier: tier}
 			err := tx.row(`SELECT count(*), coalesce(sum(bytes), 0), count(*) - count(bytes) FROM (
-				SELECT coalesce(j.to_byte - j.from_byte, nullif(j.archive_size, 0), a.size) AS bytes
-				FROM job j LEFT JOIN archive a ON a.id = j.archive
+				SELECT coalesce(CASE WHEN s.kind != 's3' THEN j.to_byte - j.from_byte END, nullif(j.archive_size, 0), a.size, j.to_byte - j.from_byte) AS bytes
+				FROM job j CROSS JOIN store s ON s.id = j.store LEFT JOIN archive a ON a.id = j.archive
 				WHERE j.store = ? AND j.kind = 'retrieval' AND j.token IS NOT NULL AND j.asked >= ? AND j.asked < ? AND j.tier = ? AND (j.state != 11 OR j.remote IS NOT NULL))`,
 				store, from.Unix(), to.Unix(), string(tier)).Scan(&one.Requests, &one.Bytes, &one.Unsized)
 			if err != nil {

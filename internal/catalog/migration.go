@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/firn-archive/firn"
@@ -54,7 +55,8 @@ func (t CopyTotals) Open() firn.Count {
 // BeginMigration finds the migration that goes on between two stores, or begins
 // one; again: it was there. Its options are those that are given.
 // Errors: Invalid (a store can't be moved to itself), Conflict (what is in the
-// target, or part of it, goes to the source).
+// target, or part of it, goes to the source, or what is to be moved goes, or went, to
+// another store).
 func (c *Catalog) BeginMigration(ctx context.Context, m Migration) (found Migration, again bool, err error) {
 	subject := fmt.Sprintf("store %d to store %d", m.Source, m.Target)
 	if m.Source == m.Target {
@@ -67,6 +69,9 @@ func (c *Catalog) BeginMigration(ctx context.Context, m Migration) (found Migrat
 		}
 		if back {
 			return &firn.Error{Op: "migrate", Subject: subject, Kind: firn.Conflict, Err: errors.New("a migration the other way is not done")}
+		}
+		if err := checkOtherTargets(tx, m); err != nil {
+			return err
 		}
 		id := int64(0)
 		err := tx.row("SELECT id FROM migration WHERE source = ? AND target = ? AND only = ? AND state < 10", m.Source, m.Target, m.Only).Scan(&id)
@@ -85,6 +90,24 @@ func (c *Catalog) BeginMigration(ctx context.Context, m Migration) (found Migrat
 		return err
 	})
 	return found, again, err
+}
+
+// checkOtherTargets refuses to move something to two stores: whichever is done first has
+// the trees, and the other one archives that nothing is in.
+func checkOtherTargets(tx tx, m Migration) error {
+	var from, to string
+	var state MigrationState
+	err := tx.row(`SELECT m.state, s.url, t.url FROM migration m CROSS JOIN store s ON s.id = m.source CROSS JOIN store t ON t.id = m.target
+		WHERE m.source = ? AND m.target != ? AND m.state < 10 AND (m.only = '' OR ? = '' OR m.only = ?) ORDER BY m.state DESC LIMIT 1`,
+		m.Source, m.Target, m.Only, m.Only).Scan(&state, &from, &to)
+	if err != nil {
+		return ignoreNoRows(err)
+	}
+	e := &firn.Error{Op: "migrate", Subject: from, Kind: firn.Conflict, Err: errors.New("it is on its way to " + to), Hint: "to give that up: firn migrate --give-up " + from + " " + to}
+	if state >= MigrationCopied {
+		e.Err, e.Hint = errors.New("it was moved to "+to), "move on from there: firn migrate "+to+" STORE"
+	}
+	return e
 }
 
 // FindMigration gives the last migration between two stores that was not given
@@ -124,10 +147,10 @@ func (c *Catalog) Migrations(ctx context.Context, source int64) (all []Migration
 	return all, err
 }
 
-func readMigration(tx tx, where string, args ...any) (m Migration, err error) {
+func readMigration(tx tx, ofMigration string, args ...any) (m Migration, err error) {
 	var sec, nsec int64
 	var ended, endedNs sql.NullInt64
-	err = tx.row("SELECT id, source, target, only, run, options, state, started, started_ns, ended, ended_ns FROM migration WHERE "+where+" ORDER BY id DESC LIMIT 1", args...).
+	err = tx.row("SELECT id, source, target, only, run, options, state, started, started_ns, ended, ended_ns FROM migration WHERE "+ofMigration+" ORDER BY id DESC LIMIT 1", args...).
 		Scan(&m.ID, &m.Source, &m.Target, &m.Only, &m.Run, &m.Options, &m.State, &sec, &nsec, &ended, &endedNs)
 	if err != nil {
 		return m, err
@@ -163,6 +186,11 @@ func (c *Catalog) SetMigration(ctx context.Context, id int64, s MigrationState) 
 const plannable = `a.store = ? AND a.state IN (10, 11) AND a.kind != 'catalog' AND a.remote IS NOT NULL
 	AND NOT EXISTS (SELECT 1 FROM deletion d WHERE d.archive = a.id AND d.state > 0)`
 
+// ofOneTree are those of one tree, by its store and name, twice.
+const ofOneTree = ` AND a.id IN (
+	SELECT f.archive FROM tree t CROSS JOIN dir d ON d.tree = t.id CROSS JOIN file f ON f.dir = d.id WHERE t.store = ? AND t.name = ? AND f.archive != 0
+	UNION SELECT v.archive FROM tree t CROSS JOIN dir d ON d.tree = t.id CROSS JOIN version v ON v.dir = d.id WHERE t.store = ? AND t.name = ? AND v.archive != 0)`
+
 // PlanCopies takes in the source's archives of which the migration doesn't know
 // yet, some at a time, and gives how many that are. It finds out by which version
 // each is named. Said again, it takes in what came since, or with all also what
@@ -176,7 +204,34 @@ func (c *Catalog) PlanCopies(ctx context.Context, m Migration, all bool) (n int6
 	if err != nil || n == 0 {
 		return n, err
 	}
-	return n, c.nameCopies(ctx, m)
+	known, err := c.inheritCopies(ctx, m)
+	if err != nil || n == known {
+		return 0, err
+	}
+	return n - known, c.nameCopies(ctx, m)
+}
+
+// inheritCopies takes over what other migrations between the two stores have copied:
+// of one tree, or of all. It gives how many archives that are.
+func (c *Catalog) inheritCopies(ctx context.Context, m Migration) (n int64, err error) {
+	err = c.write(ctx, "plan copies", fmt.Sprint("of migration ", m.ID), func(tx tx) error {
+		var others bool
+		if err := tx.row("SELECT EXISTS (SELECT 1 FROM migration WHERE source = ? AND target = ? AND id != ?)", m.Source, m.Target, m.ID).Scan(&others); err != nil || !others {
+			return err
+		}
+		r, err := tx.Exec(tx.ctx, `UPDATE copy SET state = 10, copy = o.copy, member = o.member FROM migration om CROSS JOIN copy o ON o.migration = om.id
+			WHERE om.source = ? AND om.target = ? AND om.id != ? AND o.state = 10 AND copy.migration = ? AND copy.archive = o.archive AND copy.state = 1
+			AND EXISTS (SELECT 1 FROM archive b WHERE b.id = o.copy AND b.state = 10 AND NOT EXISTS (SELECT 1 FROM deletion d WHERE d.archive = b.id AND d.state > 0))`,
+			m.Source, m.Target, m.ID, m.ID)
+		if err == nil {
+			n, err = r.RowsAffected()
+		}
+		if err != nil || n == 0 {
+			return err
+		}
+		return sumCopies(tx, m.ID)
+	})
+	return n, err
 }
 
 func (c *Catalog) planStore(ctx context.Context, m Migration, all bool) (n int64, err error) {
@@ -213,26 +268,24 @@ func (c *Catalog) planStore(ctx context.Context, m Migration, all bool) (n int64
 // planTree is PlanCopies of one tree: what its versions are in.
 func (c *Catalog) planTree(ctx context.Context, m Migration) (n int64, err error) {
 	err = c.write(ctx, "plan copies", m.Only, func(tx tx) error {
-		n, err = addCopies(tx, m, plannable+` AND a.id IN (
-			SELECT f.archive FROM tree t CROSS JOIN dir d ON d.tree = t.id CROSS JOIN file f ON f.dir = d.id WHERE t.store = ? AND t.name = ? AND f.archive != 0
-			UNION SELECT v.archive FROM tree t CROSS JOIN dir d ON d.tree = t.id CROSS JOIN version v ON v.dir = d.id WHERE t.store = ? AND t.name = ? AND v.archive != 0)`,
-			m.Source, m.Source, m.Only, m.Source, m.Only)
+		n, err = addCopies(tx, m, plannable+ofOneTree, m.Source, m.Source, m.Only, m.Source, m.Only)
 		return err
 	})
 	return n, err
 }
 
 // addCopies plans those of the source's archives that a condition holds for.
-func addCopies(tx tx, m Migration, where string, args ...any) (n int64, err error) {
-	bytes, id := int64(0), fmt.Sprint(m.ID)
+func addCopies(tx tx, m Migration, toCopy string, args ...any) (n int64, err error) {
+	bytes := int64(0)
 	err = tx.each(func(rows *sql.Rows) error {
 		var size int64
 		err := rows.Scan(&size)
 		n, bytes = n+1, bytes+size
 		return err
 	}, `INSERT INTO copy (migration, archive, state, size, created, created_ns)
-		SELECT `+id+`, a.id, 1, a.size, coalesce(a.created, a.came, 0), coalesce(a.created_ns, 0) FROM archive a
-		WHERE `+where+" AND NOT EXISTS (SELECT 1 FROM copy WHERE migration = "+id+" AND archive = a.id) RETURNING size", args...)
+		SELECT ?, a.id, 1, a.size, coalesce(a.created, a.came, 0), coalesce(a.created_ns, 0) FROM archive a
+		WHERE `+toCopy+" AND NOT EXISTS (SELECT 1 FROM copy WHERE migration = ? AND archive = a.id) RETURNING size",
+		slices.Concat([]any{m.ID}, args, []any{m.ID})...)
 	if err != nil || n == 0 {
 		return n, err
 	}
@@ -526,11 +579,11 @@ func endCopies(tx tx, migration, archive int64, s CopyState) error {
 	if err := tx.row("SELECT count(*), coalesce(sum(size), 0) FROM copy WHERE copy = ? AND migration = ? AND state = 2", archive, migration).Scan(&n, &bytes); err != nil || n == 0 {
 		return err
 	}
-	set := "UPDATE copy SET state = ?"
+	end := "UPDATE copy SET state = ? WHERE copy = ? AND migration = ? AND state = 2"
 	if s == CopyPlanned {
-		set += ", copy = 0, member = 0"
+		end = "UPDATE copy SET state = ?, copy = 0, member = 0 WHERE copy = ? AND migration = ? AND state = 2"
 	}
-	if err := tx.exec(set+" WHERE copy = ? AND migration = ? AND state = 2", s, archive, migration); err != nil {
+	if err := tx.exec(end, s, archive, migration); err != nil {
 		return err
 	}
 	if err := countCopies(tx, migration, CopyBegun, -n, -bytes); err != nil {
@@ -565,8 +618,7 @@ func (c *Catalog) CopyFails(ctx context.Context, m Migration, source int64, why 
 }
 
 // SettleCopies brings copies up to what became of their archives, after a
-// reconciliation, and leaves out those whose source is gone, or queued for
-// deletion, since they were planned. Failed ones are to be tried again.
+// reconciliation. Again: those that failed are to be tried again.
 func (c *Catalog) SettleCopies(ctx context.Context, m Migration, again bool) error {
 	return c.write(ctx, "settle copies", fmt.Sprint("of migration ", m.ID), func(tx tx) error {
 		type settled struct {
@@ -599,17 +651,48 @@ func (c *Catalog) SettleCopies(ctx context.Context, m Migration, again bool) err
 	})
 }
 
-// LeaveOut leaves out the planned copies whose source is gone since, or queued for
-// deletion.
+const (
+	// copyStands holds for a copy that is stored in the target, and stays there.
+	copyStands = `EXISTS (SELECT 1 FROM archive b WHERE b.id = copy.copy AND b.state = 10
+		AND NOT EXISTS (SELECT 1 FROM deletion d WHERE d.archive = b.id AND d.state > 0))`
+	// sourceStands holds for an archive a of the source that is there, and stays.
+	sourceStands = `EXISTS (SELECT 1 FROM archive a WHERE a.id = copy.archive AND a.state IN (10, 11)
+		AND NOT EXISTS (SELECT 1 FROM deletion d WHERE d.archive = a.id AND d.state > 0))`
+)
+
+// LeaveOut leaves out the copies that are planned, or failed, and whose source is gone
+// since, or queued for deletion.
 func (c *Catalog) LeaveOut(ctx context.Context, m Migration) (n int64, err error) {
+	return c.setCopies(ctx, m,
+		"UPDATE copy SET state = 12 WHERE migration = ? AND state < 10 AND state = 1 AND NOT "+sourceStands,
+		"UPDATE copy SET state = 12, why = '' WHERE migration = ? AND state = 11 AND NOT "+sourceStands)
+}
+
+// RenewCopies plans again what was copied and isn't in the target any more, or is to
+// be deleted there, and what was left out and is to stay after all. It gives how many
+// archives that are.
+func (c *Catalog) RenewCopies(ctx context.Context, m Migration) (n int64, err error) {
+	return c.setCopies(ctx, m,
+		"UPDATE copy SET state = 1, copy = 0, member = 0 WHERE migration = ? AND state = 10 AND NOT "+copyStands+" AND "+sourceStands,
+		"UPDATE copy SET state = 1 WHERE migration = ? AND state = 12 AND "+sourceStands)
+}
+
+// setCopies changes states of a migration's copies, and gives how many.
+func (c *Catalog) setCopies(ctx context.Context, m Migration, statements ...string) (n int64, err error) {
 	err = c.write(ctx, "plan copies", fmt.Sprint("of migration ", m.ID), func(tx tx) error {
-		r, err := tx.Exec(tx.ctx, `UPDATE copy SET state = 12 WHERE migration = ? AND state = 1 AND NOT EXISTS
-			(SELECT 1 FROM archive a WHERE a.id = copy.archive AND a.state IN (10, 11) AND NOT EXISTS (SELECT 1 FROM deletion d WHERE d.archive = a.id AND d.state > 0))`, m.ID)
-		if err == nil {
-			n, err = r.RowsAffected()
+		n = 0
+		for _, statement := range statements {
+			r, err := tx.Exec(tx.ctx, statement, m.ID)
+			if err != nil {
+				return err
+			}
+			changed, err := r.RowsAffected()
+			if n += changed; err != nil {
+				return err
+			}
 		}
-		if err != nil || n == 0 {
-			return err
+		if n == 0 {
+			return nil
 		}
 		return sumCopies(tx, m.ID)
 	})

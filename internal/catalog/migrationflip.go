@@ -21,7 +21,8 @@ const (
 // MoveTree gives a tree of the source to the target: all its versions are from now
 // on in the copies, and its runs are the target's. What was lost before stays lost.
 // It does nothing, and gives false, while one of its archives isn't copied, or is
-// being sent to the source. What needs the tree's lock must not go on meanwhile.
+// being sent to the source, and while a restore from the source isn't done. What
+// needs the tree's lock must not go on meanwhile.
 // Said again of a tree that has moved it does nothing.
 // Errors: Conflict (the target has another tree of this name).
 func (c *Catalog) MoveTree(ctx context.Context, m Migration, tree Tree) (moved bool, err error) {
@@ -43,8 +44,9 @@ func (c *Catalog) MoveTree(ctx context.Context, m Migration, tree Tree) (moved b
 		}
 		var missing bool
 		err := tx.row(`SELECT EXISTS (SELECT 1 FROM (`+referredBy+`) r CROSS JOIN archive a ON a.id = r.archive
-			WHERE a.state < 20 AND NOT EXISTS (SELECT 1 FROM copy WHERE migration = ?2 AND archive = a.id AND state = 10))
-			OR EXISTS (SELECT 1 FROM intent i CROSS JOIN archive a ON a.id = i.archive WHERE i.tree = ?1 AND a.store = ?3)`, tree.ID, m.ID, m.Source).Scan(&missing)
+			WHERE a.state < 20 AND NOT EXISTS (SELECT 1 FROM copy WHERE migration = ?2 AND archive = a.id AND state = 10 AND `+copyStands+`))
+			OR EXISTS (SELECT 1 FROM intent i CROSS JOIN archive a ON a.id = i.archive WHERE i.tree = ?1 AND a.store = ?3)
+			OR EXISTS (SELECT 1 FROM restore WHERE store = ?3 AND state = 2)`, tree.ID, m.ID, m.Source).Scan(&missing)
 		if err != nil || missing {
 			return err
 		}

@@ -28,25 +28,28 @@ type CopySums struct {
 	YoungByteSeconds float64
 }
 
+// sumToCopy sums up those of a source's archives that a condition holds for, which
+// goes behind it, and that no migration has copied to a target. ?1 to ?4 are the numbers of a
+// rule: Below, Body, Parts, and MinAge less Now in seconds; ?5 is the target.
+const sumToCopy = `SELECT count(*), coalesce(sum(size), 0), coalesce(sum(small), 0), coalesce(sum(size) FILTER (WHERE small), 0),
+	count(*) FILTER (WHERE NOT small AND size <= ?2), count(*) FILTER (WHERE size > ?2),
+	coalesce(sum((size + part - 1) / part) FILTER (WHERE size > ?2), 0),
+	count(*) FILTER (WHERE free > 0), coalesce(sum(size) FILTER (WHERE free > 0), 0), coalesce(sum(size * 1.0 * free) FILTER (WHERE free > 0), 0.0)
+	FROM (SELECT a.size, max(?2, (a.size + ?3 - 1) / ?3) AS part, coalesce(a.created, 0) + ?4 AS free,
+		a.size > 0 AND a.size < ?1 AND a.state = 10 AND EXISTS (SELECT 1 FROM location WHERE archive = a.id AND member = 0 AND size = a.size)
+			AND (a.kind = 'file' OR a.kind = 'foreign' AND EXISTS (SELECT 1 FROM description WHERE archive = a.id AND packed = '')) AS small
+	FROM archive a WHERE NOT EXISTS (SELECT 1 FROM copy CROSS JOIN migration o ON o.id = copy.migration
+		WHERE copy.archive = a.id AND copy.state = 10 AND o.source = a.store AND o.target = ?5 AND ` + copyStands + `) AND `
+
 // SumToCopy sums up what a migration, which need not have begun, is to copy still.
 func (c *Catalog) SumToCopy(ctx context.Context, m Migration, r CopyRule) (s CopySums, err error) {
-	where, args := plannable, []any{m.Source}
+	toCopy, args := plannable, []any{r.Below, r.Body, r.Parts, int64(r.MinAge/time.Second) - r.Now.Unix(), m.Target, m.Source}
 	if m.Only != "" {
-		where += ` AND a.id IN (
-			SELECT f.archive FROM tree t CROSS JOIN dir d ON d.tree = t.id CROSS JOIN file f ON f.dir = d.id WHERE t.store = ? AND t.name = ? AND f.archive != 0
-			UNION SELECT v.archive FROM tree t CROSS JOIN dir d ON d.tree = t.id CROSS JOIN version v ON v.dir = d.id WHERE t.store = ? AND t.name = ? AND v.archive != 0)`
+		toCopy += ofOneTree
 		args = append(args, m.Source, m.Only, m.Source, m.Only)
 	}
-	small := fmt.Sprintf("(a.size > 0 AND a.size < %d AND a.state = 10 AND (a.kind = 'file' OR a.kind = 'foreign' AND EXISTS (SELECT 1 FROM description WHERE archive = a.id AND packed = '')) AND EXISTS (SELECT 1 FROM location WHERE archive = a.id AND member = 0 AND size = a.size))", r.Below)
-	part := fmt.Sprintf("max(%d, (a.size + %d) / %d)", r.Body, r.Parts-1, r.Parts)
-	free := fmt.Sprintf("(coalesce(a.created, 0) + %d - %d)", int64(r.MinAge/time.Second), r.Now.Unix())
 	err = c.read(ctx, "plan copies", fmt.Sprint("of store ", m.Source), func(tx tx) error {
-		return tx.row(`SELECT count(*), coalesce(sum(size), 0), coalesce(sum(small), 0), coalesce(sum(size) FILTER (WHERE small), 0),
-			count(*) FILTER (WHERE NOT small AND size <= `+fmt.Sprint(r.Body)+`), count(*) FILTER (WHERE size > `+fmt.Sprint(r.Body)+`),
-			coalesce(sum(parts) FILTER (WHERE size > `+fmt.Sprint(r.Body)+`), 0),
-			count(*) FILTER (WHERE free > 0), coalesce(sum(size) FILTER (WHERE free > 0), 0), coalesce(sum(size * 1.0 * free) FILTER (WHERE free > 0), 0.0)
-			FROM (SELECT a.size, `+small+` AS small, (a.size + `+part+` - 1) / `+part+` AS parts, `+free+` AS free FROM archive a WHERE `+where+`
-			AND NOT EXISTS (SELECT 1 FROM copy WHERE migration = `+fmt.Sprint(m.ID)+` AND archive = a.id AND state IN (10, 12)))`, args...).
+		return tx.row(sumToCopy+toCopy+")", args...).
 			Scan(&s.All.Files, &s.All.Bytes, &s.Small.Files, &s.Small.Bytes, &s.Singles, &s.Multi, &s.Parts, &s.Young.Files, &s.Young.Bytes, &s.YoungByteSeconds)
 	})
 	return s, err

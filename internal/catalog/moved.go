@@ -67,7 +67,8 @@ type Copy struct {
 	// Offset and Size are what of the target's archive the source's is, in bytes;
 	// of the plaintext where the target's is sealed.
 	Offset, Size int64
-	// Whole: the target's archive is the source's, byte for byte.
+	// Whole: the target's archive is the source's, byte for byte. (A bundle is larger
+	// than any of its members, so that the size tells where a tree hash isn't known.)
 	Whole bool
 	// Sealed: the target's archive is encrypted.
 	Sealed bool
@@ -85,7 +86,7 @@ func (c *Catalog) CopyOf(ctx context.Context, store int64, remote firn.ArchiveID
 		var member int64
 		var kind ArchiveKind
 		err = tx.row(`SELECT a.store, s.url, a.id, coalesce(a.remote, ''), c.member, o.size, a.kind,
-			EXISTS (SELECT 1 FROM seal WHERE archive = a.id), a.size = o.size AND a.tree = o.tree
+			EXISTS (SELECT 1 FROM seal WHERE archive = a.id), a.size = o.size AND coalesce(a.tree = o.tree, 1)
 			FROM copy c CROSS JOIN archive a ON a.id = c.copy CROSS JOIN store s ON s.id = a.store CROSS JOIN archive o ON o.id = c.archive
 			WHERE c.archive = ? AND c.state = 10 ORDER BY c.migration DESC LIMIT 1`, source).
 			Scan(&p.Store, &p.URL, &p.Archive, &p.Remote, &member, &p.Size, &kind, &p.Sealed, &p.Whole)

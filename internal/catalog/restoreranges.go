@@ -56,9 +56,12 @@ type RestoreRange struct {
 	Range firn.Range // of the archive as stored, in whole MiB or up to its end
 	Files int64      // wanted out of it
 	Bytes int64      // in those files
-	State RangeState // 0 is taken for RangePlanned
-	Tier  firn.Tier  // it was asked for with; empty before
-	Asked int        // how often it was asked for
+	// Download is how many of its bytes are to be downloaded, in whole MiB; 0: nobody
+	// noted it.
+	Download int64
+	State    RangeState // 0 is taken for RangePlanned
+	Tier     firn.Tier  // it was asked for with; empty before
+	Asked    int        // how often it was asked for
 	// Failed is how often what it was asked for with failed at the store.
 	Failed int
 	Ready  time.Time // requested: when it may be ready at the earliest; ready: when its output may be gone; else the year 1
@@ -129,7 +132,7 @@ type rangeAdder struct {
 
 func (a *rangeAdder) add(r RestoreRange) error {
 	r.State = cmp.Or(r.State, RangePlanned)
-	if r.State.String() == "unknown" || r.Files < 0 || r.Bytes < 0 || r.Asked < 0 || r.Failed < 0 {
+	if r.State.String() == "unknown" || r.Files < 0 || r.Bytes < 0 || r.Download < 0 || r.Asked < 0 || r.Failed < 0 {
 		return a.refuse(&r, firn.Invalid, fmt.Sprintf("%d files of %d bytes, state %d, asked for %d times, can't be", r.Files, r.Bytes, r.State, r.Asked))
 	}
 	created, createdNs, err := a.archive(&r)
@@ -137,9 +140,9 @@ func (a *rangeAdder) add(r RestoreRange) error {
 		return err
 	}
 	ready, readyNs := instant(r.Ready)
-	result, err := a.Exec(a.ctx, `INSERT INTO restore_range (restore, archive, from_byte, to_byte, created, created_ns, files, bytes, state, tier, asked, failed, ready, ready_ns, why)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-		a.restore.ID, r.Archive, r.Range.Start, r.Range.End, created, createdNs, r.Files, r.Bytes, r.State, string(r.Tier), r.Asked, r.Failed, ready, readyNs, words(r.Why))
+	result, err := a.Exec(a.ctx, `INSERT INTO restore_range (restore, archive, from_byte, to_byte, created, created_ns, files, bytes, download, state, tier, asked, failed, ready, ready_ns, why)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		a.restore.ID, r.Archive, r.Range.Start, r.Range.End, created, createdNs, r.Files, r.Bytes, r.Download, r.State, string(r.Tier), r.Asked, r.Failed, ready, readyNs, words(r.Why))
 	if err != nil {
 		return err
 	}
@@ -169,8 +172,8 @@ func (a *rangeAdder) merge(r *RestoreRange) error {
 		return a.refuse(r, firn.Conflict, fmt.Sprintf("the one up to byte %d that is there is %s already", end, state))
 	}
 	a.sum(state, RangeTotal{0, r.Files, r.Bytes, longer - end})
-	return a.exec("UPDATE restore_range SET to_byte = ?, files = files + ?, bytes = bytes + ?"+same,
-		longer, r.Files, r.Bytes, a.restore.ID, r.Archive, r.Range.Start)
+	return a.exec("UPDATE restore_range SET to_byte = ?, files = files + ?, bytes = bytes + ?, download = download + ?"+same,
+		longer, r.Files, r.Bytes, r.Download, a.restore.ID, r.Archive, r.Range.Start)
 }
 
 // archive gives the time at which the archive of a range was made, and refuses
@@ -288,7 +291,7 @@ func (c *Catalog) RestoreRanges(ctx context.Context, id int64) iter.Seq2[Restore
 type rangeKey struct{ sec, nsec, archive, from int64 }
 
 // rangesAfter reads the ranges behind a place.
-const rangesAfter = `SELECT g.created, g.created_ns, g.archive, g.from_byte, g.to_byte, g.files, g.bytes, g.state, g.tier, g.asked, g.failed, g.ready, g.ready_ns, g.why,
+const rangesAfter = `SELECT g.created, g.created_ns, g.archive, g.from_byte, g.to_byte, g.files, g.bytes, g.download, g.state, g.tier, g.asked, g.failed, g.ready, g.ready_ns, g.why,
 	coalesce(a.remote, ''), coalesce(a.size, 0), a.tree
 	FROM restore_range g LEFT JOIN archive a ON a.id = g.archive
 	WHERE g.restore = ? AND (g.created, g.created_ns, g.archive, g.from_byte) > (?, ?, ?, ?)
@@ -298,7 +301,7 @@ const rangesAfter = `SELECT g.created, g.created_ns, g.archive, g.from_byte, g.t
 func (k *rangeKey) scan(rows *sql.Rows, r *RestoreRange) error {
 	var ready, readyNs int64
 	var tree []byte
-	err := rows.Scan(&k.sec, &k.nsec, &k.archive, &k.from, &r.Range.End, &r.Files, &r.Bytes, &r.State, &r.Tier, &r.Asked, &r.Failed, &ready, &readyNs, &r.Why,
+	err := rows.Scan(&k.sec, &k.nsec, &k.archive, &k.from, &r.Range.End, &r.Files, &r.Bytes, &r.Download, &r.State, &r.Tier, &r.Asked, &r.Failed, &ready, &readyNs, &r.Why,
 		&r.Remote, &r.ArchiveSize, &tree)
 	r.Archive, r.Range.Start = k.archive, k.from
 	r.Created, r.Ready = at(k.sec, k.nsec), at(ready, readyNs)

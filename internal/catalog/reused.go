@@ -33,17 +33,29 @@ func (c *Catalog) Replaced(ctx context.Context, archive int64) (is bool, err err
 }
 
 // best picks, of the archives that have rows, one for each place of the list: ids
-// that are names are used again, and then the archive that is there is the newest
-// one. What was there before has ended, and is as recorded.
+// that are names are used again, and then the archive that is there is the one that
+// is as listed, or else the one that was recorded last. What another machine's
+// snapshots tell of may be older than what is recorded already.
 func best(parts [][]compared, places int) []*compared {
 	chosen := make([]*compared, places)
 	for _, part := range parts {
 		for i := range part {
 			one := &part[i]
-			if old := chosen[one.place]; old == nil || one.row > old.row {
+			if old := chosen[one.place]; old == nil || one.isRatherThan(old) {
 				chosen[one.place] = one
 			}
 		}
 	}
 	return chosen
+}
+
+// isRatherThan reports whether an archive is the one that is listed, rather than
+// another of the same id.
+func (one *compared) isRatherThan(other *compared) bool {
+	const listed = sameSize | sameTree | sameWords
+	is, otherIs := one.agrees&listed == listed, other.agrees&listed == listed
+	if is != otherIs {
+		return is
+	}
+	return one.row > other.row
 }

@@ -59,3 +59,13 @@ CREATE TABLE copy_total (
 -- The storage class in S3 that archives of a store have, unless a profile said
 -- another; '' elsewhere, and until the store was looked at.
 ALTER TABLE store ADD COLUMN class TEXT NOT NULL DEFAULT '';
+
+-- What is restored.
+
+-- The bytes of a range that are to be downloaded, in whole MiB: of an archive that
+-- thaws as a whole a few may be wanted. 0: nobody noted it.
+ALTER TABLE restore_range ADD COLUMN download INTEGER NOT NULL DEFAULT 0;
+
+-- 1: somebody else asks for the job, from a list that was given to him: it may take
+-- a day or two until the store tells of it.
+ALTER TABLE job ADD COLUMN handed INTEGER NOT NULL DEFAULT 0;

@@ -17,7 +17,7 @@ type Sighting struct {
 }
 
 var (
-	// inBothHalves gives the rows and states of archives that are recorded.
+	// inBothHalves gives the rows, states and tokens of archives that are recorded.
 	inBothHalves = []*bulk{inHalf("by_remote"), inHalf("by_remote_new")}
 	sightListed  = newBulk("SELECT v.column1, s.remote, s.description, s.created, s.size, s.tree FROM (VALUES ", anID,
 		`) v CROSS JOIN by_staged k ON k.h64 = v.column2 CROSS JOIN staged s ON s.id = k.staged AND s.remote = v.column3 WHERE k.inventory = ?`)
@@ -25,7 +25,7 @@ var (
 
 // inHalf looks archives up in one half of the index.
 func inHalf(index string) *bulk {
-	return newBulk("SELECT v.column1, a.id, a.state FROM (VALUES ", anID, ") v CROSS JOIN "+index+` b ON b.h64 = v.column2
+	return newBulk("SELECT v.column1, a.id, a.state, a.token FROM (VALUES ", anID, ") v CROSS JOIN "+index+` b ON b.h64 = v.column2
 		CROSS JOIN archive a ON a.id = b.archive AND a.remote = v.column3 AND a.store = ?`)
 }
 
@@ -45,8 +45,11 @@ func (c *Catalog) Sight(ctx context.Context, store, inventory int64, ids []firn.
 				var place int
 				var id int64
 				var state State
-				err := rows.Scan(&place, &id, &state)
-				all[place].State = state
+				var token sql.RawBytes
+				err := rows.Scan(&place, &id, &state, &token)
+				if all[place].State != Stored { // of several of one id that one is there
+					all[place].State = state
+				}
 				return err
 			})
 			if err != nil {

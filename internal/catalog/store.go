@@ -142,10 +142,21 @@ func (c *Catalog) Forget(ctx context.Context, store int64) error {
 		if err := tx.exec("DELETE FROM store_url WHERE store = ?", store); err != nil {
 			return err
 		}
+		if err := c.endMoves(tx, store); err != nil {
+			return err
+		}
 		return endEmptying(tx, store)
 	})
 	if err != nil {
 		return err
 	}
 	return c.emptyInventories(ctx, store)
+}
+
+// endMoves takes note that the source of migrations is gone: what was copied whole is
+// done.
+func (c *Catalog) endMoves(tx tx, store int64) error {
+	sec, nsec := instant(c.clock.Now())
+	return tx.exec("UPDATE migration SET state = ?, ended = ?, ended_ns = ? WHERE source = ? AND state IN (?, ?)",
+		MigrationDone, sec, nsec, store, MigrationCopied, MigrationEmptying)
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/describe"
 	"github.com/firn-archive/firn/internal/clock"
+	"github.com/firn-archive/firn/internal/loose"
 	"github.com/firn-archive/firn/internal/pack"
 	"github.com/firn-archive/firn/internal/storetest"
 	"github.com/firn-archive/firn/internal/transfer"
@@ -213,8 +214,9 @@ func TestLostAnswerOfAnUpload(t *testing.T) {
 			}
 			home := t.TempDir()
 			u := &archiveUploader{
-				options: &archiveUploadOptions{Description: "words"}, row: b.Row, run: run, uploader: uploader,
-				cargo: cargo{name: "stdin", open: func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("hello")), nil }},
+				options: &archiveUploadOptions{}, row: b.Row, run: run, uploader: uploader,
+				journal: &loose.Journal{Catalog: b.Catalog, Run: run, Clock: b.Clock, Name: "stdin", Description: "words"},
+				cargo:   cargo{name: "stdin", open: func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("hello")), nil }},
 				session: &session{
 					env: wire.Env{Clock: b.Clock, Events: b.Events, Getenv: func(string) string { return home }},
 					ui:  screen, catalog: b.Catalog, store: &wire.Store{Store: b.Store},

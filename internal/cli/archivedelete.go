@@ -107,7 +107,7 @@ func runArchiveDelete(ctx context.Context, o *archiveDeleteOptions) error {
 	if o.DryRun {
 		agree = o.Consent.tell
 	}
-	if err := agree(ctx, "the deletion of "+counted(int64(len(d.left())), "archive"), s.store.Prices(), d.fees()); err != nil {
+	if err := agree(ctx, "the deletion of "+counted(int64(len(d.left())), "archive"), s.store.HeldPrices(), d.fees()); err != nil {
 		return errors.Join(err, d.refusals())
 	}
 	if !o.DryRun {
@@ -235,7 +235,7 @@ func (d *archiveDeleter) fees() (items []costItem) {
 	if least == 0 {
 		return nil
 	}
-	prices := d.store.Prices()
+	prices := d.store.HeldPrices()
 	var known costItem
 	known.Cost.Known = true
 	early, strangers, atMost := int64(0), int64(0), ""
@@ -307,6 +307,15 @@ func (d *archiveDeleter) run(ctx context.Context) error {
 	return errors.Join(err, endErr)
 }
 
+// ask asks the store to delete an archive: where something is known of it, that one
+// alone, since in S3 another machine may have stored another under its name.
+func (d *archiveDeleter) ask(ctx context.Context, a *doomed) error {
+	if !a.isThere() {
+		return d.store.DeleteArchive(ctx, a.id)
+	}
+	return firn.DeleteOnly(ctx, d.store, firn.Deletable{Archive: firn.Archive{ID: a.id, Size: a.known.Size, Created: a.known.Created}})
+}
+
 // delete deletes one archive. An error is one that ends the command.
 func (d *archiveDeleter) delete(ctx context.Context, run catalog.Run, a *doomed) error {
 	if a.known.State == catalog.Stored {
@@ -323,10 +332,10 @@ func (d *archiveDeleter) delete(ctx context.Context, run catalog.Run, a *doomed)
 			return err
 		}
 	}
-	err := d.store.DeleteArchive(ctx, a.id)
+	err := d.ask(ctx, a)
 	record := context.WithoutCancel(ctx)
 	switch firn.KindOf(err) {
-	case firn.Denied, firn.Invalid, firn.NotFound, firn.NoNewCustomers: // surely it is there still
+	case firn.Denied, firn.Invalid, firn.NotFound, firn.NoNewCustomers, firn.Conflict: // surely it is there still, or another is
 		a.err = err
 		if a.known.State == catalog.Stored {
 			return d.catalog.Reprieve(record, a.known.ID)

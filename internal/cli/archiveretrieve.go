@@ -336,7 +336,7 @@ func (r *archiveRetriever) askFor(ctx context.Context, left []*fetchable) error 
 		ask = append(ask, f)
 		r.bill.requests++
 		switch {
-		case f.Range != nil && !r.store.Prices().Thaws:
+		case f.Range != nil && !r.store.HeldPrices().Thaws:
 			r.bill.bytes += f.Range.Len()
 		case f.Size > 0:
 			r.bill.bytes += f.Size
@@ -347,12 +347,17 @@ func (r *archiveRetriever) askFor(ctx context.Context, left []*fetchable) error 
 	if len(ask) == 0 {
 		return nil
 	}
-	prices := r.store.Prices()
+	prices := r.store.HeldPrices()
+	days, err := r.asker.Days(ctx, r.bill.bytes)
+	if err != nil {
+		return err
+	}
+	r.bill.days = int64(days)
 	if err := r.options.Consent.agree(ctx, "the retrieval of "+counted(r.bill.requests, "archive"), prices, r.bill.items(prices, r.tier)); err != nil {
 		return err
 	}
 	for _, f := range ask {
-		job, err := r.asker.Ask(ctx, f.Want, r.tier)
+		job, err := r.asker.AskFor(ctx, f.Want, r.tier, days)
 		if err != nil {
 			if !isOfOne(ctx, err) {
 				return err

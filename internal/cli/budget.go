@@ -46,7 +46,7 @@ func (a *app) spent(ctx context.Context) (price.Amount, error) {
 		return 0, err
 	}
 	from := monthOf(s.env.Clock.Now())
-	items, err := spentIn(ctx, s.catalog, row.ID, s.store.Prices(), from, from.AddDate(0, 1, 0))
+	items, err := spentIn(ctx, s.catalog, row.ID, s.store.HeldPrices(), from, from.AddDate(0, 1, 0))
 	sum := price.Sum{Known: true}
 	for _, i := range items {
 		if i.sum.Known {

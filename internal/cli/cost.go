@@ -238,6 +238,9 @@ func spentIn(ctx context.Context, cat *catalog.Catalog, store int64, tariff pric
 	}
 	items = append([]billItem{uploads}, items...)
 	for _, r := range ledger.Retrievals {
+		if tariff.Class != "" && !tariff.Thaws {
+			continue // what it brings is in the downloads
+		}
 		one := billItem{Item: "retrieval, " + string(r.Tier), Requests: r.Requests, Bytes: r.Bytes, Unsized: r.Unsized}
 		one.sum = tariff.Request(r.Tier, r.Requests, r.Bytes)
 		items = append(items, one)

@@ -124,11 +124,13 @@ func manualPage(t *testing.T, cmd *cobra.Command) []byte {
 	}
 	text = cutSections(text, "OPTIONS")
 	var more strings.Builder
-	manualOptions(&more, "OPTIONS", cmd.NonInheritedFlags())
-	manualOptions(&more, "OPTIONS OF ALL COMMANDS", cmd.InheritedFlags())
-	more.WriteString(".SH EXIT STATUS\n")
-	for _, row := range sortedExits() {
-		fmt.Fprintf(&more, ".TP\n\\fB%d\\fP\n%s\n", row.Status, row.Meaning)
+	if !cmd.DisableFlagParsing { // an older program has its own
+		manualOptions(&more, "OPTIONS", cmd.NonInheritedFlags())
+		manualOptions(&more, "OPTIONS OF ALL COMMANDS", cmd.InheritedFlags())
+		more.WriteString(".SH EXIT STATUS\n")
+		for _, row := range sortedExits() {
+			fmt.Fprintf(&more, ".TP\n\\fB%d\\fP\n%s\n", row.Status, row.Meaning)
+		}
 	}
 	if strings.Contains(text, "\n.SH EXAMPLE\n") {
 		return insert(text, more.String()+"\n", ".SH EXAMPLE\n")
@@ -177,6 +179,11 @@ func referencePage(t *testing.T, cmd *cobra.Command) []byte {
 	var page bytes.Buffer
 	if err := doc.GenMarkdown(cmd, &page); err != nil {
 		t.Fatal(err)
+	}
+	if cmd.DisableFlagParsing { // an older program has its own
+		head, tail, _ := strings.Cut(page.String(), "### Options inherited")
+		_, tail, _ = strings.Cut(tail, "### SEE ALSO")
+		return []byte(head + "### SEE ALSO" + tail)
 	}
 	var exits strings.Builder
 	exits.WriteString("### Exit status\n\n| status | meaning |\n|---|---|\n")

@@ -43,6 +43,7 @@ func newHelpCmd() *cobra.Command {
 const (
 	forFiles  = "files"
 	forStores = "stores"
+	forOlder  = "older"
 )
 
 // addGroup adds commands to root under a heading.

@@ -14,6 +14,7 @@ import (
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/describe"
 	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/plan"
 	"github.com/firn-archive/firn/internal/price"
 	"github.com/firn-archive/firn/internal/ui"
 	"github.com/firn-archive/firn/treehash"
@@ -226,7 +227,7 @@ func (o *jobStartOptions) agree(ctx context.Context, s *session, row catalog.Sto
 			return err
 		}
 	}
-	prices := s.store.Prices()
+	prices := s.store.HeldPrices()
 	if o.Range.at != nil && !prices.Thaws {
 		need.bytes, known = o.Range.at.Len(), true
 	}
@@ -237,21 +238,23 @@ func (o *jobStartOptions) agree(ctx context.Context, s *session, row catalog.Sto
 }
 
 // bytesNeeded is what is to be asked for: in so many requests so many bytes, and
-// so many archives whose size nobody knows.
-type bytesNeeded struct{ requests, bytes, unknown int64 }
+// so many archives whose size nobody knows. Where copies are made they stay for so
+// many days; 0: as price.Need has it.
+type bytesNeeded struct{ requests, bytes, unknown, days int64 }
 
 func (n bytesNeeded) items(prices price.Tariff, tier firn.Tier) []costItem {
 	if n.requests == 0 {
 		return nil
 	}
+	cost := prices.Bill(tier, price.Need{Requests: n.requests, Retrieve: n.bytes, Days: n.days}).Total()
 	if n.unknown == 0 {
 		return []costItem{
-			{What: counted(n.requests, "retrieval") + " of " + ui.Bytes(n.bytes), Cost: prices.Retrieval(tier, n.requests, n.bytes)},
+			{What: counted(n.requests, "retrieval") + " of " + ui.Bytes(n.bytes), Cost: cost},
 			{What: "their transfer", Cost: prices.Cost(price.TransferOut, n.bytes)},
 		}
 	}
 	return []costItem{
-		{What: counted(n.requests, "request"), Cost: prices.Retrieval(tier, n.requests, n.bytes)},
+		{What: counted(n.requests, "request"), Cost: cost},
 		{What: "the retrieval of " + counted(n.unknown, "archive") + " whose size isn't known"},
 	}
 }
@@ -289,6 +292,9 @@ func (o *jobStartOptions) start(ctx context.Context, s *session, run catalog.Run
 		return firn.Job{}, err
 	}
 	job, err := s.store.Job(ctx, id)
+	if err == nil && asked.Kind == firn.RetrievalJob && plan.SupplyOf(s.store.Traits()).Thaws {
+		err = s.catalog.JobThawed(record, row, id, job.ArchiveSize, price.ThawDays)
+	}
 	if err != nil {
 		return firn.Job{}, fmt.Errorf("the job %s was started; %w", id, err)
 	}

@@ -34,6 +34,7 @@ type migrateOptions struct {
 
 	Finish  bool
 	Confirm string // of Finish: the source's name
+	GiveUp  bool
 	Away    awayOptions
 }
 
@@ -108,7 +109,8 @@ func (o *migrateOptions) addFlags(f *pflag.FlagSet, a *app) {
 	f.Var(&o.Concurrency, "concurrency", "move so many archives and parts at a time")
 	f.BoolVar(&o.Finish, "finish", false, "delete FROM, once it was moved: what costs no fee any more, until nothing is left")
 	f.StringVar(&o.Confirm, "confirm", "", "with --finish: the `NAME` of FROM, in place of typing it")
-	notOfProfile(f, "max-files", "max-bytes", "class", "tree", "finish", "confirm")
+	f.BoolVar(&o.GiveUp, "give-up", false, "end a move that is not done: FROM stays, and so do the copies in TO")
+	notOfProfile(f, "max-files", "max-bytes", "class", "tree", "finish", "confirm", "give-up")
 	o.Away.addFlags(f)
 	o.Common.addFlags(f, true, true)
 }
@@ -120,6 +122,8 @@ func (o *migrateOptions) check() error {
 		return wrongUsage("migrate", "--confirm goes with --finish")
 	case o.Finish && o.Tree != "":
 		return wrongUsage("migrate", "--finish deletes all of FROM, and --tree names a part of it")
+	case o.GiveUp && (o.Finish || o.DryRun || o.Away.asked()):
+		return wrongUsage("migrate", "--give-up goes alone")
 	case o.MaxAge < 0:
 		return wrongUsage("migrate", "--max-age %s is below zero", o.MaxAge)
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,10 +36,14 @@ type finishOptions struct {
 // each copy was looked at again.
 type finishing struct {
 	emptying
-	target *wire.Store
-	to     catalog.Store
-	move   catalog.Migration
+	target   *wire.Store
+	to       catalog.Store
+	move     catalog.Migration
+	reviewed time.Time // when the copies were looked at last; zero: not in this call
 }
+
+// reviewEvery is for how long a look at the copies is good enough to delete by.
+const reviewEvery = time.Hour
 
 // runMigrateFinish deletes the source of a migration.
 func runMigrateFinish(ctx context.Context, o *finishOptions) (err error) {
@@ -59,11 +64,12 @@ func runMigrateFinish(ctx context.Context, o *finishOptions) (err error) {
 	}
 	defer m.target.Close()
 	if m.to, err = m.target.Check(ctx, s.catalog); err != nil {
-		return err
+		return m.targetGone(ctx, err)
 	}
 	if err := m.look(ctx); err != nil {
 		return err
 	}
+	m.again = "to move these as well: firn migrate " + m.row.URL + " " + m.to.URL + ", and then this again"
 	if o.DryRun {
 		return m.dryRun(ctx)
 	}
@@ -105,63 +111,105 @@ func (a *app) openBeside(ctx context.Context, s *session, location string, o wir
 	return store, nil
 }
 
+// refuse is why the source isn't deleted.
+func (m *finishing) refuse(kind firn.Kind, why, hint string) error {
+	return &firn.Error{Op: "finish the migration of", Subject: m.row.URL, Kind: kind, Err: errors.New(why), Hint: hint}
+}
+
+// targetGone says where a target went that is gone, or gives the error.
+func (m *finishing) targetGone(ctx context.Context, err error) error {
+	to, found, movedErr := m.catalog.MovedTo(ctx, m.target.Location.String())
+	if firn.KindOf(err) != firn.NotFound || movedErr != nil || !found || !to.Copied {
+		return err
+	}
+	return m.refuse(firn.Conflict, m.target.Location.String()+" was itself moved to "+to.URL, "look for the copies there, with: firn migrate --finish "+m.row.URL+" "+to.URL)
+}
+
 // look finds the migration, and makes sure that all of it is done.
 func (m *finishing) look(ctx context.Context) (err error) {
-	refuse := func(kind firn.Kind, why, hint string) error {
-		return &firn.Error{Op: "finish the migration of", Subject: m.row.URL, Kind: kind, Err: errors.New(why), Hint: hint}
-	}
 	again := "firn migrate " + m.row.URL + " " + m.to.URL
 	var found bool
-	if m.move, found, err = m.catalog.FindMigration(ctx, m.row.ID, m.to.ID, ""); err != nil {
+	if m.move, found, err = m.findMove(ctx); err != nil {
 		return err
 	}
 	if !found {
-		return refuse(firn.NotFound, "it was not moved to "+m.to.URL, "that is done with: "+again)
+		return m.refuse(firn.NotFound, "it was not moved to "+m.to.URL, "that is done with: "+again)
 	}
-	if m.move.State == catalog.Migrating {
-		open, failed := m.move.Totals.Open().Files, m.move.Totals[catalog.CopyFailed].Files
-		return refuse(firn.Conflict, fmt.Sprintf("it isn't copied whole: %s are to be copied yet, and %s failed", counted(open, "archive"), ui.Count(failed)), "go on with: "+again)
+	open, failed := m.move.Totals.Open().Files, m.move.Totals[catalog.CopyFailed].Files
+	if m.move.State == catalog.Migrating || open+failed > 0 {
+		return m.refuse(firn.Conflict, fmt.Sprintf("it isn't copied whole: %s are to be copied yet, and %s failed", counted(open, "archive"), ui.Count(failed)), "go on with: "+again)
 	}
 	trees, err := m.catalog.Trees(ctx, m.row.ID)
 	if err != nil {
 		return err
 	}
 	if len(trees) > 0 {
-		return refuse(firn.Conflict, "the tree "+ui.Text(trees[0].Name)+" is still in it", "move it with: "+again)
+		return m.refuse(firn.Conflict, "the tree "+ui.Text(trees[0].Name)+" is still in it", "move it with: "+again)
+	}
+	if _, going, err := m.catalog.EmptyingOf(ctx, m.to.ID); err != nil || going {
+		return cmp.Or(err, m.refuse(firn.Conflict, m.to.URL+", which has the copies, is being emptied itself", "where it was moved as well, name the store that has everything"))
 	}
 	if m.e, m.open, err = m.catalog.EmptyingOf(ctx, m.row.ID); err != nil {
 		return err
 	}
 	if m.open && m.move.State != catalog.MigrationEmptying {
-		return refuse(firn.Conflict, "it is being emptied with firn store empty", "let that end, or give it up with: firn store empty "+m.row.URL+" --cancel")
+		return m.refuse(firn.Conflict, "it is being emptied with firn store empty", "let that end, or give it up with: firn store empty "+m.row.URL+" --cancel")
 	}
 	return nil
 }
 
+// findMove finds the migration from the source to the target: where there is none, that
+// to another store which was itself moved there.
+func (m *finishing) findMove(ctx context.Context) (move catalog.Migration, found bool, err error) {
+	if move, found, err = m.catalog.FindMigration(ctx, m.row.ID, m.to.ID, ""); found || err != nil {
+		return move, found, err
+	}
+	all, err := m.movesOf(ctx, m.row.ID)
+	for _, first := range all {
+		if leads, err := m.leads(ctx, first.Target, maxMoves); leads || err != nil {
+			return first, leads, err
+		}
+	}
+	return move, false, err
+}
+
+// leads reports whether all of a store went to the target, in so many moves at most.
+func (m *finishing) leads(ctx context.Context, store int64, hops int) (bool, error) {
+	if store == m.to.ID || hops == 0 {
+		return store == m.to.ID, nil
+	}
+	all, err := m.movesOf(ctx, store)
+	for _, one := range all {
+		if leads, err := m.leads(ctx, one.Target, hops-1); leads || err != nil {
+			return leads, err
+		}
+	}
+	return false, err
+}
+
+// movesOf are the migrations by which all of a store went somewhere.
+func (m *finishing) movesOf(ctx context.Context, store int64) (whole []catalog.Migration, err error) {
+	all, err := m.catalog.Migrations(ctx, store)
+	for _, one := range all {
+		if one.Only == "" && one.State >= catalog.MigrationCopied && one.State != catalog.MigrationGivenUp {
+			whole = append(whole, one)
+		}
+	}
+	return whole, err
+}
+
 // endIfGone takes leave of a source that was asked to go, and is gone.
 func (m *finishing) endIfGone(ctx context.Context, err error) error {
-	row, rowErr := m.catalog.StoreByURL(ctx, m.loc.String())
-	if rowErr == nil {
-		if err := m.emptying.endIfGone(ctx, err); err != nil {
-			return err
-		}
-		return m.done(ctx, row.ID)
+	if firn.KindOf(err) != firn.NotFound {
+		return err
+	}
+	if _, rowErr := m.catalog.StoreByURL(ctx, m.loc.String()); rowErr == nil {
+		return m.emptying.endIfGone(ctx, err)
 	}
 	moved, found, movedErr := m.catalog.MovedTo(ctx, m.loc.String())
 	if movedErr == nil && found && moved.Finished {
 		m.ui.Notice(m.loc.String() + " is gone: its migration to " + moved.URL + " is finished")
 		return nil
-	}
-	return err
-}
-
-// done records that the source is gone.
-func (m *finishing) done(ctx context.Context, source int64) error {
-	all, err := m.catalog.Migrations(ctx, source)
-	for _, one := range all {
-		if err == nil && one.State == catalog.MigrationEmptying {
-			err = m.catalog.SetMigration(ctx, one.ID, catalog.MigrationDone)
-		}
 	}
 	return err
 }
@@ -215,14 +263,23 @@ func (m *finishing) work(ctx context.Context) (err error) {
 	}
 	res, err := upkeep.Empty(ctx, upkeep.EmptyOptions{
 		Catalog: m.catalog, Row: m.row, Store: m.store, Info: m.store.Info, Asker: m.asker, Clock: m.env.Clock, Events: m.env.Events,
-		Run: m.run, Concurrency: int(m.options.Concurrency), Wait: m.options.Wait && !m.options.app.once,
+		Run: m.run, Concurrency: int(m.options.Concurrency), Wait: m.options.Wait && !m.options.app.once, Before: m.reviewAgain,
 	}, m.e)
-	if err == nil && res.Gone {
-		err = m.catalog.SetMigration(context.WithoutCancel(ctx), m.move.ID, catalog.MigrationDone)
-	}
 	complete = err == nil && res.Done(m.e)
 	m.options.app.expect(res.Ready)
+	if err != nil {
+		err = m.backOut(ctx, err)
+	}
 	return errors.Join(err, m.report(res))
+}
+
+// reviewAgain looks at the copies where the last look was long ago: what is young was
+// waited for.
+func (m *finishing) reviewAgain(ctx context.Context) error {
+	if m.env.Clock.Now().Sub(m.reviewed) < reviewEvery {
+		return nil
+	}
+	return m.review(ctx)
 }
 
 // list reads the source's inventory, of which all is to go.
@@ -240,8 +297,11 @@ func (m *finishing) list(ctx context.Context) (ok bool, err error) {
 
 // backOut keeps a source whose copies aren't all there, if nothing was deleted yet.
 func (m *finishing) backOut(ctx context.Context, err error) error {
-	if isPending(ctx, err) || ctx.Err() != nil || !m.e.Asked.IsZero() || !errors.Is(err, errLacking) {
+	if isPending(ctx, err) || ctx.Err() != nil || !errors.Is(err, errLacking) {
 		return err
+	}
+	if e, _, eErr := m.catalog.EmptyingOf(ctx, m.row.ID); eErr != nil || !e.Asked.IsZero() {
+		return errors.Join(err, eErr)
 	}
 	err = errors.Join(err, m.catalog.EndEmptying(ctx, m.row.ID))
 	return errors.Join(err, m.catalog.SetMigration(ctx, m.move.ID, catalog.MigrationCopied))
@@ -257,7 +317,7 @@ const maxLacking = 100
 // ErrNotYet (the target's inventory doesn't tell yet), errLacking within Conflict.
 func (m *finishing) review(ctx context.Context) error {
 	s, err := m.survey(ctx)
-	if err != nil || s.Todo.Files == 0 {
+	if err != nil || s.Todo.Files+s.Asked+s.Refused == 0 {
 		return err
 	}
 	seen, err := m.witness(ctx)
@@ -327,6 +387,10 @@ func (m *finishing) verdict(r migrate.Review) error {
 		return ErrNotYet
 	}
 	m.ui.Notice("looked at the copies of " + archives(r.Copied.Files, r.Copied.Bytes) + ": all are in " + m.to.URL + " as recorded")
+	if r.Pruned.Files > 0 {
+		m.ui.Notice("the copies of " + archives(r.Pruned.Files, r.Pruned.Bytes) + " were pruned there since")
+	}
+	m.reviewed = m.env.Clock.Now()
 	return nil
 }
 

@@ -36,6 +36,9 @@ func runMigrate(ctx context.Context, o *migrateOptions) error {
 	if o.Away.asked() {
 		return o.Away.run(ctx, o)
 	}
+	if o.GiveUp {
+		return runMigrateGiveUp(ctx, o)
+	}
 	m, err := o.open(ctx)
 	if err != nil {
 		return err
@@ -137,7 +140,7 @@ func (m *migration) takeIn(ctx context.Context) (ok bool, err error) {
 		return false, err
 	}
 	known := !dated.IsZero()
-	if known && m.store.Info.Now.Sub(dated) <= m.MaxAge {
+	if known && m.store.Info.Now.Sub(dated) < m.MaxAge { // of dates by the second: 0 is always a new one
 		return true, nil
 	}
 	a := &adoptOptions{app: m.app, Store: m.From, Common: m.Common, Wait: m.Wait, Poll: m.Poll}
@@ -193,7 +196,7 @@ func (m *migration) options(ctx context.Context) (o migrate.Options, err error) 
 		Bundling: migrate.Bundling{Below: b.Below, Size: b.Size, Spool: b.Spool},
 		Tiers:    m.Tiers, RetrieveRate: int64(m.RetrieveRate.byteSize), MaxFiles: int64(m.MaxFiles), MaxBytes: int64(m.MaxBytes.byteSize),
 		Concurrency: int(m.Concurrency), LimitUpload: m.Common.LimitUpload.Slowest(), Wait: m.Wait && !m.app.once, Poll: m.Poll, Waker: waker,
-		Agree: m.agree,
+		Agree: m.agree, AgreeAgain: m.Consent.MaxCost.amount > 0,
 		Lock: func(ctx context.Context, tree string) (func(), error) {
 			l, err := wire.LockTree(ctx, m.env, m.row, tree, 0)
 			return func() { l.Unlock() }, err
@@ -268,6 +271,7 @@ const (
 	migrationCopied    = "copied"
 	migrationEmptying  = "emptying"
 	migrationDone      = "done"
+	migrationGivenUp   = "given-up"
 )
 
 // A migrationRecord says how far a migration is.
@@ -297,6 +301,8 @@ func newMigrationRecord(m catalog.Migration, from, to string) migrationRecord {
 		r.State = migrationEmptying
 	case catalog.MigrationDone:
 		r.State = migrationDone
+	case catalog.MigrationGivenUp:
+		r.State = migrationGivenUp
 	}
 	done, failed, open := m.Totals[catalog.CopyDone], m.Totals[catalog.CopyFailed], m.Totals.Open()
 	r.Copied, r.CopiedBytes, r.Failed = done.Files, done.Bytes, failed.Files

@@ -76,7 +76,7 @@ func (o *wayOptions) quote(ctx context.Context, c *catalog.Catalog, row catalog.
 		rate = plan.AssumedRate
 	}
 	t := migrate.Terms{
-		From: from.Prices(), To: to.Prices(), AtAmazon: from.AtAmazon(), TargetAtAmazon: to.AtAmazon(),
+		From: from.HeldPrices(), To: to.Prices(), AtAmazon: from.AtAmazon(), TargetAtAmazon: to.AtAmazon(),
 		SameRegion: from.Region() == to.Region(), LineRate: rate,
 		Here: from.AtAmazon() && (o.InRegion || from.IsHere(ctx)),
 	}
@@ -93,7 +93,7 @@ func (o *wayOptions) agree(ctx context.Context, consent *consentOptions, p migra
 	if err := o.check(p); err != nil {
 		return err
 	}
-	if p.from.Prices().Free && p.to.Prices().Free {
+	if p.from.HeldPrices().Free && p.to.Prices().Free {
 		return nil
 	}
 	return consent.decide(ctx, "the migration of "+archives(p.look.Archives, p.look.Bytes), p.items())
@@ -170,7 +170,7 @@ func (p *migrationPrice) record() migrationPriceRecord {
 		}
 		return s.String()
 	}
-	prices := p.from.Prices()
+	prices := p.from.HeldPrices()
 	r := migrationPriceRecord{
 		From: p.from.Location.String(), To: p.to.Location.String(), Archives: p.look.Archives, Bytes: p.look.Bytes,
 		Bundled: p.look.Bundled, Bundles: p.look.Bundles, Tier: string(p.look.Tier), Items: itemRecords(p.items()),
@@ -190,7 +190,7 @@ func (p *migrationPrice) lines() []string {
 		head += fmt.Sprintf(", %s of these into %s", ui.Count(p.look.Bundled), counted(p.look.Bundles, "bundle"))
 	}
 	lines := []string{head}
-	from, to := p.from.Prices(), p.to.Prices()
+	from, to := p.from.HeldPrices(), p.to.Prices()
 	if from.Free && to.Free {
 		return lines
 	}

@@ -76,7 +76,7 @@ func (s *session) whereTo(ctx context.Context) (m catalog.Moved, moved bool, err
 	row, err := s.catalog.StoreByURL(ctx, s.loc.String())
 	switch {
 	case firn.KindOf(err) == firn.NotFound:
-		return m, m.Finished, nil
+		return m, m.Finished || m.Copied && m.Only == "", nil
 	case err != nil || row.ID != m.Source:
 		return m, false, err
 	case m.Copied && m.Only == "":

@@ -163,7 +163,7 @@ func (w *pruning) prepare(ctx context.Context) error {
 		DeletionOptions: upkeep.DeletionOptions{
 			Catalog: w.catalog, Row: w.row, Store: w.store, Events: w.env.Events, Concurrency: int(w.Concurrency), PayEarly: w.Pay,
 		},
-		Keep: w.Rules.keep(), Now: w.env.Clock.Now().Local(), Prices: w.store.Prices(),
+		Keep: w.Rules.keep(), Now: w.env.Clock.Now().Local(), Prices: w.store.HeldPrices(),
 	}
 	if w.app.global.Verbose || w.ui.IsJSON() {
 		w.work.Tell = w.tell
@@ -226,11 +226,11 @@ func (w *pruning) foresee(ctx context.Context) error {
 	for _, line := range r.details() {
 		w.ui.Print(line)
 	}
-	if items := w.repackCosts(p.Repack); items != nil && !w.store.Prices().Free {
-		w.Consent.show("the repacking of "+counted(p.Repack.Bundles.Files, "bundle"), w.store.Prices(), items)
+	if items := w.repackCosts(p.Repack); items != nil && !w.store.HeldPrices().Free {
+		w.Consent.show("the repacking of "+counted(p.Repack.Bundles.Files, "bundle"), w.store.HeldPrices(), items)
 	}
 	if p.Later.Files > 0 {
-		w.Consent.show("to delete at once what would wait", w.store.Prices(), w.fees(p))
+		w.Consent.show("to delete at once what would wait", w.store.HeldPrices(), w.fees(p))
 	}
 	return nil
 }
@@ -301,7 +301,7 @@ func (w *pruning) agree(ctx context.Context) error {
 	if more := w.repackCosts(p.Repack); more != nil {
 		what, items = append(what, "the repacking of "+counted(p.Repack.Bundles.Files, "bundle")), append(items, more...)
 	}
-	return w.Consent.agree(ctx, strings.Join(what, " and "), w.store.Prices(), items)
+	return w.Consent.agree(ctx, strings.Join(what, " and "), w.store.HeldPrices(), items)
 }
 
 // ofStore does work as a run of a whole store, which others know to be alive.

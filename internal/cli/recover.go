@@ -188,7 +188,7 @@ func (o *recoverOptions) recover(ctx context.Context, s *session, row catalog.St
 	if err != nil {
 		return recovery.Result{}, err
 	}
-	prices := s.store.Prices()
+	prices := s.store.HeldPrices()
 	var bill []costItem // of the whole command
 	return recovery.Run(ctx, recovery.Options{
 		Catalog: s.catalog, Row: row, Store: s.store, Run: run, Clock: s.env.Clock, Events: s.env.Events,

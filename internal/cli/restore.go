@@ -173,7 +173,7 @@ func runRestore(ctx context.Context, o *restoreOptions) error {
 		}
 	}
 	o.app.begin(ctx, s, append([]string{s.loc.String()}, keys...)...)
-	b := &restoreBill{restoreOptions: o, s: s, prices: s.store.Prices()}
+	b := &restoreBill{restoreOptions: o, s: s, prices: s.store.HeldPrices()}
 	var errs []error
 	for i := range all {
 		err := b.begin(ctx, &all[i], keys[i])
@@ -186,7 +186,7 @@ func runRestore(ctx context.Context, o *restoreOptions) error {
 		}
 	}
 	if manifest != nil {
-		return manifest.end(s, errors.Join(errs...))
+		return manifest.end(ctx, s, errors.Join(errs...))
 	}
 	return errors.Join(errs...)
 }
@@ -249,7 +249,7 @@ func (o *restoreOptions) options(ctx context.Context, s *session, trees *storeTr
 		Concurrency: int(o.Concurrency), DryRun: o.DryRun, Lock: targetLock(s.env), Identities: o.Seal.identities,
 		Days: restore.Days{
 			Wait: o.Wait && !o.app.once, Poll: o.Poll, Waker: waker, Tiers: o.Tiers, RetrieveRate: int64(o.RetrieveRate.byteSize),
-			Gap: plan.Gap(s.store.Prices(), o.Tiers[0]),
+			Gap: plan.Gap(s.store.HeldPrices(), o.Tiers[0]),
 		},
 	}, nil
 }

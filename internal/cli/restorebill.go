@@ -56,7 +56,9 @@ func (b *restoreBill) agreed(ctx context.Context, r *restore.Options, key string
 	for _, t := range totals {
 		n.Requests += t.Ranges
 		n.Retrieve += t.Retrieve
-		n.Transfer += min(t.Retrieve, t.Bytes)
+	}
+	if err == nil {
+		n.Transfer, err = restore.ToDownload(ctx, r.Catalog, open.ID)
 	}
 	if err != nil {
 		return n, err
@@ -91,16 +93,19 @@ func (b *restoreBill) agree(ctx context.Context, r *restore.Options, p restore.P
 	return b.Consent.decide(ctx, what, all)
 }
 
-// afford reports whether so many requests of so many bytes, all that the restore
-// ever made, are within what was agreed to: the limit that was given, and without
-// one twice what the plan came to, since what is not fetched in time is asked for
-// again. Below what needs no yes nothing is refused.
-func (b *restoreBill) afford(tier firn.Tier, requests, bytes int64) error {
+// afford reports whether all that a restore ever asked for is within what was agreed
+// to: the limit that was given, and without one twice what the plan came to, since
+// what is not fetched in time is asked for again, or asked to stay. Below what needs
+// no yes nothing is refused.
+func (b *restoreBill) afford(tier firn.Tier, all restore.Spent) error {
 	if b.Consent.Yes && b.Consent.MaxCost.amount == 0 {
 		return nil
 	}
 	before, _ := total(b.earlier)
-	spent := b.prices.Bill(tier, price.Need{Requests: requests, Retrieve: bytes, Transfer: b.need.Transfer, Days: b.need.Days}).Total()
+	spent := b.prices.Bill(tier, price.Need{Requests: all.Requests, Retrieve: all.Bytes, Transfer: b.need.Transfer, Days: b.need.Days}).Total()
+	if all.Stays > 0 {
+		spent = spent.Plus(b.prices.Cost(price.RequestStandard, all.Stays)).Plus(b.prices.Cost(price.ThawedCopy, all.Kept))
+	}
 	if !spent.Known {
 		return nil // somebody said yes to that
 	}

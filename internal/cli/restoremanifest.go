@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/atomicfile"
@@ -36,6 +37,7 @@ type manifestStore struct {
 	firn.Store
 	object func(firn.ArchiveID) (bucket, key string, ok bool)
 	dir    string
+	began  time.Time
 
 	mu   sync.Mutex
 	file *atomicfile.File
@@ -54,7 +56,10 @@ func (o *restoreOptions) newManifest(s *session) (*manifestStore, error) {
 	if o.Tiers[0] == firn.Expedited || len(o.Tiers) > 1 {
 		return nil, wrongUsage("restore", "S3 Batch Operations asks by one tier, bulk or standard")
 	}
-	m := &manifestStore{Store: s.store, object: s.store.Object, dir: o.app.env.Path(o.Manifest), tier: o.Tiers[0]}
+	if o.Wait {
+		return nil, wrongUsage("restore", "with --batch-manifest there is nothing to wait for until the manifest is submitted: leave out --wait, and give it the next time")
+	}
+	m := &manifestStore{Store: s.store, object: s.store.Object, dir: o.app.env.Path(o.Manifest), began: s.env.Clock.Now(), tier: o.Tiers[0]}
 	fail := func(kind firn.Kind, err error, hint string) error {
 		return &firn.Error{Op: "write manifest to", Subject: o.Manifest, Kind: kind, Err: cause(err), Hint: hint}
 	}
@@ -102,9 +107,10 @@ func urlKey(key string) string {
 }
 
 // end keeps the manifest, if anything is in it, with the commands that submit it, and
-// tells of them.
-func (m *manifestStore) end(s *session, failed error) error {
-	if m.n == 0 || failed != nil && !errors.Is(failed, ErrNotYet) && !errors.Is(failed, ErrPartial) {
+// tells of them. What is in it counts as asked for from then on: before, a kill leaves
+// jobs that nobody asked for, which are asked for soon.
+func (m *manifestStore) end(ctx context.Context, s *session, failed error) error {
+	if m.n == 0 {
 		m.file.Abort()
 		if failed == nil || errors.Is(failed, ErrNotYet) {
 			s.ui.Notice("nothing has to be asked for: there is no manifest")
@@ -123,14 +129,26 @@ func (m *manifestStore) end(s *session, failed error) error {
 	if err == nil {
 		err = os.WriteFile(filepath.Join(m.dir, submitName), []byte(m.script(s)), 0o777)
 	}
+	if err == nil {
+		err = m.hand(context.WithoutCancel(ctx), s)
+	}
 	if err != nil {
 		return errors.Join(failed, &firn.Error{Op: "write manifest to", Subject: m.dir, Kind: firn.Local, Err: cause(err)})
 	}
 	cost := batchJob + price.Price{Amount: batchMillion, Per: 1_000_000}.Cost(m.n)
 	s.ui.Record("batch_manifest", batchManifestRecord{s.loc.String(), ui.NewPath(m.dir), m.n, m.days, string(m.tier), cost.String()})
 	s.ui.Notice(fmt.Sprintf("wrote a manifest of %s; submit it soon with: sh %s", counted(m.n, "object"), shellWord(filepath.Join(m.dir, submitName))))
-	s.ui.Notice("S3 Batch Operations charges $" + cost.String() + " for that, beside the price above, as one list has it; what isn't there later is asked for by firn itself")
+	s.ui.Notice("S3 Batch Operations charges $" + cost.String() + " for that, beside the price above, as one list has it; what the store doesn't tell of in two days is asked for by firn itself")
 	return failed
+}
+
+// hand records who asks for what is in the manifest.
+func (m *manifestStore) hand(ctx context.Context, s *session) error {
+	row, err := s.row(ctx)
+	if err != nil {
+		return err
+	}
+	return s.catalog.HandJobs(ctx, row.ID, m.began)
 }
 
 // A batchManifestRecord is a manifest for S3 Batch Operations.

@@ -161,7 +161,7 @@ func TestSpendingIsBounded(t *testing.T) {
 			r := restore.Options{Store: slowStore{}}
 			begin(t, b, &r)
 			_ = r.Agree(t.Context(), plan) // whatever it says
-			err := r.Afford(firn.Bulk, c.requests, c.bytes)
+			err := r.Afford(firn.Bulk, restore.Spent{Requests: c.requests, Bytes: c.bytes})
 			if c.want == "" && err != nil || c.want != "" && (firn.KindOf(err) != firn.Usage || !strings.Contains(err.Error(), c.want)) {
 				t.Errorf("%v, want %q", err, c.want)
 			}
@@ -208,10 +208,10 @@ func TestALaterProcessIsBoundedToo(t *testing.T) {
 	if later.need != first || first.Requests != 2 || first.Transfer != 6 {
 		t.Errorf("it takes %+v, and was agreed to for %+v", later.need, first)
 	}
-	if err := r.Afford(firn.Expedited, 499, 6); err != nil { // $4.99
+	if err := r.Afford(firn.Expedited, restore.Spent{Requests: 499, Bytes: 6}); err != nil { // $4.99
 		t.Errorf("what needs no yes is refused: %v", err)
 	}
-	if err := r.Afford(firn.Expedited, 501, 6); firn.KindOf(err) != firn.Usage {
+	if err := r.Afford(firn.Expedited, restore.Spent{Requests: 501, Bytes: 6}); firn.KindOf(err) != firn.Usage {
 		t.Errorf("as often as it likes: %v", err)
 	}
 }

@@ -72,6 +72,7 @@ which no account is needed.`,
 		newKeyCmd(a),
 		newServeCmd(a, runServe),
 	)
+	addGroup(root, forOlder, "Older programs", newDropInCmds(a)...)
 	root.AddCommand(newVersionCmd(a, runVersion), newCompletionCmd(a, runCompletion))
 	root.SetHelpCommand(newHelpCmd())
 	finishHelp(root)

@@ -25,6 +25,7 @@ import (
 // which of the stores in them there are from the beginning: nothing makes one
 // there but firn store create.
 var onS3 = map[string]string{
+	"archive":     "vault",
 	"archivepipe": "vault", "badinput": "vault", "bundles": "all single vault", "damaged": "vault other", "detect": "vault",
 	"encryption": "vault vault2 vault3", "filter": "v1 v2 v3 v4 v5 v6 v7 v8 v9 homevault", "find": "vault", "limits": "vault", "modes": "vault bundled", "names": "vault",
 	"prune": "vault bundled sparse-vault", "recover": "vault sealed empty", "refresh": "vault", "restorechoice": "vault",

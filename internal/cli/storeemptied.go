@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -72,7 +73,7 @@ func (m *emptying) tellRest(res upkeep.EmptyResult) {
 	}
 	stays := ""
 	if m.e.Vault && !res.Pending {
-		stays = ", so that the store stays; to delete these as well, call it again"
+		stays = ", so that the store stays; " + cmp.Or(m.again, "to delete these as well, call it again")
 	}
 	if n := res.Others; n.Files > 0 {
 		text := fmt.Sprintf("it has %s with %s that were stored later, or weren't listed when this began", counted(n.Files, "archive"), ui.Bytes(n.Bytes))

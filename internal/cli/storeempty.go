@@ -42,7 +42,8 @@ func newStoreEmptyCmd(a *app, run func(context.Context, *storeEmptyOptions) erro
 		Use:   "empty STORE",
 		Short: "delete all archives of a store, and the store",
 		Long: `Delete all archives that the inventory of STORE lists, whoever wrote them, snapshots of
-the catalog too. It can't be undone. The vault's name has to be typed; without a
+the catalog too; in a bucket of S3 what other programs keep there stays, and counts as
+refused. It can't be undone. The vault's name has to be typed; without a
 terminal it is given with --confirm.
 
 An inventory takes a vault hours: without --wait the first call asks for it and ends
@@ -103,6 +104,7 @@ type emptying struct {
 	run     catalog.Run
 	open    bool             // it began in an earlier call
 	e       catalog.Emptying // of a dry run: what it would be
+	again   string           // what to do where something came since; empty: the same again
 }
 
 func runStoreEmpty(ctx context.Context, o *storeEmptyOptions) (err error) {
@@ -350,7 +352,7 @@ func (m *emptying) stage(ctx context.Context) (inv catalog.Inventory, ok bool, e
 
 // survey sums up what is to go.
 func (m *emptying) survey(ctx context.Context) (upkeep.EmptySurvey, error) {
-	return upkeep.SurveyEmptying(ctx, m.catalog, m.e, m.store.Info.Now, m.store.Traits().MinDuration, m.store.Prices())
+	return upkeep.SurveyEmptying(ctx, m.catalog, m.e, m.store.Info.Now, m.store.Traits().MinDuration, m.store.HeldPrices())
 }
 
 // fees are what it costs to delete now what is charged for still.
@@ -371,7 +373,7 @@ func (m *emptying) agreeToPrice(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = m.options.Consent.agree(ctx, "the deletion of "+counted(s.Todo.Files, "archive"), m.store.Prices(), m.fees(s))
+	err = m.options.Consent.agree(ctx, "the deletion of "+counted(s.Todo.Files, "archive"), m.store.HeldPrices(), m.fees(s))
 	if err != nil {
 		if m.e.Asked.IsZero() && ctx.Err() == nil {
 			err = errors.Join(err, m.catalog.EndEmptying(ctx, m.row.ID))
@@ -404,8 +406,8 @@ func (m *emptying) dryRun(ctx context.Context) (err error) {
 		return err
 	}
 	what := "the deletion of " + counted(s.Todo.Files, "archive")
-	if items := m.fees(s); len(items) > 0 && !m.store.Prices().Free {
-		m.options.Consent.show(what, m.store.Prices(), items)
+	if items := m.fees(s); len(items) > 0 && !m.store.HeldPrices().Free {
+		m.options.Consent.show(what, m.store.HeldPrices(), items)
 		m.ui.Notice("with --when-free nothing is charged: the last archive is free of fees at " + localTime(s.AllFree))
 	}
 	m.record(emptyingRecord{DryRun: true, Archives: s.Todo.Files, Bytes: s.Todo.Bytes, Waiting: s.Young.Files, WaitingBytes: s.Young.Bytes, Free: timeText(s.Free), AllFree: timeText(s.AllFree)})

@@ -217,7 +217,7 @@ const restoreNever = overwriteChoice(restore.Never)
 
 // fetch brings the files back.
 func (a *sampling) fetch(ctx context.Context) error {
-	b := &restoreBill{restoreOptions: a.restore(), s: a.s, prices: a.s.store.Prices()}
+	b := &restoreBill{restoreOptions: a.restore(), s: a.s, prices: a.s.store.HeldPrices()}
 	var errs []error
 	for i := range a.all {
 		err := b.begin(ctx, &a.all[i], a.keys[i])

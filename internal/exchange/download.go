@@ -34,7 +34,7 @@ func (d *Download) Read(p []byte) (int, error) {
 	if d.left > 0 && int64(len(p)) > d.left {
 		p = p[:d.left]
 	}
-	d.x.expect(stallWithin)
+	d.x.expect(d.x.client.stall())
 	n, err := d.body.Read(p)
 	d.read += int64(n)
 	d.x.pause()

@@ -6,6 +6,7 @@ package exchange
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +24,7 @@ import (
 // take a day.
 const (
 	// stallWithin is the longest pause in a body, up or down, and the longest
-	// wait for a connection.
+	// wait for a connection, unless Client.Stall says so.
 	stallWithin = 2 * time.Minute
 	// answerWithin is the longest wait for an answer after the request left.
 	answerWithin = 10 * time.Minute
@@ -43,6 +44,9 @@ type Client struct {
 	// Clock is what gives up on a server that has gone silent. It must really
 	// wait, since the network does.
 	Clock clock.Clock
+	// Stall is the longest pause in a body, up or down, and the longest wait for a
+	// connection; 0: two minutes. An answer may take as long at least.
+	Stall time.Duration
 	// Endpoint is the server's address, and Server what it is called, as in "a
 	// Glacier server": for messages.
 	Endpoint, Server string
@@ -138,11 +142,14 @@ type exchangeKey struct{}
 
 // Begin starts an exchange: an attempt of op on subject, as errors say it.
 func (c *Client) Begin(ctx context.Context, op, subject string) *Exchange {
-	x := &Exchange{caller: ctx, client: c, op: op, subject: subject, AnswerWithin: answerWithin}
+	x := &Exchange{caller: ctx, client: c, op: op, subject: subject, AnswerWithin: max(answerWithin, c.Stall)}
 	ctx, x.cancel = context.WithCancelCause(ctx)
 	x.Ctx = context.WithValue(ctx, exchangeKey{}, x)
 	return x
 }
+
+// stall is the longest pause.
+func (c *Client) stall() time.Duration { return cmp.Or(c.Stall, stallWithin) }
 
 // Release frees what the exchange holds.
 func (x *Exchange) Release() { x.cancel(nil) }
@@ -165,9 +172,9 @@ func (x *Exchange) pause() {
 }
 
 // watch ends the exchange when its patience runs out, and goes when it ends.
-// It looks up at least every stallWithin, since what is expected changes.
+// It looks up at least as often as a stall takes, since what is expected changes.
 func (x *Exchange) watch() {
-	for left := stallWithin; ; left = stallWithin {
+	for left := x.client.stall(); ; left = x.client.stall() {
 		x.mu.Lock()
 		since, patience := x.since, x.patience
 		x.mu.Unlock()
@@ -235,7 +242,7 @@ func (c *Client) Do(req *http.Request) (*http.Response, error) {
 	if req.Body != nil {
 		req.Body = &sending{ReadCloser: req.Body, x: x}
 	}
-	x.expect(stallWithin)
+	x.expect(x.client.stall())
 	go x.watch()
 	resp, err := c.Transport.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), x.trace())))
 	if err != nil {
@@ -260,13 +267,29 @@ func (c *Client) Do(req *http.Request) (*http.Response, error) {
 // answer that makes no sense.
 func (x *Exchange) readAnswer(body io.ReadCloser) ([]byte, error) {
 	defer body.Close()
-	x.expect(stallWithin)
 	defer x.pause()
-	b, err := io.ReadAll(io.LimitReader(body, maxAnswer))
+	b, err := io.ReadAll(io.LimitReader(&coming{body, x}, maxAnswer))
 	if err != nil {
 		err = &lostAnswer{err}
 	}
 	return b, err
+}
+
+// coming is an answer that comes: some send its status first, and then a blank now
+// and again, until minutes later they know what it is. Source: Amazon S3 API
+// reference, "CompleteMultipartUpload".
+type coming struct {
+	io.Reader
+	x *Exchange
+}
+
+func (c *coming) Read(p []byte) (int, error) {
+	patience := c.x.client.stall()
+	if c.x.AnswerWithin > answerWithin {
+		patience = c.x.AnswerWithin
+	}
+	c.x.expect(patience)
+	return c.Reader.Read(p)
 }
 
 // A lostAnswer says that the answer broke off.
@@ -280,7 +303,7 @@ func (x *Exchange) trace() *httptrace.ClientTrace {
 		GetConn: func(string) { x.note(func() { x.asked = true }) },
 		GotConn: func(httptrace.GotConnInfo) {
 			x.note(func() { x.connected, x.broken = true, false })
-			x.expect(stallWithin)
+			x.expect(x.client.stall())
 		},
 		WroteRequest: func(info httptrace.WroteRequestInfo) {
 			if info.Err != nil {
@@ -315,7 +338,7 @@ func (s *sending) Read(p []byte) (int, error) {
 			s.x.bodyErr = err
 		}
 	})
-	s.x.expect(stallWithin)
+	s.x.expect(s.x.client.stall())
 	return n, err
 }
 

@@ -174,3 +174,52 @@ func TestDownload(t *testing.T) {
 		}
 	}
 }
+
+// blanks are what a server sends before it knows its answer.
+type blanks struct {
+	ctx   context.Context // it hangs up at its end
+	every time.Duration
+	left  int
+}
+
+func (b *blanks) Read(p []byte) (int, error) {
+	if b.left--; b.left < 0 {
+		return 0, io.EOF
+	}
+	return copy(p, " "), clock.System{}.Sleep(b.ctx, b.every)
+}
+
+// TestBlanks: an answer that comes slowly comes; and one that may take long may do so
+// after its status came, too.
+func TestBlanks(t *testing.T) {
+	for _, c := range []struct {
+		every, within time.Duration
+		kind          firn.Kind
+	}{{time.Minute, 0, 0}, {3 * time.Minute, 0, firn.Lost}, {30 * time.Minute, exchange.CompleteWithin, 0}, {90 * time.Minute, exchange.CompleteWithin, firn.Lost}} {
+		synctest.Test(t, func(t *testing.T) {
+			s := client(func(r *http.Request) (*http.Response, error) {
+				body, in := io.Pipe()
+				context.AfterFunc(r.Context(), func() { in.CloseWithError(context.Cause(r.Context())) })
+				go func() {
+					_, err := io.Copy(in, &blanks{r.Context(), c.every, 10})
+					in.CloseWithError(err)
+				}()
+				return &http.Response{StatusCode: 200, Header: http.Header{}, Body: body, Request: r}, nil
+			})
+			x := s.Begin(t.Context(), "try", "it")
+			if c.within > 0 {
+				x.AnswerWithin = c.within
+			}
+			req, err := http.NewRequestWithContext(x.Ctx, http.MethodPost, "http://server.test/", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("X-Amz-Date", clock.System{}.Now().UTC().Format("20060102T150405Z"))
+			_, err = s.Do(req)
+			err = x.End(err)
+			if c.kind == 0 && err != nil || c.kind != 0 && firn.KindOf(err) != c.kind {
+				t.Errorf("a blank each %v: %v", c.every, err)
+			}
+		})
+	}
+}

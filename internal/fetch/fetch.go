@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -37,7 +40,28 @@ func (l *Load) identity() string {
 // wire.LockFile. What comes is proven, or said not to be. Errors: as of
 // transfer.Downloader, and Local where something is in the way.
 func (l *Load) ToFile(ctx context.Context, d *transfer.Downloader, path string, replace bool) (transfer.Downloaded, error) {
-	f, err := openPartial(path, l.identity(), l.Want.Size)
+	root, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return transfer.Downloaded{}, diskError(path, err)
+	}
+	defer root.Close()
+	return l.Into(ctx, d, Place{Root: root, Name: filepath.Base(path), Replace: replace})
+}
+
+// A Place is a file that is to be made.
+type Place struct {
+	Root *os.Root // nothing is written outside of it, wherever links lead
+	Name string   // below Root; its folder is there
+	// Replace lets it take the place of what has its name by then.
+	Replace bool
+	ModTime time.Time // that it gets; zero: none
+	// Arrived, unless nil, is told of each piece.
+	Arrived func(transfer.Piece)
+}
+
+// Into is ToFile for a file of a tree.
+func (l *Load) Into(ctx context.Context, d *transfer.Downloader, p Place) (transfer.Downloaded, error) {
+	f, err := openPartial(p, l.identity(), l.Want.Size)
 	if err != nil {
 		return transfer.Downloaded{}, err
 	}
@@ -49,7 +73,7 @@ func (l *Load) ToFile(ctx context.Context, d *transfer.Downloader, path string, 
 		f.leave(firn.KindOf(err) == firn.Corrupt)
 		return res, err
 	}
-	return res, f.commit(replace)
+	return res, f.commit()
 }
 
 // pourPiece is how many bytes are fetched in one request for what takes them in

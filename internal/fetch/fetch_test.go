@@ -154,7 +154,7 @@ func TestOutputBelievesNoList(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBringer(t, 3<<20)
-			f, err := openPartial(b.file(), b.load.identity(), b.load.Want.Size)
+			f, err := openPartial(placeOf(t, b.file()), b.load.identity(), b.load.Want.Size)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -175,11 +175,12 @@ func TestOutputBelievesNoList(t *testing.T) {
 // TestOutputThroughNoLink: a link that somebody put in the way isn't followed.
 func TestOutputThroughNoLink(t *testing.T) {
 	b := newBringer(t, 100)
-	f, err := openPartial(b.file(), b.load.identity(), b.load.Want.Size)
+	f, err := openPartial(placeOf(t, b.file()), b.load.identity(), b.load.Want.Size)
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.leave(true)
+	temp := filepath.Join(b.dir, f.temp)
 	for name, to := range map[string]string{"inside": "victim", "outside": filepath.Join(t.TempDir(), "victim")} {
 		target := to
 		if !filepath.IsAbs(to) {
@@ -188,7 +189,7 @@ func TestOutputThroughNoLink(t *testing.T) {
 		if err := os.WriteFile(target, []byte("precious"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Symlink(to, f.temp); err != nil {
+		if err := os.Symlink(to, temp); err != nil {
 			t.Skip(err)
 		}
 		_, err := b.bring()
@@ -196,7 +197,7 @@ func TestOutputThroughNoLink(t *testing.T) {
 		if got, err := os.ReadFile(target); err != nil || string(got) != "precious" {
 			t.Errorf("%s: it was written to: %q, %v", name, got, err)
 		}
-		if err := os.Remove(f.temp); err != nil {
+		if err := os.Remove(temp); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -273,7 +274,7 @@ func FuzzOutputList(f *testing.F) {
 			t.Skip("no archive has so many bytes")
 		}
 		path := filepath.Join(t.TempDir(), "out")
-		o, err := openPartial(path, "it", size)
+		o, err := openPartial(placeOf(t, path), "it", size)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -281,7 +282,7 @@ func FuzzOutputList(f *testing.F) {
 			t.Skip(err) // of a system without sparse files
 		}
 		o.Close()
-		again, err := openPartial(path, "it", size)
+		again, err := openPartial(placeOf(t, path), "it", size)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -292,4 +293,15 @@ func FuzzOutputList(f *testing.F) {
 			}
 		}
 	})
+}
+
+// placeOf is the place that ToFile downloads to.
+func placeOf(t testing.TB, path string) Place {
+	t.Helper()
+	root, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { root.Close() })
+	return Place{Root: root, Name: filepath.Base(path)}
 }

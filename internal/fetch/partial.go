@@ -25,8 +25,8 @@ import (
 // list of the pieces that arrived behind its bytes, and the next one goes on.
 type partialFile struct {
 	*os.File
-	temp  string // that it has
-	path  string // that it gets
+	at    Place
+	temp  string // that it has, below Root
 	size  int64  // bytes
 	done  []transfer.Piece
 	count int64 // records of the list
@@ -39,37 +39,35 @@ const pieceRecord = 8 + 8 + treehash.Size
 
 // openPartial begins a file, or goes on with one that an earlier process began,
 // where both are of the same content: what tells contents apart is identity.
-func openPartial(path, identity string, size int64) (*partialFile, error) {
-	sum := sha256.Sum256([]byte(filepath.Base(path) + "\x00" + identity))
-	name := fmt.Sprintf(".firn-%x.part", sum[:8])
-	fail := func(err error) error {
-		return &firn.Error{Op: "write", Subject: path, Kind: LocalKind(err), Err: cause(err)}
-	}
-	root, err := os.OpenRoot(filepath.Dir(path))
-	if err != nil {
-		return nil, fail(err)
-	}
-	defer root.Close()
-	f, err := root.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o666)
-	if err != nil {
-		return nil, fail(err)
+func openPartial(p Place, identity string, size int64) (*partialFile, error) {
+	sum := sha256.Sum256([]byte(filepath.Base(p.Name) + "\x00" + identity))
+	o := &partialFile{at: p, temp: filepath.Join(filepath.Dir(p.Name), fmt.Sprintf(".firn-%x.part", sum[:8])), size: size}
+	var err error
+	if o.File, err = p.Root.OpenFile(o.temp, os.O_RDWR|os.O_CREATE, 0o666); err != nil {
+		return nil, diskError(o.at.path(), err)
 	}
 	// Nobody else's link is written through.
-	opened, err := f.Stat()
-	there, lerr := root.Lstat(name)
+	opened, err := o.Stat()
+	there, lerr := p.Root.Lstat(o.temp)
 	if err = errors.Join(err, lerr); err == nil && (!there.Mode().IsRegular() || !os.SameFile(opened, there)) {
-		err = fmt.Errorf("%s, where it is written first, is no file of firn's", name)
+		err = fmt.Errorf("%s, where it is written first, is no file of firn's", o.temp)
+	}
+	if err == nil {
+		err = o.readPieces()
 	}
 	if err != nil {
-		f.Close()
-		return nil, fail(err)
-	}
-	o := &partialFile{File: f, temp: filepath.Join(filepath.Dir(path), name), path: path, size: size}
-	if err := o.readPieces(); err != nil {
-		f.Close()
-		return nil, fail(err)
+		o.Close()
+		return nil, diskError(o.at.path(), err)
 	}
 	return o, nil
+}
+
+// path is the file's, for messages.
+func (p *Place) path() string { return filepath.Join(p.Root.Name(), p.Name) }
+
+// diskError says what failed on the disk.
+func diskError(path string, err error) error {
+	return &firn.Error{Op: "write", Subject: path, Kind: LocalKind(err), Err: cause(err)}
 }
 
 // LocalKind is the kind of an error of a disk: Full or Local.
@@ -111,29 +109,36 @@ func (o *partialFile) arrived(_ context.Context, p transfer.Piece) error {
 	if _, err := o.WriteAt(b[:], o.size+o.count*pieceRecord); err == nil {
 		o.count++
 	}
+	if o.at.Arrived != nil {
+		o.at.Arrived(p)
+	}
 	return nil
 }
 
-// commit gives the file its name, once all its bytes are there. Without replace
-// what is there by then stays.
-func (o *partialFile) commit(replace bool) error {
+// commit gives the file its time and its name, once all its bytes are there. Without
+// Replace what has the name by then stays.
+func (o *partialFile) commit() error {
 	err := o.Truncate(o.size)
 	if err == nil {
 		err = o.Sync()
 	}
-	if err = errors.Join(err, o.Close()); err == nil && !replace {
-		if _, there := os.Lstat(o.path); there == nil {
+	err = errors.Join(err, o.Close())
+	if err == nil && !o.at.ModTime.IsZero() {
+		err = o.at.Root.Chtimes(o.temp, o.at.ModTime, o.at.ModTime)
+	}
+	if err == nil && !o.at.Replace {
+		if _, there := o.at.Root.Lstat(o.at.Name); there == nil {
 			err = fs.ErrExist
 		}
 	}
 	if err == nil {
-		err = os.Rename(o.temp, o.path)
+		err = o.at.Root.Rename(o.temp, o.at.Name)
 	}
 	if err == nil {
-		err = atomicfile.SyncDir(filepath.Dir(o.path))
+		err = atomicfile.SyncDir(filepath.Dir(o.at.path()))
 	}
 	if err != nil {
-		return &firn.Error{Op: "write", Subject: o.path, Kind: LocalKind(err), Err: cause(err)}
+		return diskError(o.at.path(), err)
 	}
 	return nil
 }
@@ -143,7 +148,7 @@ func (o *partialFile) commit(replace bool) error {
 func (o *partialFile) leave(worthless bool) {
 	o.Close()
 	if worthless || o.count == 0 {
-		os.Remove(o.temp)
+		o.at.Root.Remove(o.temp)
 	}
 }
 

@@ -54,7 +54,7 @@ type CacheRow struct {
 	LastSeen time.Time // date of the last inventory that listed it, as glacier-cli reckons
 	Created  time.Time // when the row was made
 	Deleted  time.Time
-	Tree     treehash.Hash // zero: not known
+	Tree     treehash.Hash // zero: not known, or recorded as that of nothing
 }
 
 // Seen is when the archive was last known to be there: by an inventory, else by
@@ -183,9 +183,20 @@ func (c *Cache) ours() string {
 }
 
 // List hands each archive of a vault to each, by name as SQLite orders text; those
-// without one come first.
+// without one come first. They are as the cache has them at the beginning: nobody
+// who writes to it waits for each.
 func (c *Cache) List(ctx context.Context, region, vault string, each func(CacheRow) error) error {
-	return c.query(ctx, "SELECT "+c.columns()+" FROM archive WHERE "+c.ours()+" ORDER BY name", each, vault, region)
+	err := c.db.Read(ctx, func(tx *sqldb.Tx) error {
+		if _, err := tx.Exec(ctx, "DROP TABLE IF EXISTS temp.listed"); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, "CREATE TEMP TABLE listed AS SELECT "+c.columns()+" FROM main.archive WHERE "+c.ours()+" ORDER BY name", vault, region)
+		return err
+	})
+	if err != nil {
+		return c.fail("read", err)
+	}
+	return c.query(ctx, "SELECT * FROM temp.listed ORDER BY rowid", each)
 }
 
 // ByName gives the archives of a vault that have a name.
@@ -243,6 +254,9 @@ func scanCacheRow(rows interface{ Scan(...any) error }, more ...any) (r CacheRow
 	if len(hash.String) == 2*treehash.Size {
 		r.Tree, _ = treehash.Parse(hash.String) // what is none is not known
 	}
+	if r.Tree == emptyTree {
+		r.Tree = treehash.Hash{}
+	}
 	return r, nil
 }
 
@@ -254,11 +268,37 @@ func seconds(t time.Time) any {
 	return float64(t.UnixMicro()) / 1e6
 }
 
-// Add adds an archive that was stored.
+// insertRow makes a row of what was stored here.
+const insertRow = `INSERT INTO archive (id, name, vault, "key", created_here, hash, region) VALUES (?, ?, ?, ?, ?, ?, ?)`
+
+// Add adds an archive that was stored. One that an inventory brought meanwhile gets
+// the name by which it was stored.
 func (c *Cache) Add(ctx context.Context, r CacheRow) error {
+	return c.insert(ctx, r, " ON CONFLICT (id) DO UPDATE SET name = excluded.name, hash = excluded.hash, region = excluded.region")
+}
+
+// Recall adds an archive that was stored earlier, unless the cache knows its id, also
+// as deleted.
+func (c *Cache) Recall(ctx context.Context, r CacheRow) error {
+	return c.insert(ctx, r, " ON CONFLICT (id) DO NOTHING")
+}
+
+func (c *Cache) insert(ctx context.Context, r CacheRow, otherwise string) error {
 	return c.write(ctx, func(tx *sqldb.Tx) error {
-		_, err := tx.Exec(ctx, `INSERT INTO archive (id, name, vault, "key", created_here, hash, region) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-			string(r.ID), r.Name, r.Vault, r.Key, seconds(r.Created), r.Tree.String(), r.Region)
+		_, err := tx.Exec(ctx, insertRow+otherwise, string(r.ID), r.Name, r.Vault, r.Key, seconds(r.Created), r.Tree.String(), r.Region)
+		return err
+	})
+}
+
+// Prepare finds out whether what is stored or deleted from now on can be recorded, by
+// a row that comes and goes in one transaction.
+func (c *Cache) Prepare(ctx context.Context) error {
+	return c.write(ctx, func(tx *sqldb.Tx) error {
+		const id = "firn looks whether it can write here"
+		if _, err := tx.Exec(ctx, insertRow, id, "", "", "", nil, "", ""); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, "DELETE FROM archive WHERE id = ?", id)
 		return err
 	})
 }
@@ -393,11 +433,11 @@ func (c *Cache) matched(ctx context.Context, tx *sqldb.Tx, u Upstream) error {
 		case !u.IsName(description, r.Name):
 			u.Tell(Renamed, r, description)
 			if u.Fix {
-				named = append(named, change{r.ID, description, ""})
+				named = append(named, change{r.ID, u.NameOf(description), ""})
 			}
 		}
 		switch {
-		case r.Tree.IsZero() || r.Tree == emptyTree:
+		case r.Tree.IsZero():
 			hashed = append(hashed, change{r.ID, "", hash})
 		case r.Tree.String() != hash:
 			u.Tell(HashDiffers, r, hash)

@@ -38,7 +38,7 @@ func connect(ctx context.Context, cfg Config) (*service, error) {
 			return nil, err
 		}
 	}
-	s := &service{cfg: cfg, http: &exchange.Client{Transport: cfg.Transport, Clock: cfg.Clock, Server: "a Glacier server", NoCredentials: awschain.Missing}}
+	s := &service{cfg: cfg, http: &exchange.Client{Transport: cfg.Transport, Clock: cfg.Clock, Stall: cfg.Stall, Server: "a Glacier server", NoCredentials: awschain.Missing}}
 	s.http.Judge, s.http.Nowhere = s.judge, s.nowhere
 	if cfg.InProcess {
 		s.http.Final = final

@@ -69,6 +69,11 @@ type Config struct {
 	// Clock is what gives up on a server that has gone silent; nil is the
 	// machine's. It must really wait, since the network does.
 	Clock clock.Clock
+	// Stall is how long the server may be silent; 0: two minutes.
+	Stall time.Duration
+	// StrictDelete: an archive that was never in the vault can't be deleted, which
+	// is NotFound. By default it is gone, and that is no error.
+	StrictDelete bool
 	// InProcess: Transport leads to a server in this process, whose failures
 	// are faults of the disk that no patience mends.
 	InProcess bool

@@ -266,6 +266,52 @@ func TestStalledDownload(t *testing.T) {
 	})
 }
 
+// TestStall: how long the server may be silent can be said.
+func TestStall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, w := io.Pipe()
+		defer w.Close()
+		v := open(t, nil, func(c *glacier.Config) {
+			c.Stall = 7 * time.Second
+			c.Transport = roundTrip(func(req *http.Request) (*http.Response, error) {
+				context.AfterFunc(req.Context(), func() { r.CloseWithError(req.Context().Err()) })
+				return &http.Response{StatusCode: 206, Header: http.Header{"Content-Range": {"bytes 0-9/10"}}, Body: r}, nil
+			})
+		})
+		out, err := v.Output(context.Background(), "x", firn.Range{End: 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer out.Close()
+		began := time.Now()
+		_, err = io.ReadAll(out)
+		wantKind(t, err, firn.Network)
+		if took := time.Since(began); took != 7*time.Second {
+			t.Errorf("gave up after %v", took)
+		}
+	})
+}
+
+// TestStrictDelete: that an archive was never in the vault is no error, unless that
+// was asked for.
+func TestStrictDelete(t *testing.T) {
+	for _, strict := range []bool{false, true} {
+		v := open(t, nil, func(c *glacier.Config) {
+			c.StrictDelete = strict
+			c.Transport = roundTrip(func(*http.Request) (*http.Response, error) {
+				body := `{"code": "ResourceNotFoundException", "message": "The archive ID was not found: x", "type": "Client"}`
+				return &http.Response{StatusCode: 404, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}, nil
+			})
+		})
+		err := v.DeleteArchive(t.Context(), "x")
+		if strict {
+			wantKind(t, err, firn.NotFound)
+		} else if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestCancelledDownload gives the cause of the caller's context.
 func TestCancelledDownload(t *testing.T) {
 	because := errors.New("because")

@@ -79,7 +79,7 @@ func (v *Vault) startJob(x *exchange.Exchange, params *types.JobParameters, desc
 	if description != "" {
 		params.Description = &description
 	}
-	out, err := v.client.InitiateJob(x.Ctx, &sdk.InitiateJobInput{AccountId: ownAccount(), VaultName: &v.name, JobParameters: params})
+	out, err := v.client.InitiateJob(x.Ctx, &sdk.InitiateJobInput{AccountId: ownAccount(), VaultName: &v.name, JobParameters: params}, withoutTreeHash)
 	if err := x.End(err); err != nil {
 		return "", err
 	}
@@ -251,11 +251,13 @@ func (v *Vault) noOutput(ctx context.Context, x *exchange.Exchange, id firn.JobI
 	return failed
 }
 
-// DeleteArchive deletes one archive.
+// DeleteArchive deletes one archive. To delete one again is no error of the service's
+// either: what it doesn't find was never in the vault. Source: API reference, "Delete
+// Archive".
 func (v *Vault) DeleteArchive(ctx context.Context, id firn.ArchiveID) error {
 	x := v.begin(ctx, "delete archive", quote(string(id))+" of "+v.label)
 	_, err := v.client.DeleteArchive(x.Ctx, &sdk.DeleteArchiveInput{AccountId: ownAccount(), VaultName: &v.name, ArchiveId: (*string)(&id)})
-	if missed(x) {
+	if missed(x) && !v.cfg.StrictDelete {
 		return x.Forgive()
 	}
 	return x.End(err)

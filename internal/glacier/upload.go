@@ -43,6 +43,19 @@ func preset(sums treehash.Sums) func(*sdk.Options) {
 	})
 }
 
+// treeHashStep is the step of the SDK that gives every request with a body the tree
+// hash of that, and takes a MiB of memory for it.
+const treeHashStep = "Glacier:TreeHash"
+
+// withoutTreeHash is for requests whose body is no archive: the service wants the
+// hash of parts and archives alone. Source: API reference, "Initiate Job".
+func withoutTreeHash(o *sdk.Options) {
+	o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
+		_, err := stack.Finalize.Remove(treeHashStep)
+		return err
+	})
+}
+
 // fresh gives the SDK a view of body that begins at its start and has a
 // position of its own, so that the caller may send the same body again.
 func fresh(body *io.SectionReader) io.ReadSeeker {

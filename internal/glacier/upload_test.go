@@ -94,6 +94,28 @@ func TestBodiesAreReadOnce(t *testing.T) {
 	}
 }
 
+// TestJobsHaveNoTreeHash: the SDK would give every request with a body one, in a MiB
+// of memory. Should an update of it rename the step, no job starts, and this fails.
+func TestJobsHaveNoTreeHash(t *testing.T) {
+	s := serve(t, nil)
+	create(t, s)
+	rec := &recorder{RoundTripper: s.Transport()}
+	v := with(t, rec)
+	data := storetest.Data(1, 10)
+	body, sums := storetest.Body(data)
+	archive, err := v.UploadArchive(t.Context(), "x", body, sums)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.StartRetrieval(t.Context(), firn.RetrievalSpec{Archive: archive, Tier: firn.Bulk}); err != nil {
+		t.Fatal(err)
+	}
+	last := len(rec.seen) - 1
+	if got := rec.seen[last].Values("X-Amz-Sha256-Tree-Hash"); len(got) > 0 || rec.size[last] == 0 {
+		t.Errorf("a request of %d bytes with the tree hash %q", rec.size[last], got)
+	}
+}
+
 // TestLostAnswersLeaveOne: an answer that is lost on the way is the caller's to
 // look for. Neither the SDK nor the store asks again, whatever the environment
 // says.

@@ -126,10 +126,7 @@ func (m *mover) resume(archive int64) catalog.Intent {
 // settleTask sees to what became of a copy.
 func (m *mover) settleTask(ctx context.Context, t *task, j *copyJournal, err error) error {
 	if err == nil {
-		if m.slow {
-			return m.asker.Fetched(context.WithoutCancel(ctx), t.want, t.job)
-		}
-		return nil
+		return m.fetched(ctx, t)
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -152,6 +149,36 @@ func (m *mover) settleTask(ctx context.Context, t *task, j *copyJournal, err err
 		return m.fail(ctx, t, j, err)
 	}
 	return err
+}
+
+// fetchedAtOnce is how many jobs are recorded as fetched in one go: those of which a
+// kill keeps the record show as ready until they expire, and nothing waits for them.
+const fetchedAtOnce = 256
+
+// fetched notes that nothing waits for the jobs of some archives any more.
+func (m *mover) fetched(ctx context.Context, tasks ...*task) error {
+	if !m.slow {
+		return nil
+	}
+	m.mu.Lock()
+	for _, t := range tasks {
+		m.done = append(m.done, t.job)
+	}
+	var full []firn.Job
+	if len(m.done) >= fetchedAtOnce {
+		full, m.done = m.done, nil
+	}
+	m.mu.Unlock()
+	return m.asker.FetchedAll(ctx, full)
+}
+
+// recordFetched records what fetched noted.
+func (m *mover) recordFetched(ctx context.Context) error {
+	m.mu.Lock()
+	rest := m.done
+	m.done = nil
+	m.mu.Unlock()
+	return m.asker.FetchedAll(ctx, rest)
 }
 
 // fail gives an archive up: it stays where it is.
@@ -266,6 +293,7 @@ func (m *mover) copied(t *task, to firn.ArchiveID) {
 	m.mu.Lock()
 	m.res.Copied.Files++
 	m.res.Copied.Bytes += t.Size
+	m.lastCopied = m.Clock.Now()
 	m.mu.Unlock()
 	m.Events(firn.FileEvent{Action: firn.Sent, Tree: t.Tree, Path: t.label, Size: t.Size, Archive: to})
 }

@@ -3,6 +3,8 @@ package migrate
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/firn-archive/firn"
@@ -12,7 +14,13 @@ import (
 // A Witness says what an inventory of the target lists as it was recorded.
 type Witness interface {
 	Confirmed(*catalog.Location) bool
+	// Whole reports whether all is that is recorded as stored in the target, and
+	// settled whether none of that may be too young to be listed.
+	Whole() (whole, settled bool)
 }
+
+// maxHops bounds how many copies of copies are followed.
+const maxHops = 16
 
 // ReviewOptions say what is looked at before a source is deleted.
 type ReviewOptions struct {
@@ -39,8 +47,11 @@ type Lacking struct {
 
 // A Review is what of a source may go.
 type Review struct {
-	Copied  firn.Count // have a copy that the target's inventory lists as recorded
-	Needed  firn.Count // by nobody: snapshots of the catalog, and what was to be deleted anyway
+	Copied   firn.Count // have a copy that the target's inventory lists as recorded
+	Unneeded firn.Count // snapshots of the catalog, and what was to be deleted anyway
+	// Pruned had a copy that was deleted from the target, or is to be, since no version
+	// is in it any more.
+	Pruned  firn.Count
 	Lacking firn.Count // have none, or it isn't as recorded
 	Young   firn.Count // have one that may be too young to be listed
 }
@@ -48,74 +59,139 @@ type Review struct {
 // Good reports whether all that is to go may go.
 func (r *Review) Good() bool { return r.Lacking.Files+r.Young.Files == 0 }
 
-// ReviewSource looks at each archive of the source that is to go and isn't gone:
-// whether its copy is in the target as it was recorded, with size and tree hash. It
-// downloads nothing. What is in the source and nobody needs has no copy.
-// Errors: those of the catalog.
-func ReviewSource(ctx context.Context, o ReviewOptions) (r Review, err error) {
+// ReviewSource looks at each archive of the source that is to go and isn't surely gone:
+// whether its copy is in the target as it was recorded, with size and tree hash, also
+// where it went there by way of other stores. It downloads nothing. What is in the
+// source and nobody needs has no copy, and what was pruned in the target since needs none
+// where all else that the target should have is there. Errors: those of the catalog.
+func ReviewSource(ctx context.Context, o ReviewOptions) (Review, error) {
+	r := &reviewer{ReviewOptions: o, pruned: map[int64][]Lacking{}}
 	for item, err := range o.Catalog.EmptyItems(ctx, o.Going.Inventory, 0) {
 		if err != nil {
-			return r, err
+			return r.sums, err
 		}
-		if item.State != catalog.EmptyTodo && item.State != catalog.EmptyRefused || !o.Going.Covers(item.Created) {
+		if item.State == catalog.EmptyGone || !o.Going.Covers(item.Created) {
 			continue
 		}
-		sum, lacks, err := o.judge(ctx, &r, &item)
-		if err != nil {
-			return r, err
-		}
-		sum.Files++
-		sum.Bytes += item.Size
-		if lacks != nil && o.Tell != nil {
-			o.Tell(*lacks)
+		if err := r.judge(ctx, &item); err != nil {
+			return r.sums, err
 		}
 	}
-	return r, nil
+	return r.sums, r.judgePruned(ctx)
 }
 
-// judge says to which sum of a review an archive counts, and what is wrong with it.
-func (o *ReviewOptions) judge(ctx context.Context, r *Review, item *catalog.EmptyItem) (sum *firn.Count, lacks *Lacking, err error) {
-	bad := func(copied firn.ArchiveID, why string) (*firn.Count, *Lacking, error) {
-		return &r.Lacking, &Lacking{item.Archive, item.Size, copied, why}, nil
+// A reviewer is one ReviewSource.
+type reviewer struct {
+	ReviewOptions
+	sums   Review
+	pruned map[int64][]Lacking // by the row of a copy that is deleted, or is to be
+}
+
+// tell counts an archive that must not go, and tells of it.
+func (r *reviewer) tell(l Lacking) {
+	count(&r.sums.Lacking, l.Size)
+	if r.Tell != nil {
+		r.Tell(l)
 	}
-	at, found, err := o.Catalog.CopyOf(ctx, o.Source.ID, item.Archive)
+}
+
+func count(sum *firn.Count, size int64) {
+	sum.Files++
+	sum.Bytes += size
+}
+
+// judge says to which sum of a review an archive counts.
+func (r *reviewer) judge(ctx context.Context, item *catalog.EmptyItem) error {
+	bad := func(copied firn.ArchiveID, why string) { r.tell(Lacking{item.Archive, item.Size, copied, why}) }
+	needed, err := r.isNeeded(ctx, item.Archive)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	if !found || at.Store != o.Target {
-		needed, err := o.isNeeded(ctx, item.Archive)
-		if err != nil {
-			return nil, nil, err
-		}
-		if !needed {
-			return &r.Needed, nil, nil
-		}
-		return bad("", "it was not copied")
+	if !needed {
+		count(&r.sums.Unneeded, item.Size)
+		return nil
 	}
-	if at.Size != item.Size {
-		return bad(at.Remote, fmt.Sprintf("it has %d bytes, and what was copied had %d", item.Size, at.Size))
-	}
-	there, err := o.Catalog.AccountOf(ctx, at.Store, at.Remote)
+	at, size, found, err := r.copyOf(ctx, item.Archive)
 	if err != nil {
-		return nil, nil, err
+		return err
+	}
+	if !found {
+		bad("", "it was not copied")
+		return nil
+	}
+	if size != item.Size {
+		bad(at.Remote, fmt.Sprintf("it has %d bytes, and what was copied had %d", item.Size, size))
+		return nil
+	}
+	there, err := r.Catalog.AccountOf(ctx, at.Store, at.Remote)
+	if err != nil {
+		return err
 	}
 	switch {
-	case there.State != catalog.Stored:
-		return bad(at.Remote, "its copy is not in the target any more")
-	case there.Leaving:
-		return bad(at.Remote, "its copy is to be deleted from the target")
-	case o.Witness.Confirmed(&catalog.Location{Archive: at.Archive, State: there.State}):
-		return &r.Copied, nil, nil
-	case o.Margin > 0 && there.Created.Add(o.Margin).After(o.Dated):
-		return &r.Young, nil, nil
+	case (there.State == catalog.Deleted || there.Leaving) && there.Contents > 0:
+		r.pruned[at.Archive] = append(r.pruned[at.Archive], Lacking{item.Archive, item.Size, at.Remote, "its copy was deleted from the target, or is to be"})
+	case there.State != catalog.Stored || there.Leaving:
+		bad(at.Remote, "its copy is not in the target any more, or is to be deleted from it")
+	case r.Witness.Confirmed(&catalog.Location{Archive: at.Archive, State: there.State}):
+		count(&r.sums.Copied, item.Size)
+	case r.Margin > 0 && there.Created.Add(r.Margin).After(r.Dated):
+		count(&r.sums.Young, item.Size)
+	default:
+		bad(at.Remote, "its copy is not in the target's inventory as it was recorded")
 	}
-	return bad(at.Remote, "its copy is not in the target's inventory as it was recorded")
+	return nil
 }
 
-// isNeeded reports whether an archive of the source that wasn't copied should have
-// been.
-func (o *ReviewOptions) isNeeded(ctx context.Context, id firn.ArchiveID) (bool, error) {
-	a, err := o.Catalog.AccountOf(ctx, o.Source.ID, id)
+// copyOf finds the copy in the target of an archive of the source, and the size that the
+// archive had when it was copied.
+func (r *reviewer) copyOf(ctx context.Context, id firn.ArchiveID) (at catalog.Copy, size int64, found bool, err error) {
+	at.Store, at.Remote = r.Source.ID, id
+	for hop := range maxHops {
+		if at, found, err = r.Catalog.CopyOf(ctx, at.Store, at.Remote); err != nil || !found {
+			return at, size, false, err
+		}
+		if hop == 0 {
+			size = at.Size
+		}
+		if at.Store == r.Target {
+			return at, size, true, nil
+		}
+	}
+	return at, size, false, nil
+}
+
+// judgePruned tells what was deleted from the target because nobody needs it from what
+// went with versions that are still there.
+func (r *reviewer) judgePruned(ctx context.Context) error {
+	rows := slices.Sorted(maps.Keys(r.pruned))
+	needed := map[int64]bool{}
+	for ref, err := range r.Catalog.References(ctx, rows) {
+		if err != nil {
+			return err
+		}
+		needed[ref.Archive] = true
+	}
+	// What was sent again from a bundle that is deleted has no copy of its own: all that
+	// is in the target tells.
+	whole, settled := r.Witness.Whole()
+	for _, row := range rows {
+		for _, l := range r.pruned[row] {
+			switch {
+			case needed[row] || !whole:
+				r.tell(l)
+			case !settled:
+				count(&r.sums.Young, l.Size)
+			default:
+				count(&r.sums.Pruned, l.Size)
+			}
+		}
+	}
+	return nil
+}
+
+// isNeeded reports whether an archive of the source must have a copy.
+func (r *reviewer) isNeeded(ctx context.Context, id firn.ArchiveID) (bool, error) {
+	a, err := r.Catalog.AccountOf(ctx, r.Source.ID, id)
 	if err != nil || !a.HasAccount {
 		return true, err
 	}

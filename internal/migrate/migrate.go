@@ -14,6 +14,7 @@ import (
 	"github.com/firn-archive/firn/describe"
 	"github.com/firn-archive/firn/internal/catalog"
 	"github.com/firn-archive/firn/internal/clock"
+	"github.com/firn-archive/firn/internal/plan"
 	"github.com/firn-archive/firn/internal/retrieval"
 	"github.com/firn-archive/firn/internal/transfer"
 )
@@ -65,8 +66,9 @@ type Options struct {
 	Waker        retrieval.Waker
 
 	// Agree is asked once, before anything is done that costs, and again where a later
-	// run asks by another tier; nil: nobody is.
-	Agree func(ctx context.Context, o Outlook) error
+	// run asks by another tier, or with AgreeAgain, of what is left; nil: nobody is.
+	Agree      func(ctx context.Context, o Outlook) error
+	AgreeAgain bool
 	// Lock keeps all else from a tree of the source while it moves.
 	Lock func(ctx context.Context, tree string) (unlock func(), err error)
 	// Saved is called when trees have moved, for snapshots of both stores; run is
@@ -103,6 +105,7 @@ type mover struct {
 	up       *transfer.Uploader
 	traits   firn.Traits // of the target
 	slow     bool        // the source takes time
+	supply   plan.Supply // of the source
 	memory   *semaphore.Weighted
 	buffers  sync.Pool
 	resumes  map[int64]catalog.Intent // by the target's archive: what an earlier process began
@@ -110,9 +113,11 @@ type mover struct {
 	admitted firn.Count // in this run
 	told     bool       // that nothing more is asked for
 
-	mu     sync.Mutex
-	res    Result
-	packer packer
+	mu         sync.Mutex
+	res        Result
+	lastCopied time.Time
+	packer     packer
+	done       []firn.Job // whose output was fetched, and which are not recorded so
 }
 
 // Plan takes in what is to be copied and gives what that comes to. It records
@@ -165,7 +170,7 @@ func newMover(o Options) (*mover, error) {
 		o.Events = firn.Discard
 	}
 	o.Bundling.Below = min(o.Bundling.Below, bodySize)
-	m := &mover{Options: o, traits: o.To.Store.Traits(), slow: !o.From.Store.Traits().InstantJobs, memory: semaphore.NewWeighted(memory), resumes: map[int64]catalog.Intent{}}
+	m := &mover{Options: o, traits: o.To.Store.Traits(), slow: !o.From.Store.Traits().InstantJobs, supply: plan.SupplyOf(o.From.Store.Traits()), memory: semaphore.NewWeighted(memory), resumes: map[int64]catalog.Intent{}}
 	m.packer.mover = m
 	var err error
 	// Bodies have windows of their own, so that all slots are for those.
@@ -189,7 +194,7 @@ func (m *mover) begin(ctx context.Context) (err error) {
 		return err
 	}
 	tier := string(m.Tiers[0])
-	if m.Agree != nil && (m.m.ID == 0 || m.m.State >= catalog.MigrationDone || m.m.Options != tier) {
+	if m.Agree != nil && (m.m.ID == 0 || m.m.State >= catalog.MigrationDone || m.m.Options != tier || m.AgreeAgain) {
 		o, err := m.outlook(ctx)
 		if err == nil {
 			err = m.Agree(ctx, o)
@@ -214,6 +219,9 @@ func (m *mover) begin(ctx context.Context) (err error) {
 		return err
 	}
 	if err := m.Catalog.SettleCopies(ctx, m.m, true); err != nil {
+		return err
+	}
+	if _, err := m.Catalog.LeaveOut(ctx, m.m); err != nil {
 		return err
 	}
 	m.asker = retrieval.New(retrieval.Options{
@@ -245,7 +253,7 @@ func (m *mover) rounds(ctx context.Context) error {
 	stuck := 0
 	for {
 		before := m.res.Copied.Files
-		next, err := m.round(ctx)
+		r, err := m.round(ctx)
 		if err != nil {
 			return err
 		}
@@ -260,15 +268,15 @@ func (m *mover) rounds(ctx context.Context) error {
 		switch {
 		case open == 0:
 			return m.finish(ctx)
-		case m.isOver():
+		case m.isOver() && !r.waits:
 			return nil
-		case progress, !m.slow && stuck < 3:
+		case progress, !m.slow && stuck < 3, r.isQuick(ctx):
 			continue
 		case !m.slow || !m.Wait:
-			m.res.Ready = next
+			m.res.Ready = r.next
 			return nil
 		}
-		if err := m.asker.Sleep(ctx, fmt.Sprintf("%d archives that the store is getting ready", open), next); err != nil {
+		if err := m.asker.Sleep(ctx, fmt.Sprintf("%d archives that the store is getting ready", open), r.next); err != nil {
 			return err
 		}
 	}
@@ -299,8 +307,15 @@ func (m *mover) finish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if more > 0 { // came meanwhile
+	again, err := m.Catalog.RenewCopies(ctx, m.m)
+	if err != nil {
+		return err
+	}
+	if more+again > 0 && !m.isOver() { // came meanwhile, or went
 		return m.rounds(ctx)
+	}
+	if _, err := m.open(ctx); err != nil || more+again > 0 {
+		return err
 	}
 	if err := m.moveTrees(ctx); err != nil {
 		return err

@@ -19,6 +19,7 @@ import (
 	"github.com/firn-archive/firn/internal/guard"
 	"github.com/firn-archive/firn/internal/migrate"
 	"github.com/firn-archive/firn/internal/restore"
+	"github.com/firn-archive/firn/internal/seal"
 	"github.com/firn-archive/firn/internal/snapshot"
 	"github.com/firn-archive/firn/internal/storetest"
 	"github.com/firn-archive/firn/internal/transfer"
@@ -83,17 +84,21 @@ func (r *rig) checked() {
 }
 
 // restored gives all files of the trees in the target as they were at a run; nil
-// runs: now.
-func (r *rig) restored(runs map[int64]int64) map[string]string {
+// runs: now. Identities open what is sealed.
+func (r *rig) restored(runs map[int64]int64, ids ...*seal.Identities) map[string]string {
 	r.T.Helper()
 	trees, err := r.Catalog.Trees(r.T.Context(), r.row.ID)
 	r.must(err)
 	down, err := transfer.NewDownloader(r.store, transfer.DownloadOptions{Clock: r.Clock})
 	r.must(err)
 	to := r.T.TempDir()
+	var identities func(context.Context) (seal.Identities, error)
+	if len(ids) > 0 {
+		identities = func(context.Context) (seal.Identities, error) { return *ids[0], nil }
+	}
 	_, err = restore.Run(r.T.Context(), restore.Options{
 		Catalog: r.Catalog, Row: r.row, Store: r.store, Downloader: down, Clock: r.Clock, Events: firn.Discard,
-		Trees: trees, Runs: runs, To: to, Days: restore.Days{Tiers: []firn.Tier{firn.Bulk}},
+		Trees: trees, Runs: runs, To: to, Identities: identities, Days: restore.Days{Tiers: []firn.Tier{firn.Bulk}},
 	})
 	r.must(err)
 	files := map[string]string{}

@@ -164,14 +164,10 @@ func (m *mover) pack(ctx context.Context, tasks []*task) error {
 			err = m.copyOne(ctx, t)
 		}
 	}
-	if err != nil || !m.slow {
+	if err != nil {
 		return err
 	}
-	jobs := make([]firn.Job, 0, len(p.tasks))
-	for _, t := range p.tasks {
-		jobs = append(jobs, t.job)
-	}
-	return m.asker.FetchedAll(context.WithoutCancel(ctx), jobs)
+	return m.fetched(ctx, p.tasks...)
 }
 
 // spoolPrefix begins the names of the migration's files in the spool.

@@ -23,26 +23,31 @@ type round struct {
 	work     chan func(context.Context) error
 	room     int64 // bytes that may be asked for still
 	busy     bool  // something was asked for, and is not copied
+	rate     float64
+	known    bool // the rate was measured
 	throttle *plan.Throttle
 	asking   *errgroup.Group
 
-	mu   sync.Mutex
-	tier int   // of Tiers
-	stop error // why nothing more is asked for
-	next time.Time
+	mu    sync.Mutex
+	tier  int   // of Tiers
+	stop  error // why nothing more is asked for
+	next  time.Time
+	waits bool       // something that was asked for isn't ready
+	asked firn.JobID // one of the jobs that this round began
+	since time.Time  // that something is copied
 }
 
-// round does one, and gives when the next one may find more.
-func (m *mover) round(ctx context.Context) (next time.Time, err error) {
+// round does one.
+func (m *mover) round(ctx context.Context) (*round, error) {
+	r := &round{mover: m, work: make(chan func(context.Context) error)}
 	if err := m.settle(ctx); err != nil {
-		return next, err
+		return r, err
 	}
 	if err := m.asker.Look(ctx); err != nil {
-		return next, err
+		return r, err
 	}
-	r := &round{mover: m, work: make(chan func(context.Context) error)}
 	if err := r.prepare(ctx); err != nil {
-		return next, err
+		return r, err
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	r.asking, _ = errgroup.WithContext(gctx)
@@ -64,14 +69,20 @@ func (m *mover) round(ctx context.Context) (next time.Time, err error) {
 		err := r.walk(gctx)
 		return errors.Join(err, r.asking.Wait())
 	})
-	err = g.Wait()
+	before := m.copiedBytes()
+	r.since = m.Clock.Now()
+	err := g.Wait()
+	if rerr := m.recordFetched(ctx); err == nil {
+		err = rerr
+	}
+	r.measure(context.WithoutCancel(ctx), m.copiedBytes()-before)
 	if ctx.Err() != nil {
-		return next, context.Cause(ctx)
+		return r, context.Cause(ctx)
 	}
 	if err == nil {
 		err = r.explain()
 	}
-	return r.next, err
+	return r, err
 }
 
 // settle finds out what became of what earlier processes, or rounds, have begun.
@@ -101,12 +112,11 @@ func (m *mover) settle(ctx context.Context) error {
 }
 
 // prepare finds out how much may be asked for.
-func (r *round) prepare(ctx context.Context) error {
-	rate, known, err := r.Catalog.DownloadRate(ctx, r.From.Row.ID)
-	if err != nil || !r.slow {
+func (r *round) prepare(ctx context.Context) (err error) {
+	if r.rate, r.known, err = r.Catalog.DownloadRate(ctx, r.From.Row.ID); err != nil || !r.slow {
 		return err
 	}
-	r.room = plan.WaveBytes(rate, known)
+	r.room = r.supply.Wave(r.Tiers[0], r.rate, r.known)
 	var asks []plan.Ask
 	if r.RetrieveRate > 0 {
 		earlier, err := r.Catalog.AskedSince(ctx, r.From.Row.ID, r.Clock.Now().Add(-plan.LookBack(r.RetrieveRate, r.largest)))
@@ -172,7 +182,7 @@ func (r *round) visit(ctx context.Context, t *task) (goesOn bool, err error) {
 		return true, r.hand(ctx, t)
 	case ok:
 		r.reserve(t.Size)
-		r.expect(retrieval.Expected(job))
+		r.expect(retrieval.ExpectedAt(r.supply.Pace, job))
 		return true, nil
 	}
 	if !r.admit(t.Size) {
@@ -206,9 +216,14 @@ func (r *round) reserve(size int64) {
 	r.busy = true
 }
 
+// expect notes when something that was asked for may be ready; zero: nobody knows.
 func (r *round) expect(at time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.waits = true
+	if at.IsZero() {
+		return
+	}
 	if r.next.IsZero() || at.Before(r.next) {
 		r.next = at
 	}
@@ -250,9 +265,11 @@ func (r *round) ask(ctx context.Context, t *task) error {
 		r.mu.Lock()
 		tier := r.tier
 		r.mu.Unlock()
-		job, err := r.asker.Ask(ctx, t.want, r.Tiers[tier])
+		days := r.supply.ThawDays(r.Tiers[tier], t.Size, r.rate, r.known)
+		job, err := r.asker.AskFor(ctx, t.want, r.Tiers[tier], days)
 		if err == nil {
-			r.expect(retrieval.Expected(job))
+			r.expect(retrieval.ExpectedAt(r.supply.Pace, job))
+			r.began(job.ID)
 			return nil
 		}
 		if ctx.Err() != nil {
@@ -302,7 +319,7 @@ func (r *round) explain() error {
 	}
 	switch firn.KindOf(r.stop) {
 	case firn.Capacity, firn.Policy:
-		r.expect(r.Clock.Now().Add(retrieval.DefaultPoll))
+		r.refused(r.Clock.Now().Add(retrieval.DefaultPoll))
 	default:
 		if !r.busy {
 			return r.stop

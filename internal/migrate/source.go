@@ -9,6 +9,7 @@ import (
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/transfer"
+	"github.com/firn-archive/firn/treehash"
 )
 
 // A source is an archive of a store that is ready, as the file that an upload
@@ -30,7 +31,8 @@ type source struct {
 type window struct {
 	once sync.Once
 	data []byte
-	held int64 // of mover.memory
+	held int64         // of mover.memory
+	tree treehash.Hash // of data, as it came
 	err  error
 }
 
@@ -43,6 +45,19 @@ type stream struct {
 
 // Stamp says how many bytes there are. An archive never changes.
 func (s *source) Stamp() (firn.Stamp, error) { return s.task.stamp(), nil }
+
+// Sums are known of an archive of one leaf, whose tree hash is its plain SHA-256: of
+// its bytes as they came. If memory altered them since, the target refuses them.
+func (s *source) Sums() (sums treehash.Sums, known bool, err error) {
+	if s.part > 0 || s.task.Size < 1 || s.task.Size > treehash.LeafSize {
+		return sums, false, nil
+	}
+	w, err := s.window(0)
+	if err != nil {
+		return sums, false, err
+	}
+	return treehash.Sums{Linear: w.tree, Tree: w.tree}, true, nil
+}
 
 // ReadAt reads from the archive.
 func (s *source) ReadAt(p []byte, off int64) (n int, err error) {
@@ -117,6 +132,10 @@ func (s *source) fetch(w *window, at int64) error {
 	d := transfer.Download{Path: s.task.label, Job: s.task.job.ID, Offset: at, Size: n, Dest: memoryFile(data)}
 	if d.Tree = s.task.tree; n != s.task.Size || d.Tree.IsZero() {
 		d.Tree, d.Unproven = [32]byte{}, true
+	}
+	d.Arrived = func(_ context.Context, p transfer.Piece) error {
+		w.tree = p.Tree // a window is one piece
+		return nil
 	}
 	if _, err := s.down.Download(s.ctx, d); err != nil {
 		s.giveBack(data, held)

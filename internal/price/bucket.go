@@ -60,8 +60,9 @@ const bucketRegion = "us-east-1"
 
 func bucketAsOf() time.Time { return time.Date(2026, time.November, 21, 0, 0, 0, 0, time.UTC) }
 
-// thawDays is how long a thawed copy is kept where nobody says otherwise.
-const thawDays = 3
+// ThawDays is how many days a thawed copy is asked to stay where nobody says
+// otherwise.
+const ThawDays = 3
 
 // bucketTables are the prices of storage classes of S3.
 func bucketTables() Tables {

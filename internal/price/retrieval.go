@@ -74,7 +74,7 @@ func (t Tariff) Bill(tier firn.Tier, n Need) Bill {
 // stays until the midnight after them, in UTC: up to a day longer, which counts in
 // full. Source: Amazon S3 user guide, "Restoring an archived object".
 func CopyDays(bytes, days int64) int64 {
-	days = cmp.Or(days, thawDays) + 1
+	days = cmp.Or(days, ThawDays) + 1
 	if bytes > math.MaxInt64/days {
 		return math.MaxInt64
 	}

@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -236,12 +237,32 @@ func (a *asking) record(ctx context.Context, least int) error {
 	return a.d.setRanges(context.WithoutCancel(ctx), changes)
 }
 
+// downloadOf is how many bytes of a range are to be downloaded, as far as that was
+// noted.
+func downloadOf(rg *catalog.RestoreRange) int64 {
+	return min(rg.Range.Len(), cmp.Or(rg.Download, rg.Bytes))
+}
+
+// ToDownload is how many bytes are to be downloaded of those ranges of a restore that
+// are in one of some states; none: of all.
+func ToDownload(ctx context.Context, cat *catalog.Catalog, id int64, states ...catalog.RangeState) (bytes int64, err error) {
+	for rg, err := range cat.RestoreRanges(ctx, id) {
+		if err != nil {
+			return 0, err
+		}
+		if len(states) == 0 || slices.Contains(states, rg.State) {
+			bytes += downloadOf(&rg)
+		}
+	}
+	return bytes, nil
+}
+
 // download is how many bytes of a range have to be downloaded in time: of an archive
 // that thaws as a whole those of the files, else all, since somebody else's job may
 // bring no more.
 func (d *days) download(s *span) int64 {
 	if d.r.supply.Thaws {
-		return max(1, min(s.bytes, s.to-s.from))
+		return max(1, min(s.download, s.to-s.from))
 	}
 	return s.to - s.from
 }
@@ -277,7 +298,7 @@ func (d *days) afford(tier int, requests, bytes int64) error {
 		return nil
 	}
 	for _, t := range d.r.Tiers[:tier+1] {
-		if err := d.r.Afford(t, d.askedRequests+requests, d.askedBytes+bytes); err != nil {
+		if err := d.r.Afford(t, Spent{d.askedRequests + requests, d.askedBytes + bytes, d.recorded.Stays, d.recorded.Kept}); err != nil {
 			return err
 		}
 	}

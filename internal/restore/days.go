@@ -43,7 +43,7 @@ type days struct {
 	// undressed are files that the plan found, and told to be, in place, and that
 	// the first pass comes to all the same.
 	undressed pathSet
-	stop      *stop
+	recorded  recorded
 	stopped   bool // the pass has come there
 	staying   staying
 }
@@ -57,6 +57,9 @@ type recorded struct {
 	Left firn.Count `json:"left,omitzero"`
 	// Tier is the one by which its price was agreed to.
 	Tier firn.Tier `json:"tier"`
+	// Stays and Kept are those of Spent.
+	Stays int64 `json:"stays,omitempty"`
+	Kept  int64 `json:"kept,omitempty"`
 }
 
 // overDays restores from a store that takes hours.
@@ -137,18 +140,18 @@ func (r *restorer) begin(ctx context.Context) (*days, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.id, d.undressed, d.stop = p.id, p.undressed, p.stop
+	d.id, d.undressed, d.recorded = p.id, p.undressed, p.recorded
 	return d, nil
 }
 
 // resume takes on what a restore began with.
 func (d *days) resume(ctx context.Context, open *catalog.Restore) error {
-	var was recorded
-	if err := json.Unmarshal([]byte(open.Options), &was); err != nil {
+	was := &d.recorded
+	if err := json.Unmarshal([]byte(open.Options), was); err != nil {
 		return &firn.Error{Op: "go on with restore", Subject: fmt.Sprint(open.ID), Kind: firn.Corrupt, Err: err, Hint: fmt.Sprintf("give it up with: firn restore --cancel %d", open.ID)}
 	}
 	r := d.r
-	r.Runs, d.stop = was.Runs, was.Stop
+	r.Runs = was.Runs
 	if was.Left.Files > 0 {
 		r.counts[firn.Left] = was.Left
 	}
@@ -185,7 +188,10 @@ func (d *days) rest(ctx context.Context) (p Plan, err error) {
 		return p, err
 	}
 	if r.supply.Thaws {
-		p.DownloadBytes, p.ThawDays = min(t.Retrieve, t.Bytes), r.supply.ThawDays(p.Tier, 0, p.Rate, p.RateKnown)
+		p.ThawDays = r.supply.ThawDays(p.Tier, 0, p.Rate, p.RateKnown)
+		if p.DownloadBytes, err = ToDownload(ctx, r.Catalog, d.id, catalog.RangePlanned); err != nil {
+			return p, err
+		}
 	}
 	p.schedule(r)
 	return p, nil
@@ -288,7 +294,8 @@ func (r *restorer) makePlan(ctx context.Context, asker *retrieval.Asker, key str
 	if err != nil {
 		return nil, err
 	}
-	options, err := json.Marshal(recorded{Runs: r.Runs, Stop: p.stop, Left: p.plan.Left, Tier: r.Tiers[0]})
+	p.recorded = recorded{Runs: r.Runs, Stop: p.stop, Left: p.plan.Left, Tier: r.Tiers[0]}
+	options, err := json.Marshal(p.recorded)
 	if err != nil {
 		return nil, err
 	}
@@ -355,7 +362,7 @@ func (d *days) isBeyond(tree int64, path string) bool {
 	if d == nil {
 		return false
 	}
-	d.stopped = d.stopped || d.stop.is(tree, path)
+	d.stopped = d.stopped || d.recorded.Stop.is(tree, path)
 	return d.stopped
 }
 

@@ -51,7 +51,8 @@ type planning struct {
 	r    *restorer
 	root *os.Root // nil: the target isn't there yet
 
-	id int64 // of the restore, once it is recorded
+	id       int64 // of the restore, once it is recorded
+	recorded recorded
 
 	mu    sync.Mutex
 	plan  Plan
@@ -245,7 +246,7 @@ func (p *planning) record(ctx context.Context, id, maxRange int64) error {
 			if size, whole := p.sizes[piece.Archive]; whole {
 				piece.At = firn.Range{End: size}
 			}
-			batch = append(batch, catalog.RestoreRange{Archive: piece.Archive, Range: piece.At, Files: piece.Files, Bytes: piece.Bytes, State: catalog.RangePlanned})
+			batch = append(batch, catalog.RestoreRange{Archive: piece.Archive, Range: piece.At, Files: piece.Files, Bytes: piece.Bytes, Download: piece.Download, State: catalog.RangePlanned})
 			if len(batch) == rangesAtOnce {
 				if err := flush(); err != nil {
 					return err
@@ -270,7 +271,7 @@ func (p *planning) reckon(ctx context.Context, id int64, asker *retrieval.Asker)
 		}
 		p.plan.Requests++
 		p.plan.RetrieveBytes += rg.Range.Len()
-		copyDays += float64(rg.Range.Len()) * float64(r.supply.ThawDays(r.Tiers[0], rg.Bytes, p.plan.Rate, p.plan.RateKnown))
+		copyDays += float64(rg.Range.Len()) * float64(r.supply.ThawDays(r.Tiers[0], downloadOf(&rg), p.plan.Rate, p.plan.RateKnown))
 	}
 	p.plan.Tier = r.Tiers[0]
 	if p.plan.RetrieveBytes > 0 {

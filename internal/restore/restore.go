@@ -94,11 +94,20 @@ type Days struct {
 	// than asking once more: what costs as much as a request.
 	Gap int64
 	// Afford, unless nil, is asked before each retrieval, with all that was asked
-	// for in the restore's life, this one too; after an error no more is.
-	Afford func(tier firn.Tier, requests, bytes int64) error
+	// for in the restore's life, this one too; after an error no more is. It is asked
+	// too before copies are kept longer.
+	Afford func(tier firn.Tier, all Spent) error
 	// MaxRange is what is asked for of a large file at a time, in bytes, a power
 	// of two in MiB; 0: as much as can be downloaded while it can be read.
 	MaxRange int64
+}
+
+// Spent is what a restore asked for.
+type Spent struct {
+	Requests, Bytes int64 // retrievals
+	// Stays are requests to have copies stay longer, of a store that thaws, and Kept
+	// the bytes of these by days, as price.CopyDays has it.
+	Stays, Kept int64
 }
 
 // Globs choose paths.

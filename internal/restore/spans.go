@@ -26,6 +26,7 @@ const (
 type span struct {
 	archive, from, to int64 // from and to of the archive as stored
 	bytes             int64
+	download          int64     // bytes of it that are to be downloaded
 	expect            int64     // when it may be ready, Unix seconds; 0: nobody knows
 	job               *readyJob // of a ready one
 	why               string
@@ -105,7 +106,7 @@ type spans struct {
 }
 
 func (s *spans) add(rg *catalog.RestoreRange) {
-	one := span{archive: rg.Archive, from: rg.Range.Start, to: rg.Range.End, files: few[uint32](rg.Files), bytes: rg.Bytes,
+	one := span{archive: rg.Archive, from: rg.Range.Start, to: rg.Range.End, files: few[uint32](rg.Files), bytes: rg.Bytes, download: downloadOf(rg),
 		state: rg.State, tier: codeOf(rg.Tier), asked: few[uint16](int64(rg.Asked)), failed: few[uint16](int64(rg.Failed)), why: rg.Why}
 	if one.state == catalog.RangeReady {
 		one.state, one.touched = catalog.RangeRequested, true // until the store's list shows its job

@@ -1,13 +1,17 @@
 package restore
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"sync"
 	"time"
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/price"
+	"github.com/firn-archive/firn/internal/retrieval"
 )
 
 // How copies are kept that a slow line has not brought yet: every so often, while
@@ -21,18 +25,26 @@ const (
 type staying struct {
 	mu   sync.Mutex
 	next time.Time // zero: nothing was fetched yet
+	busy bool      // somebody looks after them
 }
 
-// due reports, once every so often, that it is time to look.
-func (s *staying) due(now time.Time) bool {
+// begin reports, once every so often, that it is time to look; end must follow.
+func (s *staying) begin(now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	first := s.next.IsZero()
-	if now.Before(s.next) {
+	if s.busy || now.Before(s.next) {
 		return false
 	}
 	s.next = now.Add(stayEvery)
-	return !first // what is fetched at once needs no more time
+	s.busy = !first // what is fetched at once needs no more time
+	return s.busy
+}
+
+func (s *staying) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busy = false
 }
 
 // stay has copies stay that are fetched too slowly: it asks for them once more. What
@@ -40,43 +52,120 @@ func (s *staying) due(now time.Time) bool {
 func (d *days) stay(ctx context.Context) {
 	r := d.r
 	now := r.Clock.Now()
-	if !r.supply.Thaws || !d.staying.due(now) || !d.anyLeaves(now) {
+	if !r.supply.Thaws || !d.staying.begin(now) {
 		return
 	}
-	days, err := d.stayDays(ctx)
-	for rg, rangeErr := range r.Catalog.RestoreRanges(ctx, d.id) {
-		if rangeErr != nil || err != nil {
-			err = rangeErr
-			break
-		}
-		s := d.spans.find(rg.Archive, rg.Range.Start)
-		if s == nil || !d.leaves(s, now) {
-			continue
-		}
-		if err = d.asker.Extend(ctx, wantOf(&rg), tierCodes[s.tier], days); err != nil {
-			break
-		}
-		d.stays(s, now.AddDate(0, 0, days))
-	}
-	if err != nil && ctx.Err() == nil {
+	defer d.staying.end()
+	if err := d.extend(ctx, now); err != nil && ctx.Err() == nil {
 		r.Events(firn.NoticeEvent{Warn: true, Text: fmt.Sprintf("what is thawed can't be kept longer, and is asked for again when it is gone: %v", err)})
 	}
+}
+
+// A leaving is a copy that will be gone soon.
+type leaving struct {
+	span *span
+	want retrieval.Want
+	job  firn.JobID
+	tier firn.Tier
+}
+
+// extend has those copies stay that will be gone soon, as far as that can be afforded.
+// What it comes to is recorded before the first is asked for.
+func (d *days) extend(ctx context.Context, now time.Time) error {
+	if !d.anyLeaves(now) {
+		return nil
+	}
+	days, err := d.stayDays(ctx)
+	if err != nil {
+		return err
+	}
+	leave, tooDear, err := d.affordable(ctx, now, days)
+	if err != nil {
+		return err
+	}
+	if err := d.recordStays(ctx); err != nil {
+		return err
+	}
+	for i, l := range leave {
+		stays, err := d.asker.Extend(ctx, l.want, l.job, l.tier, days)
+		if err != nil {
+			for _, rest := range leave[i+1:] {
+				d.count(&rest, -1, days)
+			}
+			return cmp.Or(d.recordStays(ctx), err)
+		}
+		if stays {
+			d.stays(l.span, now.AddDate(0, 0, days))
+		} else {
+			d.count(&l, -1, days)
+		}
+	}
+	return cmp.Or(d.recordStays(ctx), tooDear)
+}
+
+// affordable gives the copies that will be gone soon and that it is agreed to keep,
+// and counts them as kept for some days. tooDear is why there are no more.
+func (d *days) affordable(ctx context.Context, now time.Time, days int) (leave []leaving, tooDear, err error) {
+	for rg, err := range d.r.Catalog.RestoreRanges(ctx, d.id) {
+		if err != nil {
+			return nil, nil, err
+		}
+		s := d.spans.find(rg.Archive, rg.Range.Start)
+		if s == nil {
+			continue
+		}
+		l := leaving{span: s, want: wantOf(&rg), tier: tierCodes[s.tier]}
+		if l.job = d.leaves(s, now); l.job == "" {
+			continue
+		}
+		d.count(&l, 1, days)
+		if err := d.afford(0, 0, 0); err != nil {
+			d.count(&l, -1, days)
+			return leave, err, nil
+		}
+		leave = append(leave, l)
+	}
+	return leave, nil, nil
+}
+
+// count adds so many copies that stay on for some days to what was asked for.
+func (d *days) count(l *leaving, n int64, days int) {
+	d.recorded.Stays += n
+	d.recorded.Kept += n * price.CopyDays(l.want.Size, int64(days))
+}
+
+// recordStays writes down how many copies were asked to stay, for --max-cost is for
+// the life of the restore.
+func (d *days) recordStays(ctx context.Context) error {
+	options, err := json.Marshal(d.recorded)
+	if err != nil {
+		return err
+	}
+	return d.r.Catalog.SetRestoreOptions(context.WithoutCancel(ctx), d.id, string(options))
 }
 
 // anyLeaves reports whether something that is to be fetched will be gone soon.
 func (d *days) anyLeaves(now time.Time) bool {
 	for i := range d.spans.all {
-		if d.leaves(&d.spans.all[i], now) {
+		if d.leaves(&d.spans.all[i], now) != "" {
 			return true
 		}
 	}
 	return false
 }
 
-func (d *days) leaves(s *span, now time.Time) bool {
+// leaves gives the job of a copy that can be read and will be gone soon; empty where
+// it stays, or is gone: to ask for that would be to pay for all of it once more.
+func (d *days) leaves(s *span, now time.Time) firn.JobID {
 	d.spans.mu.Lock()
 	defer d.spans.mu.Unlock()
-	return s.state == catalog.RangeReady && s.job.expires != 0 && time.Unix(s.job.expires, 0).Sub(now) < staySoon
+	if s.state != catalog.RangeReady || s.job.expires == 0 {
+		return ""
+	}
+	if left := time.Unix(s.job.expires, 0).Sub(now); left <= 0 || left >= staySoon {
+		return ""
+	}
+	return s.job.id
 }
 
 // stays notes until when a copy can be read now.

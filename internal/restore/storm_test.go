@@ -116,8 +116,8 @@ func (v *victim) restore(ctx context.Context, last *testament) error {
 		}
 	}
 	o.Tiers, o.RetrieveRate = v.Tiers, v.RetrieveRate
-	o.Afford = func(_ firn.Tier, requests, bytes int64) error {
-		last.Requests, last.Bytes = requests, bytes
+	o.Afford = func(_ firn.Tier, all restore.Spent) error {
+		last.Requests, last.Bytes = all.Requests, all.Bytes
 		return nil
 	}
 	o.Identities = func(context.Context) (seal.Identities, error) {

@@ -30,8 +30,8 @@ func TestWhatWasAskedForIsFetched(t *testing.T) {
 	b.Sync()
 	o := options(b, filepath.Join(t.TempDir(), "out"))
 	o.Wait, o.Concurrency = true, 1
-	o.Afford = func(_ firn.Tier, n, _ int64) error {
-		if n > 2 {
+	o.Afford = func(_ firn.Tier, all restore.Spent) error {
+		if all.Requests > 2 {
 			return &firn.Error{Op: "retrieve", Kind: firn.Usage, Err: errors.New("too dear")}
 		}
 		return nil
@@ -70,8 +70,8 @@ func TestTheDearestTierCounts(t *testing.T) {
 	o := options(b, filepath.Join(t.TempDir(), "out"))
 	o.Concurrency, o.Tiers = 1, []firn.Tier{firn.Expedited, firn.Standard}
 	const limit = 110
-	o.Afford = func(tier firn.Tier, n, _ int64) error {
-		if price[tier]*n > limit {
+	o.Afford = func(tier firn.Tier, all restore.Spent) error {
+		if price[tier]*all.Requests > limit {
 			return &firn.Error{Op: "retrieve", Kind: firn.Usage, Err: errors.New("too dear")}
 		}
 		return nil

@@ -7,6 +7,7 @@ import (
 	"io"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -195,6 +196,155 @@ func TestCopiesStay(t *testing.T) {
 	}
 }
 
+// A sleeper is a store whose user's machine sleeps for a while, once it has brought
+// something.
+type sleeper struct {
+	firn.Store
+	clock *clock.Manual
+	sleep time.Duration
+	slept atomic.Bool
+}
+
+func (s *sleeper) Output(ctx context.Context, id firn.JobID, at firn.Range) (firn.Output, error) {
+	out, err := s.Store.Output(ctx, id, at)
+	if err == nil && !s.slept.Swap(true) {
+		s.clock.Advance(s.sleep)
+	}
+	return out, err
+}
+
+// charged is what a restore was charged for by the ledger, call by call.
+func charged(b *worktest.Bench) map[catalog.Op]int64 {
+	b.T.Helper()
+	ledger, err := b.Catalog.Ledger(b.T.Context(), b.Row.ID, b.Clock.Now().AddDate(0, -2, 0), b.Clock.Now().AddDate(0, 1, 0))
+	must(b.T, err)
+	calls := map[catalog.Op]int64{}
+	for _, one := range ledger.Charges {
+		calls[one.Op] += one.Calls
+	}
+	return calls
+}
+
+// TestCopiesThatAreGone: what was gone while the machine slept isn't asked to stay:
+// that would have it thaw for its full price, which nobody agreed to. It is asked for
+// again, and counted.
+func TestCopiesThatAreGone(t *testing.T) {
+	b, server := thawing(t, s3cold.DeepArchive, 12*time.Hour)
+	for i := range 5 {
+		b.Write(fmt.Sprintf("f%d", i), string(storetest.Data(uint64(i), 2<<20)))
+	}
+	b.Sync()
+	b.Store = &sleeper{Store: b.Store, clock: b.Clock, sleep: 10 * 24 * time.Hour}
+	o := options(b, filepath.Join(t.TempDir(), "out"))
+	o.Concurrency, o.Wait = 1, true
+	o.Downloader = downloader(t, b, 4<<20)
+	var last restore.Spent
+	o.Afford = func(_ firn.Tier, all restore.Spent) error { last = all; return nil }
+	res := run(b, o)
+	if !res.Done || res.Failed() || res.Counts[firn.Restored].Files != 5 {
+		t.Fatalf("%+v; %q", res, b.Notices())
+	}
+	calls, asked := charged(b), int64(server.Calls()["POST restore"])
+	if calls[catalog.ExtendOp] != 0 || calls[catalog.CopyOp] != asked || last.Requests != asked || asked != 9 || last.Stays != 0 {
+		t.Errorf("the server was asked %d times, the ledger has %v, and %+v was agreed to", asked, calls, last)
+	}
+}
+
+// TestKeptCopiesAreAffordable: copies that stay longer count for what may be spent,
+// over processes; where that is too much they go, and are asked for again if that may
+// be.
+func TestKeptCopiesAreAffordable(t *testing.T) {
+	tooDear := &firn.Error{Op: "retrieve", Kind: firn.Usage, Err: errors.New("too dear")}
+	slow := func(t *testing.T) (*worktest.Bench, *s3test.Server, restore.Options) {
+		b, server := thawing(t, s3cold.DeepArchive, 12*time.Hour)
+		for i := range 40 {
+			b.Write(fmt.Sprintf("f%02d", i), string(storetest.Data(uint64(i), 2<<20)))
+		}
+		b.Sync()
+		b.Store = &snail{b.Store, b.Clock, 2 * time.Hour}
+		o := options(b, filepath.Join(t.TempDir(), "out"))
+		o.Concurrency = 1
+		o.Downloader = downloader(t, b, 4<<20)
+		return b, server, o
+	}
+	t.Run("counted", func(t *testing.T) {
+		b, _, o := slow(t)
+		var last restore.Spent
+		o.Afford = func(_ firn.Tier, all restore.Spent) error { last = all; return nil }
+		run(b, o)
+		b.Clock.Advance(13 * time.Hour)
+		for range 50 {
+			if run(b, o).Done {
+				break
+			}
+		}
+		stays := charged(b)[catalog.ExtendOp]
+		if stays == 0 || last.Stays != stays || last.Kept < stays*3*2<<20 || last.Kept > stays*5*2<<20 {
+			t.Errorf("%+v, and the ledger has %d", last, stays)
+		}
+		last = restore.Spent{}
+		open, err := b.Catalog.Restores(t.Context(), b.Row.ID, false)
+		must(t, err)
+		if want := fmt.Sprintf(`"stays":%d`, stays); len(open) != 1 || !strings.Contains(open[0].Options, want) {
+			t.Errorf("%+v doesn't have %s", open, want)
+		}
+	})
+	t.Run("too dear", func(t *testing.T) {
+		b, server, o := slow(t)
+		o.Afford = func(_ firn.Tier, all restore.Spent) error {
+			if all.Stays > 3 || all.Requests > 40 {
+				return tooDear
+			}
+			return nil
+		}
+		run(b, o)
+		b.Clock.Advance(13 * time.Hour)
+		var err error
+		for range 50 {
+			if _, err = restore.Run(t.Context(), o); err != nil {
+				break
+			}
+		}
+		if asked := server.Calls()["POST restore"]; firn.KindOf(err) != firn.Usage || asked != 43 || charged(b)[catalog.ExtendOp] != 3 {
+			t.Errorf("%v, after %d requests; %v", err, asked, charged(b))
+		}
+		if !strings.Contains(fmt.Sprint(b.Notices()), "can't be kept longer, and is asked for again when it is gone: retrieve: too dear") {
+			t.Errorf("%q", b.Notices())
+		}
+	})
+}
+
+// TestScatteredFilesAreDownloaded: of small files all over bundles the whole MiBs are
+// downloaded that hold them, and a portion is as much as that takes.
+func TestScatteredFilesAreDownloaded(t *testing.T) {
+	b, _ := thawing(t, s3cold.DeepArchive, 12*time.Hour)
+	b.Bundle(2<<20, 4<<20)
+	for i := range 24 {
+		b.Write(fmt.Sprintf("f%02d.large", i), string(storetest.Data(uint64(i), 1500<<10)))
+		b.Write(fmt.Sprintf("f%02d.small", i), fmt.Sprint("small ", i))
+	}
+	b.Sync()
+	const wave = 66 * 3600 * 16 // 48 hours of thawing, and 18
+	must(t, b.Catalog.SetDownloadRate(t.Context(), b.Row.ID, 16))
+	o := options(b, filepath.Join(t.TempDir(), "out"))
+	for i := range 24 {
+		o.Paths = append(o.Paths, fmt.Sprintf("f%02d.small", i))
+	}
+	p, _ := planned(b, o)
+	if p.Waves < 3 || p.DownloadBytes < 12<<20 {
+		t.Fatalf("%+v", p)
+	}
+	open, err := b.Catalog.Restores(t.Context(), b.Row.ID, true)
+	must(t, err)
+	first, err := restore.ToDownload(t.Context(), b.Catalog, open[0].ID, catalog.RangeRequested)
+	must(t, err)
+	all, err := restore.ToDownload(t.Context(), b.Catalog, open[0].ID)
+	must(t, err)
+	if first == 0 || first > wave+4<<20 || all != p.DownloadBytes {
+		t.Errorf("the first portion has %d bytes to download of %d (planned: %d), where %d come in time", first, all, p.DownloadBytes, wave)
+	}
+}
+
 // TestWavesOfAThaw: no more thaws at a time than is downloaded while it does, by what
 // is wanted of it; and a copy that takes long stays long.
 func TestWavesOfAThaw(t *testing.T) {
@@ -231,7 +381,7 @@ func TestReadAtOnce(t *testing.T) {
 	b.Write("large", strings.Repeat("l", 2<<20))
 	b.Sync()
 	o := options(b, filepath.Join(t.TempDir(), "out"))
-	o.Afford = func(firn.Tier, int64, int64) error { return nil }
+	o.Afford = func(firn.Tier, restore.Spent) error { return nil }
 	o.Agree = func(_ context.Context, p restore.Plan) error {
 		if p.Files != 2 || p.RetrieveBytes < 2<<20 || p.RetrieveBytes > 4<<20 || p.ThawDays != 0 || !p.Latest.Equal(p.Now) {
 			t.Errorf("%+v", p)

@@ -12,6 +12,7 @@ import (
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/describe"
 	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/plan"
 )
 
 // Look reads the store's list of jobs, whoever started them, and brings the
@@ -39,7 +40,7 @@ func (a *Asker) Look(ctx context.Context) error {
 		return err
 	}
 	for i := range silent {
-		b.silent(&silent[i])
+		b.silent(&silent[i], a.whole)
 	}
 	b.sweep()
 	a.gone, a.looked = gone, a.o.Clock.Now().Sub(began)
@@ -82,8 +83,8 @@ func (a *Asker) Ask(ctx context.Context, w Want, tier firn.Tier) (firn.Job, erro
 	return a.AskFor(ctx, w, tier, 0)
 }
 
-// AskFor is Ask of a store that thaws, whose copy is to stay for some days; 0: as
-// long as the store has it.
+// AskFor is Ask of a store that thaws, whose copy is to stay for some days; 0: for
+// those that Days gives of the archive.
 func (a *Asker) AskFor(ctx context.Context, w Want, tier firn.Tier, days int) (firn.Job, error) {
 	if err := w.check(); err != nil {
 		return firn.Job{}, err
@@ -95,17 +96,31 @@ func (a *Asker) AskFor(ctx context.Context, w Want, tier firn.Tier, days int) (f
 	return a.start(ctx, w, cmp.Or(tier, a.o.Tier), days)
 }
 
-// Extend has the copy of an archive that can be read stay for some days from now on. That it is gone
-// meanwhile is no error: the next Look shows it.
-func (a *Asker) Extend(ctx context.Context, w Want, tier firn.Tier, days int) error {
-	_, err := a.o.Store.StartRetrieval(ctx, firn.RetrievalSpec{Archive: w.Remote, Tier: cmp.Or(tier, a.o.Tier), Days: days, Description: describe.Job(firn.NewToken(), a.o.Run.Command)})
-	if firn.KindOf(err) == firn.NotFound {
-		return nil
+// Extend has the copy that a ready job brings of an archive stay for some days from
+// now on. It is false where the copy is gone meanwhile, by the store's own word: to
+// ask for that would be to have it thaw once more, for its full price.
+func (a *Asker) Extend(ctx context.Context, w Want, id firn.JobID, tier firn.Tier, days int) (stays bool, err error) {
+	job, err := a.o.Store.Job(ctx, id)
+	if firn.KindOf(err) == firn.NotFound || err == nil && job.State != firn.JobReady {
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
-	return a.o.Catalog.CopyExtended(context.WithoutCancel(ctx), a.o.Row, w.Size, days)
+	if tier = cmp.Or(tier, a.o.Tier); tier == firn.Expedited {
+		tier = firn.Standard // nothing has to be brought
+	}
+	_, err = a.o.Store.StartRetrieval(ctx, firn.RetrievalSpec{Archive: w.Remote, Tier: tier, Days: days, Description: describe.Job(firn.NewToken(), a.o.Run.Command)})
+	switch firn.KindOf(err) {
+	case firn.NotFound:
+		return false, nil
+	case firn.Lost: // it may have been done
+		return false, errors.Join(err, a.o.Catalog.CopyExtended(context.WithoutCancel(ctx), a.o.Row, w.Size, days))
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, a.o.Catalog.CopyExtended(context.WithoutCancel(ctx), a.o.Row, w.Size, days)
 }
 
 // Fetched says that a want was fetched from a job's output: the catalog need not
@@ -209,8 +224,17 @@ func (a *Asker) startInstant(ctx context.Context, w Want, tier firn.Tier) (firn.
 	return job, nil
 }
 
-// storeDays is how long a store that thaws has copies stay where nobody says.
-const storeDays = 3
+// Days is for how many days copies of so many bytes together are to stay, so that
+// they can be downloaded as fast as the store's bytes were seen to arrive, and two days
+// more; three at the least. 0: the store makes none.
+func (a *Asker) Days(ctx context.Context, bytes int64) (int, error) {
+	supply := plan.SupplyOf(a.o.Store.Traits())
+	if !supply.Thaws {
+		return 0, nil
+	}
+	rate, known, err := a.o.Catalog.DownloadRate(ctx, a.o.Row)
+	return supply.StayDays(max(bytes, 1), rate, known), err
+}
 
 // startRecorded records the intent before it asks, and the outcome after.
 func (a *Asker) startRecorded(ctx context.Context, w Want, tier firn.Tier, days int) (firn.Job, error) {
@@ -219,6 +243,12 @@ func (a *Asker) startRecorded(ctx context.Context, w Want, tier firn.Tier, days 
 		job.Range = *at
 	} else if a.whole {
 		job.Range = firn.Range{End: w.Size} // as the store lists it
+	}
+	if days == 0 {
+		var err error
+		if days, err = a.Days(ctx, w.Size); err != nil {
+			return firn.Job{}, err
+		}
 	}
 	token := firn.NewToken()
 	row, err := a.o.Catalog.JobIntent(ctx, catalog.Job{Store: a.o.Row, Run: a.o.Run.ID, Token: token, Remote: job})
@@ -233,7 +263,7 @@ func (a *Asker) startRecorded(ctx context.Context, w Want, tier firn.Tier, days 
 		a.book.add(&job, row)
 		a.back(job.ID)
 		if a.whole {
-			return job, a.o.Catalog.JobThawed(record, row, job.ID, w.Size, cmp.Or(days, storeDays))
+			return job, a.o.Catalog.JobThawed(record, row, job.ID, w.Size, days)
 		}
 		return job, a.o.Catalog.JobStarted(record, row, job.ID)
 	case firn.KindOf(err) == firn.Lost:

@@ -68,10 +68,14 @@ func (b *book) listed(j *Listed) {
 	b.wrong.set(output(j.Archive, j.ArchiveSize, j.Range), failure{j.Message, j.Created})
 }
 
-// silent takes in a job that the catalog knows and the store doesn't list yet.
-func (b *book) silent(j *catalog.Job) {
+// silent takes in a job that the catalog knows and the store doesn't list yet; whole:
+// its archives can only thaw whole.
+func (b *book) silent(j *catalog.Job, whole bool) {
 	job := j.Remote
 	job.State, job.Created = firn.JobRunning, j.Asked
+	if whole {
+		job.ArchiveSize = job.Range.End // what the catalog has of it is the range: all
+	}
 	b.add(&job, j.ID)
 }
 

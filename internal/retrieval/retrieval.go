@@ -96,21 +96,16 @@ type Asker struct {
 
 	mu    sync.Mutex          // of what follows
 	res   Result              // of the round
-	tries map[key]int         // how often a want was asked for
+	tries digests[uint8]      // by what is wanted: how often it was asked for
 	gone  map[firn.JobID]bool // jobs that the store may list, though their output is gone
 }
 
-// A key tells wants apart.
-type key struct {
-	remote firn.ArchiveID
-	at     firn.Range // zero: all
-}
-
-func (w *Want) key() key {
+// key tells wants apart.
+func (w *Want) key() string {
 	if w.Range == nil {
-		return key{remote: w.Remote}
+		return string(w.Remote)
 	}
-	return key{w.Remote, *w.Range}
+	return output(w.Remote, w.Size, *w.Range)
 }
 
 // New gives an Asker.
@@ -126,7 +121,7 @@ func New(o Options) *Asker {
 	traits := o.Store.Traits()
 	return &Asker{
 		o: o, slow: !traits.InstantJobs, whole: traits.ThawsWhole, pace: traits.Pace, book: newBook(traits.Pace), seed: maphash.MakeSeed(),
-		tries: map[key]int{}, gone: map[firn.JobID]bool{},
+		tries: newDigests[uint8](), gone: map[firn.JobID]bool{},
 	}
 }
 
@@ -275,7 +270,8 @@ func (a *Asker) told(ctx context.Context, w Want, job firn.Job) (firn.Job, error
 func (a *Asker) Try(w Want) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.tries[w.key()]++; a.tries[w.key()] <= startTries {
+	if n, _ := a.tries.get(w.key()); n < startTries {
+		a.tries.set(w.key(), n+1)
 		return nil
 	}
 	err := fmt.Errorf("it was asked for %d times, in vain", startTries)

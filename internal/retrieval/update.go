@@ -8,6 +8,8 @@ import (
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/describe"
 	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/plan"
+	"github.com/firn-archive/firn/internal/price"
 )
 
 // recordsAtOnce is how many jobs are recorded in one transaction of the catalog:
@@ -31,7 +33,7 @@ type Listed struct {
 // However many jobs there are, it makes the requests that listing takes and no
 // other, and of each open job it holds some 100 bytes.
 func Update(ctx context.Context, o Options, each func(Listed)) (silent []catalog.Job, err error) {
-	u := &updating{o: o, began: o.Clock.Now(), open: newDigests[known](), tokens: map[firn.Token]known{}}
+	u := &updating{o: o, began: o.Clock.Now(), open: newDigests[known](), tokens: map[firn.Token]known{}, thaws: map[firn.ArchiveID]firn.Token{}}
 	for k, err := range o.Catalog.OpenJobKeys(ctx, o.Row, 0) {
 		if err != nil {
 			return nil, err
@@ -61,7 +63,10 @@ type updating struct {
 	last   int64                // the newest row that was open then
 	open   digests[known]       // open jobs by their ids
 	tokens map[firn.Token]known // and those without
-	seen   []catalog.SeenJob    // still to be recorded
+	// thaws are those without that were asked for so long ago that nobody waits for
+	// the answer, of a store whose jobs are states of archives and bear no token.
+	thaws map[firn.ArchiveID]firn.Token
+	seen  []catalog.SeenJob // still to be recorded
 }
 
 // A known is an open job of the catalog.
@@ -76,11 +81,22 @@ type known struct {
 	listed bool
 }
 
+// patience is how long a job may be missing from the store's list.
+func patience(k *catalog.JobKey) time.Duration {
+	if k.Handed {
+		return HandedTime
+	}
+	return AnswerTime
+}
+
 func (u *updating) know(k *catalog.JobKey) {
 	u.last = k.ID
-	one := known{row: k.ID, asked: k.Asked.Unix(), state: k.State, fresh: !k.Seen, late: u.began.Sub(k.Asked) > AnswerTime, brings: k.Kind == firn.RetrievalJob, tier: k.Tier}
+	one := known{row: k.ID, asked: k.Asked.Unix(), state: k.State, fresh: !k.Seen, late: u.began.Sub(k.Asked) > patience(k), brings: k.Kind == firn.RetrievalJob, tier: k.Tier}
 	if k.Remote == "" {
 		u.tokens[k.Token] = one
+		if one.late && one.brings && plan.SupplyOf(u.o.Store.Traits()).Thaws {
+			u.thaws[k.Archive] = k.Token
+		}
 	} else {
 		u.open.set(string(k.Remote), one)
 	}
@@ -90,6 +106,14 @@ func (u *updating) know(k *catalog.JobKey) {
 func (u *updating) take(ctx context.Context, job *firn.Job) (row int64, err error) {
 	k, ok := u.open.get(string(job.ID))
 	var token firn.Token
+	if lost, thaws := u.thaws[job.Archive]; !ok && thaws {
+		k, ok = u.tokens[lost], true
+		delete(u.tokens, lost)
+		delete(u.thaws, job.Archive)
+		if err := u.thawed(ctx, k.row, job); err != nil {
+			return 0, err
+		}
+	}
 	if !ok {
 		if token, _ = describe.TokenOf(job.Description); token.IsZero() {
 			return 0, nil
@@ -117,6 +141,11 @@ func (u *updating) take(ctx context.Context, job *firn.Job) (row int64, err erro
 	err = u.o.Catalog.JobsSeen(ctx, u.o.Row, u.seen)
 	u.seen = u.seen[:0]
 	return k.row, err
+}
+
+// thawed records that a request was done whose answer nobody got.
+func (u *updating) thawed(ctx context.Context, row int64, job *firn.Job) error {
+	return u.o.Catalog.JobThawed(ctx, row, job.ID, job.ArchiveSize, price.ThawDays)
 }
 
 // stateOf is a state of the store's as the catalog has it.

@@ -26,6 +26,10 @@ const wakeGap = time.Minute
 // within five minutes of the time stamp"), and lists may lag a little.
 const AnswerTime = 10 * time.Minute
 
+// HandedTime is the same for what somebody else asks for in our place, such as S3 Batch
+// Operations, which is told by hand and works through millions one by one.
+const HandedTime = 48 * time.Hour
+
 // inventoryTime is when it is worth looking for an inventory. How long they take
 // is not documented; some four hours is what was seen.
 const inventoryTime = 3 * time.Hour

@@ -138,3 +138,70 @@ func TestThawedAnew(t *testing.T) {
 		t.Errorf("the catalog has %+v", row)
 	}
 }
+
+// TestExtendACopyThatIsGone: what is gone isn't asked for by the way, since that would
+// be the price of all of it.
+func TestExtendACopyThatIsGone(t *testing.T) {
+	c := newCold(t)
+	want, _ := c.archive("one", 3<<20)
+	job, err := c.look().AskFor(t.Context(), want, firn.Bulk, 1)
+	c.check(err)
+	extend := func(says bool, restores int) {
+		t.Helper()
+		stays, err := c.look().Extend(t.Context(), want, job.ID, firn.Expedited, 3)
+		c.check(err)
+		if c.restores(restores); stays != says {
+			t.Errorf("it stays: %v", stays)
+		}
+	}
+	extend(false, 1) // on its way
+	c.Clock.Advance(13 * time.Hour)
+	extend(true, 2)
+	c.Clock.Advance(2 * 24 * time.Hour)
+	extend(true, 3)
+	c.Clock.Advance(5 * 24 * time.Hour)
+	extend(false, 3)
+}
+
+// TestALostThawIsCharged: a request whose answer nobody got, since the process was
+// killed or the line broke, is in the ledger once the store shows what it did: as a
+// retrieval, and as a copy. One that never arrived isn't.
+func TestALostThawIsCharged(t *testing.T) {
+	for name, arrived := range map[string]bool{"arrived": true, "never arrived": false} {
+		t.Run(name, func(t *testing.T) {
+			c := newCold(t)
+			want, _ := c.archive("one", 3*mib)
+			_, err := c.Catalog.JobIntent(t.Context(), catalog.Job{Store: c.Row.ID, Token: firn.NewToken(),
+				Remote: firn.Job{Kind: firn.RetrievalJob, Archive: want.Remote, Tier: firn.Bulk}})
+			c.check(err)
+			if arrived {
+				_, err := c.store.StartRetrieval(t.Context(), firn.RetrievalSpec{Archive: want.Remote, Tier: firn.Bulk})
+				c.check(err)
+			}
+			c.Clock.Advance(time.Hour)
+			for range 2 {
+				_, found := c.look().Find(want)
+				ledger, err := c.Catalog.Ledger(t.Context(), c.Row.ID, c.Clock.Now().AddDate(0, -1, 0), c.Clock.Now().AddDate(0, 1, 0))
+				c.check(err)
+				if found != arrived || len(ledger.Retrievals) == 1 != arrived || len(ledger.Charges) == 1 != arrived {
+					t.Errorf("found: %v; %+v", found, ledger)
+				}
+				if arrived && (ledger.Retrievals[0].Bytes != want.Size || ledger.Charges[0].Op != catalog.CopyOp || ledger.Charges[0].Bytes != want.Size) {
+					t.Errorf("%+v", ledger)
+				}
+			}
+		})
+	}
+}
+
+// TestLargeCopiesStayLong: where nobody says for how long, it is as long as the
+// download takes, and two days.
+func TestLargeCopiesStayLong(t *testing.T) {
+	c := newCold(t)
+	a := c.look()
+	for size, want := range map[int64]int{0: 3, 1: 3, 80 << 30: 3, 200 << 30: 5, 1 << 40: 15, 1 << 50: 90} { // 1 MiB/s is 84 GiB a day
+		if got, err := a.Days(t.Context(), size); err != nil || got != want {
+			t.Errorf("%d bytes: %d days, %v; want %d", size, got, err, want)
+		}
+	}
+}

@@ -75,7 +75,7 @@ func TestConformance(t *testing.T) {
 					Ripe:    c.o.Thaw,
 				}
 				if c.o.Thaw > 0 {
-					h.OutputLife = 48 * time.Hour
+					h.OutputLife = 57 * time.Hour // two days, and until midnight
 				}
 				if err := h.Store.Create(t.Context()); err != nil {
 					t.Fatal(err)

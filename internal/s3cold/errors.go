@@ -26,6 +26,16 @@ const (
 	codeRange          = "InvalidRange"
 	codeDigest         = "BadDigest"
 	codeContentHash    = "XAmzContentSHA256Mismatch"
+	codeKeyTooLong     = "KeyTooLongError"
+)
+
+// The codes of servers that keep objects as files, where one name is a file's and a
+// folder's. Source: versitygw, s3err/s3err.go; MinIO, cmd/api-errors.go.
+const (
+	codeParentIsFile      = "ObjectParentIsFile"
+	codeIsFolder          = "ExistingObjectIsDirectory"
+	codeMinioParentIsFile = "XMinioParentIsObject"
+	codeMinioIsFolder     = "XMinioObjectExistsAsDirectory"
 )
 
 // kindsOfCodes says what each code of the service means for a caller.
@@ -54,7 +64,11 @@ var kindsOfCodes = map[string]firn.Kind{
 	"InvalidRequest":                        firn.Invalid,
 	"InvalidStorageClass":                   firn.Invalid,
 	"InvalidToken":                          firn.Denied,
-	"KeyTooLongError":                       firn.Invalid,
+	codeKeyTooLong:                          firn.Conflict, // like the next ones: another name will do
+	codeParentIsFile:                        firn.Conflict,
+	codeIsFolder:                            firn.Conflict,
+	codeMinioParentIsFile:                   firn.Conflict,
+	codeMinioIsFolder:                       firn.Conflict,
 	"MalformedXML":                          firn.Invalid,
 	"MetadataTooLarge":                      firn.Invalid,
 	"MethodNotAllowed":                      firn.Denied,

@@ -91,7 +91,7 @@ func faulty(t *testing.T, plan []s3test.Fault, struck []int) storetest.Harness {
 		// On a clock of its own, so that pauses cost nothing and thaw nothing.
 		return guard.Retry(s, guard.RetryOptions{Clock: clock.NewManual(time.Now())})
 	}
-	h := storetest.Harness{Store: store("photos"), Missing: store("missing"), Advance: now.Advance, Ripe: thaw, OutputLife: 48 * time.Hour}
+	h := storetest.Harness{Store: store("photos"), Missing: store("missing"), Advance: now.Advance, Ripe: thaw, OutputLife: 57 * time.Hour} // two days, and until midnight
 	if err := h.Store.Create(t.Context()); err != nil {
 		t.Fatal(err)
 	}

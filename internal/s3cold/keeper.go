@@ -150,6 +150,9 @@ func (s *Store) Delete(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if u.Nonce == "" {
+			continue // others' are not ours to end
+		}
 		if err := s.abort(ctx, u); err != nil {
 			return err
 		}

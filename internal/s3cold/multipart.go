@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"path"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	sdk "github.com/aws/aws-sdk-go-v2/service/s3"
@@ -108,12 +110,15 @@ func (s *Store) reserve(ctx context.Context, t ticket, name naming, conditional 
 	const op = "start upload"
 	for _, key := range append(slices.Clone(name.keys), randomName()) {
 		if conditional {
-			_, err := s.head(ctx, op, key)
-			if err == nil {
-				continue
+			free, err := s.isFree(ctx, op, key)
+			if free && !strings.HasPrefix(key, ownFolder) {
+				free, err = s.isUncrossed(ctx, op, key)
 			}
-			if firn.KindOf(err) != firn.NotFound {
+			if err != nil {
 				return t, err
+			}
+			if !free {
+				continue
 			}
 		}
 		t.Key = key
@@ -134,6 +139,26 @@ func (s *Store) reserve(ctx context.Context, t ticket, name naming, conditional 
 		}
 	}
 	return t, s.fail(op, firn.Conflict, errText("every name that it may have is taken"))
+}
+
+// isUncrossed reports whether a key is none that is a folder of other keys, and has
+// none of them for a folder: servers that keep objects as files refuse those, and of
+// an upload only once all of it was sent.
+func (s *Store) isUncrossed(ctx context.Context, op, key string) (bool, error) {
+	if s.home == amazon {
+		return true, nil
+	}
+	for folder := path.Dir(key); folder != "."; folder = path.Dir(folder) {
+		if free, err := s.isFree(ctx, op, folder); !free || err != nil {
+			return false, err
+		}
+	}
+	x := s.begin(ctx, op, s.subject(key))
+	out, err := s.client.ListObjectsV2(x.Ctx, listInput(s, key+"/", 1))
+	if err := x.End(err); err != nil {
+		return false, err
+	}
+	return len(out.Contents) == 0, nil
 }
 
 func (s *Store) startUpload(ctx context.Context, t ticket, snapshot bool) (firn.UploadID, error) {
@@ -186,19 +211,42 @@ func (s *Store) CompleteUpload(ctx context.Context, id firn.UploadID, size int64
 	if err != nil {
 		return "", err
 	}
+	// Not every server that heeds If-None-Match does so here, and what lies beside
+	// another archive of the name is not to be overwritten either.
+	switch head, err := s.head(ctx, op, u.Key); {
+	case err == nil && head.Metadata[metaUpload] == u.Nonce:
+		return archive, nil
+	case err == nil:
+		return "", s.giveUp(ctx, u)
+	case firn.KindOf(err) != firn.NotFound:
+		return "", err
+	}
 	if err := s.putHash(ctx, u, size, tree); err != nil {
 		return "", err
 	}
 	x, err := s.complete(ctx, u, parts, size)
 	switch x.RefusedWith() {
-	case codeNoUpload, codeNotThere, codePrecondition:
+	case codeNoUpload, codeNotThere:
 		err = s.completed(ctx, u, err)
+	case codePrecondition, codeParentIsFile, codeIsFolder, codeMinioParentIsFile, codeMinioIsFolder, codeKeyTooLong:
+		if err = s.completed(ctx, u, err); firn.KindOf(err) == firn.Conflict {
+			err = s.giveUp(ctx, u)
+		}
 	}
 	if err != nil {
 		return "", err
 	}
 	_ = s.remove(ctx, op, ticketName(u.Key)) // no more than tidiness
 	return archive, nil
+}
+
+// giveUp ends an upload whose name another archive has taken: the name of an upload
+// can't be changed. Errors: NotFound, once it is ended.
+func (s *Store) giveUp(ctx context.Context, u uploadID) error {
+	if err := s.abort(ctx, u); err != nil {
+		return err
+	}
+	return s.fail("complete upload", firn.NotFound, fmt.Errorf("%q is another archive's by now, and the upload was given up", u.Key))
 }
 
 // complete asks for the archive. The answer may take many minutes.
@@ -325,7 +373,10 @@ func (s *Store) abort(ctx context.Context, u uploadID) error {
 	if err != nil || t.Nonce != u.Nonce {
 		return err // another upload's, or none
 	}
-	return s.remove(ctx, "abort upload", ticketName(u.Key))
+	if err = s.remove(ctx, "abort upload", ticketName(u.Key)); firn.KindOf(err) == firn.Denied {
+		return nil // who may only add ends uploads all the same; the ticket is no more than a note
+	}
+	return err
 }
 
 // readTicket reads the ticket of an upload; empty where there is none.

@@ -119,10 +119,16 @@ func (s *Store) subject(key string) string { return key + " of " + s.cfg.Label }
 // isConditional tells whether the server knows If-None-Match. It tries that once,
 // on the one object that is surely there, with what it holds already.
 func (s *Store) isConditional(ctx context.Context) (bool, error) {
-	s.mu.Lock()
-	known := s.conditional
-	s.mu.Unlock()
-	if known != nil {
+	if known := s.knownConditional(); known != nil {
+		return *known, nil
+	}
+	select { // of a hundred uploads that begin at once one asks
+	case s.trying <- struct{}{}:
+		defer func() { <-s.trying }()
+	case <-ctx.Done():
+		return false, context.Cause(ctx)
+	}
+	if known := s.knownConditional(); known != nil {
 		return *known, nil
 	}
 	old, err := s.get(ctx, "open", storeName)
@@ -138,6 +144,12 @@ func (s *Store) isConditional(ctx context.Context) (bool, error) {
 	s.conditional = &yes
 	s.mu.Unlock()
 	return yes, nil
+}
+
+func (s *Store) knownConditional() *bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.conditional
 }
 
 // perPage is how many objects a page of a listing has at most. Source: Amazon S3

@@ -3,6 +3,7 @@ package s3cold_test
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -200,4 +201,27 @@ func TestOtherClasses(t *testing.T) {
 	}
 	_, err = s3cold.Open(t.Context(), s3cold.Config{Bucket: "bucket", Region: "eu-west-1", Credentials: credentials(), Class: "TAPE,thaw"})
 	wantKind(t, "of Amazon's", err, firn.Usage)
+}
+
+// TestConditionsAreTriedByOne: of uploads that begin at once, one tries.
+func TestConditionsAreTriedByOne(t *testing.T) {
+	server := s3test.New(s3test.Options{Buckets: []string{"bucket"}})
+	s := open(t, server, nil)
+	if err := s.Create(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	const uploads = 20
+	used := requests(server, func() {
+		var all sync.WaitGroup
+		for range uploads {
+			all.Go(func() {
+				d, _ := describeFile(t, "home", firn.NewToken().String())
+				upload(t, s, d, []byte("1"))
+			})
+		}
+		all.Wait()
+	})
+	if used["PUT"] != uploads+1 {
+		t.Errorf("it took %v", used)
+	}
 }

@@ -135,7 +135,8 @@ type Store struct {
 	base  string // that all keys begin with: "" or "a/b/"
 	thaws bool   // objects of the class in cfg must be asked for
 
-	shelf shelf
+	shelf  shelf
+	trying chan struct{} // holds a token while somebody asks whether the server knows If-None-Match
 
 	mu          sync.Mutex
 	known       *identity // of the store, once it was seen
@@ -174,7 +175,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	case cfg.Prefix != "" && !validKey(cfg.Prefix):
 		return wrong(fmt.Sprintf("%q can't be a prefix", cfg.Prefix), "write it as a/b, without . and .. and without a slash at either end")
 	}
-	s := &Store{cfg: cfg, base: cfg.base()}
+	s := &Store{cfg: cfg, base: cfg.base(), trying: make(chan struct{}, 1)}
 	var err error
 	if s.service, err = connect(ctx, cfg); err != nil {
 		return s, err
@@ -228,7 +229,7 @@ func (s *Store) Traits() firn.Traits {
 		MinPart:        MinPart,
 		MaxPart:        MaxPart,
 		MaxParts:       MaxParts,
-		MinDuration:    s.Class().minDuration(),
+		MinDuration:    max(s.own().minDuration(), s.Class().minDuration()), // nobody knows which an archive has
 		Pace:           firn.PaceOf(string(s.own())),
 		UncheckedTrees: true,
 		ThawsWhole:     true,
@@ -240,9 +241,8 @@ func (s *Store) Traits() firn.Traits {
 
 // overwritesNothing reports whether the server is known to heed If-None-Match.
 func (s *Store) overwritesNothing() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.conditional != nil && *s.conditional
+	known := s.knownConditional()
+	return known != nil && *known
 }
 
 // begin starts an exchange with the service.

@@ -11,6 +11,7 @@ import (
 	sdk "github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/describe"
 	"github.com/firn-archive/firn/treehash"
 	"golang.org/x/sync/errgroup"
 )
@@ -35,10 +36,20 @@ func (s *Store) UploadArchive(ctx context.Context, description string, body *io.
 		return "", beforehand(err)
 	}
 	name := s.name(description, conditional)
-	for _, key := range name.keys {
-		err = s.putArchive(ctx, key, description, body, sums, name.snapshot, conditional)
-		if firn.KindOf(err) != firn.Conflict {
-			return idOf(key), err
+	for i, key := range name.keys {
+		// A refusal comes behind the body: of a large one it is asked first whether it
+		// would be sent in vain, where another name is left.
+		free := body.Size() <= sentInVain || i == len(name.keys)-1
+		if !free {
+			if free, err = s.isFree(ctx, op, key); err != nil {
+				return "", beforehand(err)
+			}
+		}
+		if free {
+			err = s.putArchive(ctx, key, description, body, sums, name.snapshot, conditional)
+			if firn.KindOf(err) != firn.Conflict {
+				return idOf(key), err
+			}
 		}
 		same, err := s.isSame(ctx, op, key, description, body.Size(), sums.Tree)
 		if err != nil {
@@ -49,6 +60,18 @@ func (s *Store) UploadArchive(ctx context.Context, description string, body *io.
 		}
 	}
 	return "", s.fail(op, firn.Conflict, fmt.Errorf("every name that it may have is taken: %q", name.keys))
+}
+
+// sentInVain is how many bytes of a body may be sent to a name that is taken.
+const sentInVain = 1 << 20
+
+// isFree reports whether there is no object under a key.
+func (s *Store) isFree(ctx context.Context, op, key string) (bool, error) {
+	_, err := s.head(ctx, op, key)
+	if firn.KindOf(err) == firn.NotFound {
+		return true, nil
+	}
+	return false, err
 }
 
 // beforehand makes an error of a request that comes before the one that has an
@@ -102,6 +125,53 @@ func (s *Store) DeleteArchive(ctx context.Context, id firn.ArchiveID) error {
 	if !ok {
 		return nil
 	}
+	return s.delete(ctx, id, key)
+}
+
+var _ firn.Discerner = (*Store)(nil)
+
+// DeleteOnly is DeleteArchive, of an object that is still the one that is meant: it
+// asks what it is first. Between the two there are milliseconds, not months.
+func (s *Store) DeleteOnly(ctx context.Context, a firn.Deletable) error {
+	const op = "delete archive"
+	if _, err := s.exists(ctx); err != nil {
+		return err
+	}
+	key, ok := keyOfID(a.ID)
+	if !ok {
+		return nil
+	}
+	head, err := s.head(ctx, op, key)
+	switch {
+	case firn.KindOf(err) == firn.NotFound: // what lies beside it may be there still
+	case err != nil:
+		return err
+	case !isThe(a, head):
+		return s.fail(op, firn.Conflict, fmt.Errorf("%q is another archive's by now", key))
+	case a.Own && !isOwn(head):
+		return s.fail(op, firn.Invalid, errText("firn did not store it: other programs keep things here, too"))
+	}
+	return s.delete(ctx, a.ID, key)
+}
+
+// isThe reports whether an object is the archive of which something is known: its
+// description tells, where that is firn's, and else its size and time do.
+func isThe(a firn.Deletable, head *sdk.HeadObjectOutput) bool {
+	description, _ := descriptionOf(head.Metadata)
+	if token, own := describe.TokenOf(description); own && !a.Token.IsZero() {
+		return token == a.Token
+	}
+	made := a.Created.Unix()
+	return aws.ToInt64(head.ContentLength) == a.Size && (made <= 0 || aws.ToTime(head.LastModified).Unix() == made)
+}
+
+// isOwn reports whether firn stored an object.
+func isOwn(head *sdk.HeadObjectOutput) bool {
+	_, described := descriptionOf(head.Metadata)
+	return described && (head.Metadata[metaTree] != "" || head.Metadata[metaUpload] != "")
+}
+
+func (s *Store) delete(ctx context.Context, id firn.ArchiveID, key string) error {
 	if err := s.removeCompanions(ctx, id); err != nil {
 		return err
 	}

@@ -41,6 +41,8 @@ type Options struct {
 	Page int
 	// NoConditions: If-None-Match and If-Match mean nothing to it.
 	NoConditions bool
+	// Files: it keeps objects as files, so that a key can't be another's folder.
+	Files bool
 	// NoRestoreStatus: its listings don't tell what is thawed.
 	NoRestoreStatus bool
 	// Versioned: its buckets keep versions, and say so.
@@ -333,6 +335,9 @@ func (c *call) serve() *refusal {
 
 // allowed checks the conditions of a write.
 func (c *call) allowed() *refusal {
+	if e := c.crossed(); e != nil {
+		return e
+	}
 	if c.o.NoConditions {
 		return nil
 	}
@@ -342,6 +347,22 @@ func (c *call) allowed() *refusal {
 	}
 	if want := c.r.Header.Get("If-Match"); want != "" && (old == nil || old.etag != want) {
 		return no(412, "PreconditionFailed")
+	}
+	return nil
+}
+
+// crossed refuses what a server of files can't store, in the words of versitygw.
+func (c *call) crossed() *refusal {
+	if !c.o.Files {
+		return nil
+	}
+	for key := range c.objects {
+		switch {
+		case strings.HasPrefix(c.key, key+"/"):
+			return no(409, "ObjectParentIsFile")
+		case strings.HasPrefix(key, c.key+"/"):
+			return no(409, "ExistingObjectIsDirectory")
+		}
 	}
 	return nil
 }
@@ -477,11 +498,10 @@ func (c *call) get() *refusal {
 func (c *call) send(data []byte) *refusal {
 	status, size := http.StatusOK, len(data)
 	if at := c.r.Header.Get("Range"); at != "" {
-		var first, last int
-		if n, _ := fmt.Sscanf(at, "bytes=%d-%d", &first, &last); n != 2 || first >= size || last < first {
+		first, last, ok := span(at, size)
+		if !ok {
 			return no(416, "InvalidRange")
 		}
-		last = min(last, size-1)
 		c.w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", first, last, size))
 		data, status = data[first:last+1], http.StatusPartialContent
 	}
@@ -493,6 +513,25 @@ func (c *call) send(data []byte) *refusal {
 	return nil
 }
 
+// span reads the header of a range of something of size bytes: from the first byte to
+// the last, from one to the end, or the last so many. It reports whether there is
+// anything there.
+func span(header string, size int) (first, last int, ok bool) {
+	from, to, ok := strings.Cut(strings.TrimPrefix(header, "bytes="), "-")
+	first, noFirst := strconv.Atoi(from)
+	last, noLast := strconv.Atoi(to)
+	switch {
+	case !ok || from == "" && to == "" || from != "" && noFirst != nil || to != "" && noLast != nil:
+		return 0, 0, false
+	case from == "":
+		first, last = max(0, size-last), size-1
+	case to == "":
+		last = size - 1
+	}
+	last = min(last, size-1)
+	return first, last, first <= last
+}
+
 func (c *call) remove() *refusal {
 	o := c.objects[c.key]
 	if o != nil && c.o.Versioned && c.query["versionId"] != o.version {
@@ -502,6 +541,13 @@ func (c *call) remove() *refusal {
 	c.sorted = nil
 	c.w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// midnight is the next midnight of UTC, at which copies end. Source: Amazon S3 user
+// guide, "Restoring an archived object".
+func midnight(t time.Time) time.Time {
+	const day = 24 * time.Hour
+	return t.Add(day - 1).Truncate(day)
 }
 
 func (c *call) restore() *refusal {
@@ -524,12 +570,12 @@ func (c *call) restore() *refusal {
 	case ongoing:
 		return no(409, "RestoreAlreadyInProgress")
 	case readable:
-		o.expires = c.now.Add(days)
+		o.expires = midnight(c.now.Add(days))
 		c.w.WriteHeader(http.StatusOK)
 		return nil
 	}
 	o.thawed = c.now.Add(c.o.Thaw)
-	o.expires = o.thawed.Add(days)
+	o.expires = midnight(o.thawed.Add(days))
 	c.w.WriteHeader(http.StatusAccepted)
 	return nil
 }

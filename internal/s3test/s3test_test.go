@@ -56,6 +56,10 @@ func TestCold(t *testing.T) {
 		{"GET", "/b?list-type=2", "", 200, "<RestoreExpiryDate>"},
 		{"POST", "/b/k?restore", restore, 200, ""},
 		{"wait", "25h", "", 0, ""},
+		{"GET", "/b/k", "", 200, "data"}, // until midnight
+		{"wait", "18h54m", "", 0, ""},
+		{"GET", "/b/k", "", 200, "data"},
+		{"wait", "2m", "", 0, ""},
 		{"GET", "/b/k", "", 403, "InvalidObjectState"},
 		{"GET", "/b/other", "", 404, "NoSuchKey"},
 		{"GET", "/c/k", "", 404, "NoSuchBucket"},
@@ -89,5 +93,21 @@ func TestConditions(t *testing.T) {
 	s := New(Options{Buckets: []string{"b"}})
 	if status, body := ask(t, s, "PUT", "/b/k", "data", "X-Amz-Content-Sha256", "wrong"); status != 400 || !strings.Contains(body, "XAmzContentSHA256Mismatch") {
 		t.Errorf("%d %s", status, body)
+	}
+}
+
+// TestSpan: ranges of ten bytes.
+func TestSpan(t *testing.T) {
+	for header, want := range map[string]struct {
+		first, last int
+		ok          bool
+	}{
+		"bytes=0-9": {0, 9, true}, "bytes=3-4": {3, 4, true}, "bytes=8-20": {8, 9, true}, "bytes=4-": {4, 9, true},
+		"bytes=-3": {7, 9, true}, "bytes=-30": {0, 9, true}, "bytes=10-": {}, "bytes=10-12": {}, "bytes=4-3": {}, "bytes=-": {}, "bytes=a-b": {}, "bytes": {},
+	} {
+		first, last, ok := span(header, 10)
+		if ok != want.ok || ok && (first != want.first || last != want.last) {
+			t.Errorf("%s: %d to %d, %v", header, first, last, ok)
+		}
 	}
 }

@@ -461,6 +461,20 @@ func TestThin(t *testing.T) {
 	}
 }
 
+// TestThinInS3: there snapshots are of STANDARD, whatever the store's class is, and
+// cost nothing more when they are deleted soon.
+func TestThinInS3(t *testing.T) {
+	b := newBench(t, storetest.MemoryOptions{MinDuration: 180 * day})
+	b.Row.Kind = "s3"
+	for i := range 8 {
+		b.change("f", fmtInt(int64(i)))
+		b.Clock.Advance(10 * day)
+	}
+	if left := strings.Fields(b.chain()); len(left) > 3 {
+		t.Errorf("%d are left: %s", len(left), left)
+	}
+}
+
 // checkThinned checks the snapshots in the store: none was deleted before 90
 // days, nor was what another one adds to.
 func (b *bench) checkThinned() {

@@ -49,7 +49,10 @@ func (m *Maker) thin(ctx context.Context, run catalog.Run, known []catalog.Snaps
 	if err != nil {
 		return err
 	}
-	least := max(kept, m.Store.Traits().MinDuration)
+	least := kept
+	if m.Row.Kind != "s3" { // those in S3 are of STANDARD, which has no shortest time
+		least = max(kept, m.Store.Traits().MinDuration)
+	}
 	needed := map[int64]bool{} // full ones that something adds to
 	for _, full := range []bool{false, true} {
 		for _, s := range old {

@@ -282,10 +282,18 @@ func (s *syncer) deleteOne(ctx context.Context, d catalog.Deletion) (bool, error
 	if err != nil {
 		return false, err
 	}
-	if err := s.Store.DeleteArchive(ctx, d.Remote); err != nil {
+	// Its answer may have been lost, and its name taken since by another.
+	replaced, err := s.Catalog.Replaced(ctx, d.Archive)
+	if err == nil && !replaced {
+		err = firn.DeleteOnly(ctx, s.Store, d.Deletable())
+		if replaced = firn.KindOf(err) == firn.Conflict; replaced {
+			err = nil
+		}
+	}
+	if err != nil {
 		return false, err
 	}
-	if err := s.Catalog.MarkDeleted(context.WithoutCancel(ctx), s.this, d.Archive); err != nil {
+	if err := s.Catalog.MarkDeleted(context.WithoutCancel(ctx), s.this, d.Archive); err != nil || replaced {
 		return false, err
 	}
 	return true, s.scribe.deleted(s.now(), d.Remote)

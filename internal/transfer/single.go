@@ -40,6 +40,16 @@ func (up *upload) inOne(ctx context.Context, smallest int64) (Result, error) {
 // hashWhole hashes the file under a slot of its own, so that none is held while
 // the catalog is asked and written.
 func (up *upload) hashWhole(ctx context.Context, size int64) (treehash.Sums, error) {
+	if f, ok := up.file.(Hashed); ok {
+		switch sums, known, err := f.Sums(); {
+		case err != nil && ctx.Err() != nil:
+			return treehash.Sums{}, err
+		case err != nil:
+			return treehash.Sums{}, local("read", err)
+		case known:
+			return sums, nil
+		}
+	}
 	t, err := up.line.acquire(ctx, 0)
 	if err != nil {
 		return treehash.Sums{}, err

@@ -23,6 +23,14 @@ type File interface {
 	Stamp() (firn.Stamp, error)
 }
 
+// A Hashed is a File whose sums may be known without reading it, since its bytes were
+// hashed as they came.
+type Hashed interface {
+	// Sums are those of all bytes that ReadAt gives; false where they aren't known,
+	// and the file is to be read for them.
+	Sums() (treehash.Sums, bool, error)
+}
+
 // A Source is what to upload.
 type Source struct {
 	Path string // for events and errors

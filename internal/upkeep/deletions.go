@@ -207,13 +207,20 @@ func (d *deleter) delete(ctx context.Context, one catalog.Deletion) error {
 	// Its answer may have been lost, and its name taken since by another.
 	replaced, err := d.Catalog.Replaced(ctx, one.Archive)
 	if err == nil && !replaced {
-		err = d.Store.DeleteArchive(ctx, one.Remote)
+		err = firn.DeleteOnly(ctx, d.Store, one.Deletable())
+		if replaced = firn.KindOf(err) == firn.Conflict; replaced {
+			err = nil
+		}
 	}
 	if err != nil {
 		return err
 	}
 	if err := d.Catalog.MarkDeleted(context.WithoutCancel(ctx), d.Run, one.Archive); err != nil {
 		return err
+	}
+	if replaced {
+		d.Events(firn.NoticeEvent{Text: fmt.Sprintf("%s is gone already: another archive has its name", one.Remote), Detail: true})
+		return nil
 	}
 	d.Events(firn.NoticeEvent{Text: fmt.Sprintf("deleted %s: %s", one.Remote, one.Why), Detail: true})
 	d.mu.Lock()

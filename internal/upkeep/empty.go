@@ -30,6 +30,9 @@ type EmptyOptions struct {
 	// Batch is how many deletions are recorded at a time before they are asked for;
 	// 0: 128. So many may be in doubt after a kill, or twice.
 	Batch int
+	// Before is called each time before archives are deleted, which may be weeks after
+	// the last time; its error ends it. nil: nobody is asked.
+	Before func(ctx context.Context) error
 	// Wait waits for what takes the store time: an inventory, and the end of what is
 	// charged for.
 	Wait bool
@@ -170,6 +173,11 @@ func (m *emptier) run(ctx context.Context) error {
 			todo -= s.Young.Files
 		}
 		if todo > 0 {
+			if m.Before != nil {
+				if err := m.Before(ctx); err != nil {
+					return err
+				}
+			}
 			m.Events(firn.PlanEvent{Files: todo, Archives: true})
 			if err := m.delete(ctx, s.Gone > 0); err != nil {
 				return err

@@ -130,9 +130,9 @@ func (d *deletion) ask(item catalog.EmptyItem) {
 	}
 	o.sent = d.now()
 	o.Left = max(0, item.Created.Add(d.least).Sub(o.sent))
-	err := d.Store.DeleteArchive(d.ctx, item.Archive)
+	err := firn.DeleteOnly(d.ctx, d.Store, firn.Deletable{Archive: firn.Archive{ID: item.Archive, Size: item.Size, Created: item.Created}, Own: true})
 	switch kind := firn.KindOf(err); {
-	case err == nil:
+	case err == nil, kind == firn.Conflict: // what has its name by now came later
 		o.State = catalog.EmptyGone
 	case kind == firn.Denied || kind == firn.Invalid:
 		o.State, o.Why = catalog.EmptyRefused, reason(err)

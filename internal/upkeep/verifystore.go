@@ -49,6 +49,10 @@ func (r *StoreResult) Confirmed(loc *catalog.Location) bool {
 	return loc.State == catalog.Stored && r.compared.Listed(loc.Archive) && !r.unsure.has(loc.Archive)
 }
 
+// Whole reports whether all archives are as recorded that can be told of, and settled
+// whether none is too young for that.
+func (r *StoreResult) Whole() (whole, settled bool) { return r.Clean(), r.TooNew.Files == 0 }
+
 // outputTries bounds how often an inventory is taken whose output expires before
 // it was read.
 const outputTries = 3

@@ -10,11 +10,19 @@ import (
 	"github.com/firn-archive/firn/internal/price"
 )
 
-// Prices is what the store charges, as far as that is known: of a vault it goes
-// by the region, also where another server than the service's answers. That of a store in
-// S3 is of its storage class, as far as the store was seen.
+// Prices is what the store charges for what is sent to it, as far as that is known:
+// of a vault it goes by the region, also where another server than the service's
+// answers. That of a store in S3 is of the storage class of new archives, as far as
+// the store was seen.
 func (s *Store) Prices() price.Tariff {
 	return TariffOf(s.env.prices(), string(s.Location.Scheme), s.region, s.Class())
+}
+
+// HeldPrices is what the store charges for what it holds: to keep it, to bring it
+// back, and to delete it early. In S3 that goes by the class that the store was made
+// with, whatever a profile says of new archives.
+func (s *Store) HeldPrices() price.Tariff {
+	return TariffOf(s.env.prices(), string(s.Location.Scheme), s.region, s.ownClass())
 }
 
 // Class is the storage class of what is stored in S3, as far as the store was seen;

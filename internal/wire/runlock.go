@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/firn-archive/firn/internal/catalog"
@@ -65,7 +67,24 @@ func RunAlive(env Env, run catalog.Run, tree string) bool {
 const lockless = 24 * time.Hour
 
 // runLock names the lock of a run.
-func runLock(run int64) string { return fmt.Sprintf("run-%d", run) }
+func runLock(run int64) string { return fmt.Sprint(runPrefix, run) }
+
+const runPrefix = "run-"
+
+// AnyRuns reports whether there are runs with locks of their own: such as go on, and
+// such as were killed. It looks at nothing but names, and takes no time. What can't be
+// told is so.
+func AnyRuns(env Env) bool {
+	dir, err := config.DataDir(env.Getenv)
+	if err != nil {
+		return true
+	}
+	entries, err := os.ReadDir(filepath.Join(dir, "locks"))
+	if err != nil {
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+	return slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return strings.HasPrefix(e.Name(), runPrefix) })
+}
 
 // Unlock gives the lock back, and removes its file: while it is still held where
 // the system does that, so that nobody waits at a file without a name.

@@ -17,9 +17,15 @@ import (
 // file, since there are many runs.
 func TestRunLock(t *testing.T) {
 	env := environment(t)
+	if wire.AnyRuns(env) {
+		t.Error("there is none yet")
+	}
 	l, err := wire.LockRun(env, 7, "archive upload")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if !wire.AnyRuns(env) {
+		t.Error("there is one")
 	}
 	if _, err := wire.LockRun(env, 7, "sync"); firn.KindOf(err) != firn.Conflict {
 		t.Errorf("a run that lives: %v", err)
@@ -40,6 +46,9 @@ func TestRunLock(t *testing.T) {
 	}
 	if left, err := os.ReadDir(filepath.Join(dir, "locks")); err != nil || len(left) != 0 {
 		t.Errorf("left: %v, %v", left, err)
+	}
+	if wire.AnyRuns(env) {
+		t.Error("there is one no more")
 	}
 	again, err := wire.LockRun(env, 7, "sync")
 	if err != nil {

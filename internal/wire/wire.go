@@ -90,6 +90,10 @@ type Options struct {
 	// Keys, unless nil, sign the requests to a vault; then neither the environment
 	// nor the AWS configuration is read at all.
 	Keys *Keys
+	// Stall is how long a vault of the service may be silent; 0: two minutes.
+	Stall time.Duration
+	// StrictDelete makes it an error of a vault to delete what was never in it.
+	StrictDelete bool
 	// Class is the storage class of what is stored in S3; empty: the store's own.
 	Class string
 	// MakeVault lets CheckOrCreate make a vault of the service that is not
@@ -160,7 +164,10 @@ func (s *Store) adapter(ctx context.Context, loc config.Location) (firn.Store, e
 	if loc.Scheme == config.S3 {
 		return s.bucket(ctx, loc)
 	}
-	cfg := glacier.Config{Vault: loc.Vault, Region: loc.Region, Profile: s.options.AWSProfile, Endpoint: s.options.Endpoint}
+	cfg := glacier.Config{
+		Vault: loc.Vault, Region: loc.Region, Profile: s.options.AWSProfile, Endpoint: s.options.Endpoint,
+		Stall: s.options.Stall, StrictDelete: s.options.StrictDelete,
+	}
 	if loc.Scheme == config.Local {
 		var err error
 		if cfg, err = s.serve(loc); err != nil {
@@ -332,7 +339,7 @@ func Vaults(ctx context.Context, region string) iter.Seq2[firn.StoreInfo, error]
 // VaultsOf is Vaults of an account that is named by Options.Keys, or at a server
 // that is named by Options.Endpoint.
 func VaultsOf(ctx context.Context, region string, o Options) iter.Seq2[firn.StoreInfo, error] {
-	cfg := glacier.Config{Region: region, Profile: o.AWSProfile, Endpoint: o.Endpoint}
+	cfg := glacier.Config{Region: region, Profile: o.AWSProfile, Endpoint: o.Endpoint, Stall: o.Stall}
 	if k := o.Keys; k != nil {
 		cfg.Credentials = glacier.StaticCredentials(k.ID, k.Secret, k.Session)
 	}
@@ -378,6 +385,22 @@ func OpenAccount(ctx context.Context, env Env, region string, o Options) (*Store
 
 // Region is the region that the store is in.
 func (s *Store) Region() string { return s.region }
+
+// The lists and deletions of stores in S3 pass through it.
+var (
+	_ firn.Lister    = (*Store)(nil)
+	_ firn.Discerner = (*Store)(nil)
+)
+
+// InventoryBut is that of the store.
+func (s *Store) InventoryBut(ctx context.Context, id firn.JobID, recall firn.Recall, each func(firn.Archive) error) (firn.InventoryInfo, error) {
+	return firn.InventoryBut(ctx, s.Store, id, recall, each)
+}
+
+// DeleteOnly is that of the store.
+func (s *Store) DeleteOnly(ctx context.Context, a firn.Deletable) error {
+	return firn.DeleteOnly(ctx, s.Store, a)
+}
 
 // Custodian is the store as one that has policies and locks.
 func (s *Store) Custodian() firn.Custodian { return s.Store.(firn.Custodian) }

@@ -1,6 +1,7 @@
 package glaciercli
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -246,5 +247,9 @@ func pythonInt(s string) (int64, error) {
 	if strings.HasPrefix(s, "_") || strings.HasSuffix(s, "_") || strings.Contains(s, "__") {
 		return 0, strconv.ErrSyntax
 	}
-	return strconv.ParseInt(strings.ReplaceAll(s, "_", ""), 10, 64)
+	n, err := strconv.ParseInt(strings.ReplaceAll(s, "_", ""), 10, 64)
+	if errors.Is(err, strconv.ErrRange) {
+		return n, nil // the largest there is: Python's have no end
+	}
+	return n, err
 }

@@ -62,7 +62,7 @@ func (d *deletions) delete(ctx context.Context, row foreign.CacheRow) error {
 		return err
 	}
 	defer lock.Unlock()
-	if to, ok, err := d.catalog.CopyOf(ctx, d.entry.ID, row.ID); err != nil {
+	if to, ok, err := d.copyOf(ctx, row.ID); err != nil {
 		return err
 	} else if ok {
 		return fmt.Errorf("archive %s was copied to %s, and would go on to be there; delete it with: firn archive delete %s %s", repr(reference(&row)), to.URL, to.URL, to.Remote)

@@ -17,15 +17,16 @@ import (
 // many bytes it stands for. Source: git-annex.branchable.com, "key format" and
 // "encryption".
 var (
-	annexKey    = regexp.MustCompile(`(?:^|[^A-Z0-9_])[A-Z][A-Z0-9_]*-s([0-9]{1,18})(?:-m[0-9]+)?--`)
-	annexSecret = regexp.MustCompile(`GPGHMAC[A-Z0-9]+--[0-9a-f]+$`)
+	annexKey = regexp.MustCompile(`[A-Z][A-Z0-9_]*-s([0-9]{1,18})(?:-m[0-9]+)?--`)
+	// One that says no size: of what is encrypted, of a URL, or of a piece.
+	annexOpen = regexp.MustCompile(`[A-Z][A-Z0-9_]*(?:-[sSCm][0-9]+)*--`)
 )
 
 // A feed is standard input. Where whoever writes to it dies, it just ends: git-annex
 // that is killed leaves half a file under a good name, which must not be stored. So
 // the feed fails where it ends before the size that the name says; and, where the
-// name is that of something encrypted, which says no size, where the process that
-// started this one is gone.
+// name is a key that says no size, as those of what is encrypted and of URLs do,
+// where the process that started this one is gone.
 type feed struct {
 	io.Reader
 	ctx    context.Context
@@ -40,8 +41,8 @@ func newFeed(ctx context.Context, p *program, name string) *feed {
 	if m := annexKey.FindStringSubmatch(name); m != nil {
 		f.size, _ = strconv.ParseInt(m[1], 10, 64) // has 18 digits at most
 	}
-	if annexSecret.MatchString(name) && p.Parent != nil {
-		f.parent = p.Parent()
+	if f.size == 0 && annexOpen.MatchString(name) {
+		f.parent = p.parent
 	}
 	return f
 }

@@ -28,11 +28,17 @@ func TestFeed(t *testing.T) {
 		{"WORM-s4-m1795293640--w", "abcd", false, true},
 		{"SHA256E-s9-S3-C2--084c79", "abc", false, true}, // a piece of it
 		{"SHA256E--084c79", "abc", false, true},
+		{"SHA256E--084c79", "abc", true, false},
+		{"SHA256E-s9-S3-C2--084c79", "abc", true, false},
+		{"URL--http&c%%example.com%a", "abc", true, false},
+		{"my_SHA256E-s3--084c79.txt", "ab", false, false},
+		{"v2SHA256E-s3--084c79.txt", "ab", false, false},
+		{"prefix" + secret, "abc", true, false},
 		{secret, "abc", false, true},
 		{secret, "abc", true, false},
 	} {
 		parent := 7
-		p := &program{Env: Env{Stdin: strings.NewReader(c.data), Clock: clock.NewManual(time.Unix(0, 0)), Parent: func() int { return parent }}}
+		p := &program{Env: Env{Stdin: strings.NewReader(c.data), Clock: clock.NewManual(time.Unix(0, 0)), Parent: func() int { return parent }}, parent: parent}
 		f := newFeed(t.Context(), p, c.name)
 		if c.dies {
 			parent = 1

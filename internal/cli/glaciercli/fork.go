@@ -37,7 +37,7 @@ func (p *program) archiveMultiUpload(ctx context.Context, c *call) error {
 			return err
 		}
 		defer u.close()
-		if err := u.end(ctx, u.all(ctx, files)); err != nil {
+		if err := u.end(ctx, u.all(ctx, files, func(string) error { return nil })); err != nil {
 			return err
 		}
 	}
@@ -45,8 +45,9 @@ func (p *program) archiveMultiUpload(ctx context.Context, c *call) error {
 	return nil
 }
 
-// all stores files, and stops at the first that can't be.
-func (u *uploads) all(ctx context.Context, files []string) error {
+// all stores files, and stops at the first that can't be. Each that is stored is
+// handed to then.
+func (u *uploads) all(ctx context.Context, files []string, then func(file string) error) error {
 	for _, f := range files {
 		name := filepath.Base(f)
 		u.info("Uploading archive %s", name)
@@ -56,6 +57,9 @@ func (u *uploads) all(ctx context.Context, files []string) error {
 		}
 		if err != nil {
 			return told(fmt.Sprintf("Failed upload for archive %s\n%v", name, err))
+		}
+		if err := then(f); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -69,11 +73,15 @@ func (t told) Error() string { return string(t) }
 // files lists the files below a folder, but those that are hidden, or in hidden
 // folders. Links to files are files, links to folders are not followed.
 func (p *program) files(dir string) (all []string, err error) {
-	err = filepath.WalkDir(p.path(dir), func(path string, d fs.DirEntry, err error) error {
+	top, err := filepath.EvalSymlinks(p.path(dir)) // a link to the folder will do
+	if err != nil {
+		return nil, err
+	}
+	err = filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		within, err := filepath.Rel(p.path(dir), path)
+		within, err := filepath.Rel(top, path)
 		if err != nil {
 			return err
 		}
@@ -143,10 +151,19 @@ const hashesAtOnce = 2
 
 // A reconciliation is what it takes to make a vault what a folder is.
 type reconciliation struct {
-	deletes []foreign.CacheRow // after their replacements are stored
+	deletes []foreign.CacheRow // each after its replacement is stored
 	uploads []string           // files
 	only    []string           // names of archives that no file has
 	unknown []string           // names of archives whose hash nobody knows
+}
+
+// replacedBy gives the archive that goes when a file is stored, if one does.
+func (r *reconciliation) replacedBy(file string) (foreign.CacheRow, bool) {
+	i := slices.IndexFunc(r.deletes, func(d foreign.CacheRow) bool { return d.Name == filepath.Base(file) })
+	if i < 0 {
+		return foreign.CacheRow{}, false
+	}
+	return r.deletes[i], true
 }
 
 // vaultReconcile compares a folder with a vault by tree hash, and with --commit
@@ -218,7 +235,11 @@ func (p *program) compare(ctx context.Context, files []string, there map[string]
 		rows := there[name]
 		switch {
 		case len(rows) > 1:
-			return nil, told("Multiple cache records found for " + name + ". Aborting.")
+			text := "Multiple cache records found for " + name + ". Aborting."
+			for _, row := range rows {
+				text += "\n" + byID + string(row.ID)
+			}
+			return nil, told(text)
 		case len(rows) == 0:
 			r.uploads = append(r.uploads, f)
 		case rows[0].Tree.IsZero():
@@ -260,26 +281,27 @@ func (p *program) hash(ctx context.Context, files []string) ([]treehash.Hash, er
 	return hashes, g.Wait()
 }
 
-// commit stores what is new or changed, and only then deletes what that replaces.
+// commit stores what is new or changed, and deletes what each of these replaces as
+// soon as it is stored: were it done at the end, one that fails would leave two of
+// each name.
 func (p *program) commit(ctx context.Context, c *call, vault string, r *reconciliation) error {
 	u, err := p.newUploads(ctx, c, vault)
 	if err != nil {
 		return err
 	}
 	defer u.close()
-	if err := u.end(ctx, u.all(ctx, r.uploads)); err != nil {
-		return err
-	}
 	d, err := p.newDeletions(ctx, vault)
 	if err != nil {
-		return err
+		return u.end(ctx, err)
 	}
 	defer d.close()
-	for _, row := range r.deletes {
-		p.info("Deleting archive %s", row.Name)
-		if err := d.delete(ctx, row); err != nil {
-			return d.end(ctx, err)
+	err = u.all(ctx, r.uploads, func(file string) error {
+		old, ok := r.replacedBy(file)
+		if !ok {
+			return nil
 		}
-	}
-	return d.end(ctx, nil)
+		p.info("Deleting archive %s", old.Name)
+		return d.delete(ctx, old)
+	})
+	return u.end(ctx, d.end(ctx, err))
 }

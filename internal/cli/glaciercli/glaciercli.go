@@ -14,6 +14,7 @@ import (
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/clock"
 	"github.com/firn-archive/firn/internal/foreign"
+	"github.com/firn-archive/firn/internal/ui"
 	"github.com/firn-archive/firn/internal/wire"
 )
 
@@ -21,6 +22,9 @@ import (
 type Env struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
+	// Terminal: stdout is one. Names are shown without control characters there; a
+	// script gets them as they are.
+	Terminal bool
 	// Getenv reads an environment variable; one that isn't set is empty.
 	Getenv func(name string) string
 	// Dir is the folder that relative paths start from.
@@ -51,6 +55,7 @@ type program struct {
 	region string
 	cache  *foreign.Cache // nil until it is needed
 	keys   *account       // likewise
+	parent int            // number of the process that started this one; 0: not known
 }
 
 // defaultRegion is where vaults are without --region, whatever the environment says.
@@ -60,6 +65,9 @@ const defaultRegion = "us-east-1"
 func Main(ctx context.Context, args []string, env Env) int {
 	c, err := grammar().parse(args)
 	p := &program{Env: env, region: defaultRegion}
+	if p.Parent != nil {
+		p.parent = p.Parent() // at once: it may end at any time
+	}
 	if err != nil {
 		return p.end(ctx, err)
 	}
@@ -107,6 +115,14 @@ func (p *program) info(format string, args ...any) {
 
 func (p *program) warn(format string, args ...any) {
 	say(p.Stderr, "glacier: warning: ", fmt.Sprintf(format, args...))
+}
+
+// shown is a name as stdout gets it.
+func (p *program) shown(name string) string {
+	if p.Terminal {
+		return ui.Text(name)
+	}
+	return name
 }
 
 // print writes a line of a result to stdout.

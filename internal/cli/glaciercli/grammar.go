@@ -2,6 +2,7 @@ package glaciercli
 
 import (
 	"context"
+	"slices"
 	"strings"
 )
 
@@ -58,6 +59,23 @@ var helpOption = option{short: "-h", long: "--help", help: "show this help messa
 // command makes a parser without commands.
 func command(prog string, words string, run func(*program, context.Context, *call) error, options ...option) *parser {
 	return &parser{prog: prog, words: strings.Fields(words), run: run, options: append([]option{helpOption}, options...)}
+}
+
+// Commands gives the commands that may come next on a command line, for completion;
+// nothing where none can.
+func Commands(before []string) []string {
+	p := grammar()
+	for _, word := range before {
+		i := slices.IndexFunc(p.subs, func(s *parser) bool { return s.own() == word })
+		if i >= 0 {
+			p = p.subs[i]
+		}
+	}
+	var names []string
+	for _, s := range p.subs {
+		names = append(names, s.own())
+	}
+	return names
 }
 
 // grammar is that of glacier-cli, and of vbourachot's fork, and --part-size.

@@ -74,6 +74,7 @@ func (p *program) archiveList(ctx context.Context, c *call) error {
 	}
 	err = cache.List(ctx, p.region, c.words[0], func(r foreign.CacheRow) error {
 		rows++
+		r.Name = p.shown(r.Name)
 		if len(same) > 0 && (same[0].Name != r.Name || same[0].Named != r.Named) {
 			if err := flush(); err != nil {
 				return err
@@ -157,7 +158,7 @@ func (p *program) jobLine(ctx context.Context, cache *foreign.Cache, vault strin
 		}
 		name = byID + string(job.Archive)
 		if len(rows) > 0 && rows[0].Named {
-			name = rows[0].Name
+			name = p.shown(rows[0].Name)
 		}
 	}
 	switch job.State {

@@ -28,13 +28,26 @@ func reference(r *foreign.CacheRow) string {
 	return r.Name
 }
 
-// rows finds what is meant by a name as it was typed. Of rows that several access
-// keys have, those of the one in use count first.
+// rows finds what is meant by a name as it was typed. Where the cache has nothing,
+// an upload that was killed may have stored it.
 func (p *program) rows(ctx context.Context, vault, name string) ([]foreign.CacheRow, error) {
 	c, err := p.openCache(ctx)
 	if err != nil {
 		return nil, err
 	}
+	all, err := p.cached(ctx, c, vault, name)
+	if err != nil || len(all) > 0 {
+		return all, err
+	}
+	if any, err := p.recallAny(ctx, vault); !any || err != nil {
+		return nil, err
+	}
+	return p.cached(ctx, c, vault, name)
+}
+
+// cached is what the cache has of rows. Of rows that several access keys have, those
+// of the one in use count first.
+func (p *program) cached(ctx context.Context, c *foreign.Cache, vault, name string) ([]foreign.CacheRow, error) {
 	if id, ok := strings.CutPrefix(name, byID); ok {
 		return c.ByID(ctx, p.region, vault, firn.ArchiveID(id))
 	}

@@ -207,6 +207,9 @@ func (r *retriever) bring(ctx context.Context, g *goal, load *fetch.Load, output
 		return err
 	}
 	path := filepath.Clean(r.path(output))
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target // the link stays: it may be /dev/stdout
+	}
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {
 		if info.IsDir() {
@@ -236,7 +239,7 @@ func (r *retriever) goal(ctx context.Context, row foreign.CacheRow) (*goal, erro
 	}
 	known := firn.Content{Tree: row.Tree}
 	if r.vaults.entry.ID != 0 {
-		to, moved, err := r.vaults.catalog.CopyOf(ctx, r.vaults.entry.ID, row.ID)
+		to, moved, err := r.vaults.copyOf(ctx, row.ID)
 		if err != nil {
 			return nil, err
 		}

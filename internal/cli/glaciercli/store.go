@@ -32,7 +32,7 @@ func (p *program) account(ctx context.Context) (*account, error) {
 		return p.keys, nil
 	}
 	a := &account{options: wire.Options{Outage: outage}}
-	if p.Getenv("AWS_ACCESS_KEY_ID") == "" && p.Getenv("AWS_PROFILE") == "" {
+	if p.mayBeBoto() {
 		keys, ok, err := awschain.Boto(p.Getenv)
 		if err != nil {
 			return nil, err
@@ -53,14 +53,22 @@ func (p *program) account(ctx context.Context) (*account, error) {
 	return a, nil
 }
 
+// mayBeBoto reports whether nothing that comes before boto's configuration says
+// which keys there are.
+func (p *program) mayBeBoto() bool {
+	return p.Getenv("AWS_ACCESS_KEY_ID") == "" && p.Getenv("AWS_PROFILE") == "" && !awschain.HasSharedKeys(p.Getenv)
+}
+
 // keyHint gives the id of the access key where that takes no time to find out; else
 // nothing. It is for telling rows of the cache apart.
 func (p *program) keyHint() string {
 	if id := p.Getenv("AWS_ACCESS_KEY_ID"); id != "" {
 		return id
 	}
-	if keys, ok, err := awschain.Boto(p.Getenv); ok && err == nil {
-		return keys.ID
+	if p.mayBeBoto() {
+		if keys, ok, err := awschain.Boto(p.Getenv); ok && err == nil {
+			return keys.ID
+		}
 	}
 	return ""
 }
@@ -102,18 +110,31 @@ func (s *session) close() error {
 }
 
 // openChecked opens a vault that must be there, and that takes archives: one that
-// was moved away doesn't any more.
+// was moved away doesn't any more. The cache must be writable, since what becomes of
+// the vault is recorded there.
 func (p *program) openChecked(ctx context.Context, vault string, toWrite bool) (*session, error) {
+	cache, err := p.openCache(ctx)
+	if err == nil {
+		err = cache.Prepare(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
 	s, err := p.open(ctx, vault)
 	if err != nil {
 		return nil, err
 	}
 	moved, ok, err := s.movedTo(ctx)
-	if err == nil && ok && (moved.Finished || toWrite && moved.Copied && moved.Only == "") {
+	if err == nil {
+		err = s.check(ctx)
+	}
+	// A vault that was made again is another one.
+	isMoved := ok && (s.entry.ID == moved.Source || firn.KindOf(err) == firn.NotFound)
+	if isMoved && (moved.Finished || toWrite && moved.Copied && moved.Only == "") {
 		err = movedError(vault, moved)
 	}
 	if err == nil {
-		err = s.check(ctx)
+		err = p.recall(ctx, s)
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.close())
@@ -134,6 +155,20 @@ func (s *session) movedTo(ctx context.Context) (catalog.Moved, bool, error) {
 		}
 	}
 	return catalog.Moved{}, false, nil
+}
+
+// copyOf says where an archive is that firn has copied out of the vault, or out of an
+// earlier one of its name. It reports whether there is such a copy.
+func (s *session) copyOf(ctx context.Context, archive firn.ArchiveID) (catalog.Copy, bool, error) {
+	to, ok, err := s.catalog.CopyOf(ctx, s.entry.ID, archive)
+	if ok || err != nil {
+		return to, ok, err
+	}
+	moved, ok, err := s.movedTo(ctx)
+	if !ok || err != nil || moved.Source == s.entry.ID {
+		return to, false, err
+	}
+	return s.catalog.CopyOf(ctx, moved.Source, archive)
 }
 
 // urls are the names by which the catalog may know the vault.
@@ -157,6 +192,14 @@ func (s *session) known(ctx context.Context) error {
 			s.entry = row
 			return nil
 		}
+	}
+	moved, ok, err := s.movedTo(ctx)
+	if err != nil {
+		return err
+	}
+	if ok { // the catalog has let go of its name
+		s.entry = catalog.Store{ID: moved.Source}
+		return nil
 	}
 	return &firn.Error{Op: "look up", Subject: s.Location.String(), Kind: firn.NotFound, Err: errors.New("nothing is known of it")}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/firn-archive/firn"
@@ -25,19 +26,22 @@ const inventoryLag = 72 * time.Hour
 
 // vaultSync brings the cache up to the vault's inventory.
 func (p *program) vaultSync(ctx context.Context, c *call) error {
-	return p.sync(ctx, c.words[0], c.number("--max-age", syncAge), c.given("--fix"), c.given("--wait"))
+	return p.sync(ctx, c.words[0], c.hours("--max-age", syncAge), c.given("--fix"), c.given("--wait"))
 }
 
-func (p *program) sync(ctx context.Context, vault string, maxAge int64, fix, wait bool) error {
-	if _, err := p.openCache(ctx); err != nil {
-		return err
-	}
+// hours gives the age that an option says, at most what a Duration holds.
+func (c *call) hours(key string, otherwise int64) time.Duration {
+	const most = int64(math.MaxInt64 / time.Hour)
+	return time.Duration(max(0, min(most, c.number(key, otherwise)))) * time.Hour
+}
+
+func (p *program) sync(ctx context.Context, vault string, maxAge time.Duration, fix, wait bool) error {
 	s, err := p.openChecked(ctx, vault, false)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	job, err := s.inventoryJob(ctx, time.Duration(maxAge)*time.Hour)
+	job, err := s.inventoryJob(ctx, maxAge)
 	if err != nil {
 		return err
 	}
@@ -156,7 +160,7 @@ func (p *program) tell(f foreign.Finding, r foreign.CacheRow, what string, fix b
 // the exit code is no answer.
 func (p *program) archiveCheckPresent(ctx context.Context, c *call) error {
 	vault, name := c.words[0], c.words[1]
-	age := c.number("--max-age", checkPresentAge)
+	age := c.hours("--max-age", checkPresentAge)
 	present, why, err := p.isPresent(ctx, vault, name, age)
 	if err != nil {
 		return err
@@ -209,12 +213,12 @@ const (
 )
 
 // isPresent looks an archive up in the cache. Of several of one name one will do.
-func (p *program) isPresent(ctx context.Context, vault, name string, age int64) (bool, absence, error) {
+func (p *program) isPresent(ctx context.Context, vault, name string, age time.Duration) (bool, absence, error) {
 	rows, err := p.rows(ctx, vault, name)
 	if err != nil || len(rows) == 0 {
 		return false, notFound, err
 	}
-	oldest := p.Clock.Now().Add(-time.Duration(age) * time.Hour)
+	oldest := p.Clock.Now().Add(-age)
 	for _, r := range rows {
 		if seen := r.Seen(); age > 0 && !seen.IsZero() && !seen.Before(oldest) {
 			return true, 0, nil
@@ -239,7 +243,7 @@ func (p *program) isCopied(ctx context.Context, vault, name string) (bool, error
 		return false, nil
 	}
 	for _, r := range rows {
-		if _, ok, err := s.catalog.CopyOf(ctx, s.entry.ID, r.ID); ok || err != nil {
+		if _, ok, err := s.copyOf(ctx, r.ID); ok || err != nil {
 			return ok, err
 		}
 	}

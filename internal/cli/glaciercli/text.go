@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/firn-archive/firn/internal/ui"
 )
 
 // repr writes text as Python 3 shows it in quotes. Bytes that are no UTF-8 are what
@@ -47,10 +49,11 @@ func repr(s string) string {
 	return b.String()
 }
 
-// say writes a text to w, with a prefix before each line.
+// say writes a text to w, with a prefix before each line. Control characters, which
+// may come from names and from the service, are not let through.
 func say(w io.Writer, prefix, text string) {
 	for line := range strings.SplitSeq(text, "\n") {
-		fmt.Fprintf(w, "%s%s\n", prefix, line)
+		fmt.Fprintf(w, "%s%s\n", prefix, ui.Text(line))
 	}
 }
 

@@ -105,13 +105,12 @@ type uploads struct {
 	uploader *transfer.Uploader
 	left     []catalog.Intent // that killed runs began, and that can be gone on with
 	done     firn.Count
+	// The cache lacks an archive that was stored.
+	unrecorded bool
 }
 
 // newUploads opens a vault to store archives in, and settles what was left open.
 func (p *program) newUploads(ctx context.Context, c *call, vault string) (*uploads, error) {
-	if _, err := p.openCache(ctx); err != nil {
-		return nil, err // before anything is stored that it could not record
-	}
 	s, err := p.openChecked(ctx, vault, true)
 	if err != nil {
 		return nil, err
@@ -141,7 +140,7 @@ func (u *uploads) begin(ctx context.Context, c *call) (err error) {
 	if u.run, err = u.catalog.BeginRun(ctx, u.entry.ID, 0, uploadCommand); err != nil {
 		return err
 	}
-	if u.lock, err = wire.LockRun(u.env(), u.run.ID, uploadCommand); err != nil {
+	if u.lock, err = u.lockRun(ctx, u.run.ID); err != nil {
 		return err
 	}
 	res, err := loose.Settle(ctx, u.settling(), func(run int64) (func() error, error) {
@@ -152,6 +151,9 @@ func (u *uploads) begin(ctx context.Context, c *call) (err error) {
 		return l.Unlock, nil
 	})
 	u.left = res.Resumable
+	if err == nil {
+		err = u.recall(ctx, u.session) // of what is settled now
+	}
 	return err
 }
 
@@ -161,8 +163,12 @@ func (u *uploads) settling() reconcile.Options {
 	}
 }
 
-// end records how the run ended.
+// end records how the run ended: not where the cache lacks what it stored, so that
+// this is put right later.
 func (u *uploads) end(ctx context.Context, err error) error {
+	if u.unrecorded {
+		return err
+	}
 	out := catalog.Outcome{Complete: err == nil, Counts: map[firn.Action]firn.Count{firn.Sent: u.done}}
 	return errors.Join(err, u.catalog.EndRun(context.WithoutCancel(ctx), u.run, out))
 }
@@ -268,6 +274,7 @@ func (u *uploads) record(ctx context.Context, j *loose.Journal, res transfer.Res
 		ID: res.Archive, Name: j.Name, Vault: u.vault, Region: u.region, Key: u.key, Created: u.Clock.Now(), Tree: res.Content.Tree,
 	})
 	if err != nil {
+		u.unrecorded = true
 		return fmt.Errorf("archive %s is stored, with the id %s, and the cache doesn't know: %w\nto bring it there: glacier --region=%s vault sync %s", repr(j.Name), res.Archive, err, u.region, u.vault)
 	}
 	return nil

@@ -27,6 +27,7 @@ type bench struct {
 	dir     string // of all that follows
 	home    string
 	service *clock.Manual
+	server  http.Handler
 	host    string
 	stdin   string
 
@@ -49,6 +50,7 @@ func newBench(t testing.TB) *bench {
 	}})
 	b.must(err)
 	t.Cleanup(func() { server.Close() })
+	b.server = server
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b.mu.Lock()
 		b.requests = append(b.requests, r.Method+" "+r.URL.Path)

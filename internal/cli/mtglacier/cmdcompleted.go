@@ -5,12 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
+	"path/filepath"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/fetch"
 	"github.com/firn-archive/firn/internal/transfer"
+	"github.com/firn-archive/firn/internal/wire"
 	"github.com/firn-archive/firn/mtjournal"
 )
 
@@ -58,12 +63,22 @@ type bringing struct {
 }
 
 func (s *session) bringAll(ctx context.Context, lacking []mtjournal.Record) error {
+	dir, err := filepath.EvalSymlinks(s.at(s.Dir))
+	if err != nil {
+		return problemf("Cannot open directory %s: %v", s.Dir, reason(err))
+	}
+	// Two runs would write to one file.
+	lock, err := wire.LockFile(s.wire, dir, "mtglacier restore-completed")
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
 	o, err := s.origins(ctx)
 	if err != nil {
 		return err
 	}
 	defer o.close()
-	root, err := os.OpenRoot(s.at(s.Dir))
+	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return problemf("Cannot open directory %s: %v", s.Dir, reason(err))
 	}
@@ -151,38 +166,55 @@ func corrupt(rec mtjournal.Record, why string) error {
 
 // download brings the bytes, verifies them, and gives the file its name.
 func (b *bringing) download(ctx context.Context, rec mtjournal.Record, from *origin, job firn.JobID, offset int64) error {
+	name, err := b.Encodings.Filenames.Encode(rec.Path)
+	if err != nil {
+		return corrupt(rec, err.Error())
+	}
+	if isPlain(filepath.Join(b.root.Name(), filepath.FromSlash(name))) {
+		return nil // another run has brought it meanwhile
+	}
+	if err := b.makeDir(rec.Path, path.Dir(name)); err != nil {
+		return err
+	}
+	return b.into(ctx, rec, name, from, job, offset)
+}
+
+func (b *bringing) into(ctx context.Context, rec mtjournal.Record, name string, from *origin, job firn.JobID, offset int64) error {
 	tree, _ := rec.TreeHash()
-	path, err := b.Encodings.Filenames.Encode(rec.Path)
-	if err != nil {
-		return err
-	}
-	f, err := b.newPart(path, rec.Size, tree)
-	if err != nil {
-		return err
-	}
 	segment := int64(b.SegmentSize) << 20
 	inSegments := segment > 0 && rec.Size > segment
 	shown := b.below(rec.Path)
-	_, err = from.from.Download(ctx, transfer.Download{
-		Path: rec.Path, Job: job, Offset: offset, Size: rec.Size, Tree: tree, Dest: f, Done: f.done,
-		Arrived: func(ctx context.Context, p transfer.Piece) error {
-			f.arrived(p)
-			if inSegments {
-				b.did("Downloaded part of archive %s at offset %d, size %d", shown, p.Offset, p.Size)
-			}
-			return nil
-		},
-	})
-	if err != nil {
-		kind := firn.KindOf(err)
-		f.leave(kind == firn.Corrupt || kind == firn.Invalid)
-		return err
+	place := fetch.Place{Root: b.root, Name: name, Arrived: func(p transfer.Piece) {
+		if inSegments {
+			b.did("Downloaded part of archive %s at offset %d, size %d", shown, p.Offset, p.Size)
+		}
+	}}
+	if rec.HasMTime {
+		place.ModTime = time.Unix(rec.MTime, 0)
 	}
-	if err := f.commit(rec); err != nil {
+	load := fetch.Load{Label: rec.Path, Job: job, From: offset, Want: firn.Content{Size: rec.Size, Tree: tree}}
+	if _, err := load.Into(ctx, from.from, place); err != nil {
 		return err
 	}
 	if !inSegments {
 		b.did("Downloaded archive %s", shown)
 	}
+	return nil
+}
+
+// makeDir makes the folder of a file of the tree, and all above it.
+func (b *bringing) makeDir(name, dir string) error {
+	if path.Base(name) == "." || name[len(name)-1] == '/' {
+		return &firn.Error{Op: "restore", Subject: name, Kind: firn.Invalid, Err: errors.New("its name is that of a folder")}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.dirs[dir] {
+		return nil
+	}
+	if err := b.root.MkdirAll(dir, 0o777); err != nil {
+		return &firn.Error{Op: "write", Subject: name, Kind: fetch.LocalKind(err), Err: reason(err)}
+	}
+	b.dirs[dir] = true
 	return nil
 }

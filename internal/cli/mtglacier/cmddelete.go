@@ -58,7 +58,11 @@ func (k *keeper) delete(ctx context.Context, rec mtjournal.Record) error {
 		return nil
 	}
 	err := k.store.DeleteArchive(ctx, id)
-	if firn.KindOf(err) == firn.Invalid {
+	switch firn.KindOf(err) {
+	case firn.NotFound:
+		k.error("archive %s of %s was never in the vault %s, and its line stays: is it the vault of this journal?", rec.Archive, rec.Path, k.Vault)
+		return nil
+	case firn.Invalid:
 		k.error("%v", err)
 		return nil
 	}

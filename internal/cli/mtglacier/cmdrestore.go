@@ -5,6 +5,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -27,12 +29,20 @@ func (j *journal) lacking() (all []mtjournal.Record) {
 			j.error("%v", err)
 			continue
 		}
-		info, err := os.Stat(filepath.Join(j.at(j.Dir), filepath.FromSlash(path)))
-		if err != nil || !info.Mode().IsRegular() {
+		if !isPlain(filepath.Join(j.at(j.Dir), filepath.FromSlash(path))) {
 			all = append(all, rec)
 		}
 	}
+	slices.SortFunc(all, byName)
 	return all
+}
+
+func byName(a, b mtjournal.Record) int { return strings.Compare(a.Path, b.Path) }
+
+// isPlain reports whether there is a plain file, or a link to one.
+func isPlain(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // wanted gives what is to be asked for.

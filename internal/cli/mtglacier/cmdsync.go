@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -165,6 +166,7 @@ func (s *syncing) missing() (gone []mtjournal.Record, err error) {
 	if len(gone) > 0 && !s.walk.present {
 		return nil, fmt.Errorf("there are no files in %s, and %d in the journal: nothing is deleted; is its disk mounted? To delete them all there is purge-vault", s.Dir, len(gone))
 	}
+	slices.SortFunc(gone, byName) // lines are in the order in which uploads were done
 	for i := range gone {
 		if !s.take() {
 			return gone[:i], nil

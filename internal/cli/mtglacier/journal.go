@@ -1,14 +1,17 @@
 package mtglacier
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/catalog"
 	"github.com/firn-archive/firn/internal/filter"
 	"github.com/firn-archive/firn/mtjournal"
 )
@@ -119,6 +122,50 @@ func (j *journal) add(rec mtjournal.Record) error {
 	return err
 }
 
+// A past is what the journal ever said of some files, whatever the filter keeps.
+type past struct {
+	created map[string][]mtjournal.Record // by name, in the order of the lines
+	deleted map[string]bool               // archives of theirs
+}
+
+// pastOf gives the past of the files of intents.
+func (j *journal) pastOf(intents []catalog.Intent) (*past, error) {
+	p := &past{created: map[string][]mtjournal.Record{}, deleted: map[string]bool{}}
+	wanted := map[string]bool{}
+	for i := range intents {
+		wanted[intents[i].File.Path] = true
+	}
+	f, err := os.Open(j.at(j.Journal))
+	if err != nil {
+		return nil, problemf("Cannot open journal %s: %v", j.Journal, reason(err))
+	}
+	defer f.Close()
+	for rec, err := range mtjournal.Records(f) {
+		var line *mtjournal.LineError
+		switch {
+		case errors.As(err, &line):
+			continue // what the filter keeps was read without one
+		case err != nil:
+			return nil, problemf("Cannot read journal %s: %v", j.Journal, reason(err))
+		}
+		name, err := j.Encodings.Journal.Decode(rec.Path)
+		switch {
+		case err != nil || !wanted[name]:
+		case rec.Op == mtjournal.Created:
+			rec.Path = name
+			p.created[name] = append(p.created[name], rec)
+		case rec.Op == mtjournal.Deleted:
+			p.deleted[rec.Archive] = true
+		}
+	}
+	return p, nil
+}
+
+// has reports whether the journal ever had an archive of a file.
+func (p *past) has(name, archive string) bool {
+	return slices.ContainsFunc(p.created[name], func(rec mtjournal.Record) bool { return rec.Archive == archive })
+}
+
 // leaves reports whether the filter leaves a file out, by its name.
 func (r *runner) leaves(name string) bool {
 	if filter.IsUnfinished([]byte(path.Base(name))) {
@@ -145,21 +192,23 @@ func lineError(e *mtjournal.LineError) error {
 // check reports whether the journal can hold a file's name.
 func (j *journal) check(name string) error {
 	const any = "x"
-	rec, err := j.encoded(mtjournal.Record{Op: mtjournal.Created, Archive: any, Tree: any, Path: name})
-	if err != nil {
-		return err
-	}
-	if j.Encodings.Journal.IsUTF8() {
-		return rec.Check()
-	}
-	return nil
+	_, err := j.encoded(mtjournal.Record{Op: mtjournal.Created, Archive: any, Tree: any, Path: name})
+	return err
 }
 
-func (j *journal) encoded(rec mtjournal.Record) (_ mtjournal.Record, err error) {
+// encoded gives a record as its line has it. Errors: Invalid, where it can't be one.
+func (j *journal) encoded(rec mtjournal.Record) (mtjournal.Record, error) {
+	raw, err := rec, error(nil)
 	if rec.Op != mtjournal.RetrieveJob {
-		rec.Path, err = j.Encodings.Journal.Encode(rec.Path)
+		raw.Path, err = j.Encodings.Journal.Encode(rec.Path)
 	}
-	return rec, err
+	if err == nil {
+		err = rec.Check() // whose name is text, whatever it is encoded in
+	}
+	if err != nil {
+		err = &firn.Error{Op: "record", Subject: cmp.Or(rec.Path, rec.Archive), Kind: firn.Invalid, Err: err}
+	}
+	return raw, err
 }
 
 // created writes that an archive was stored.
@@ -192,7 +241,7 @@ type lineBatch struct {
 // write returns when a line is on the disk. Each writing waits for the disk: what
 // comes meanwhile goes with the next one.
 func (j *journal) write(rec mtjournal.Record) error {
-	rec, err := j.encoded(rec)
+	rec, err := j.encoded(rec) // a record that can't be a line would fail those beside it
 	if err != nil {
 		return err
 	}
@@ -213,10 +262,19 @@ func (j *journal) write(rec mtjournal.Record) error {
 	j.mu.Lock()
 	j.next = nil
 	j.mu.Unlock()
-	b.err = j.out.Append(b.records...)
+	b.err = j.ends(j.out.Append(b.records...))
 	j.turn <- struct{}{}
 	close(b.done)
 	return b.err
+}
+
+// ends gives an error of the journal the kind that ends a run: no file is at fault,
+// and so would the next one end.
+func (j *journal) ends(err error) error {
+	if firn.KindOf(err) != firn.Local {
+		return err
+	}
+	return &firn.Error{Op: "keep the journal", Subject: j.Journal, Kind: firn.Other, Err: err}
 }
 
 // has reports whether an archive is in the journal.

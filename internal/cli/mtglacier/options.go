@@ -2,6 +2,7 @@ package mtglacier
 
 import (
 	"path/filepath"
+	"time"
 
 	"github.com/firn-archive/firn/internal/filter"
 )
@@ -58,6 +59,8 @@ type Options struct {
 	// Endpoint is the address of the service, such as http://127.0.0.1:8080;
 	// empty where it is Amazon's or the environment's.
 	Endpoint string
+	// Timeout is how long the service may be silent; 0: as firn has it.
+	Timeout time.Duration
 
 	Dir        string // the root of the tree; it exists
 	Journal    string // it exists where the command reads nothing else

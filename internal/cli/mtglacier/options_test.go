@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -277,7 +278,7 @@ func TestTaken(t *testing.T) {
 			o.New, o.ReplaceModified, o.Detect = false, true, DetectSize
 		}},
 		{"limits", configured("sync", "--dir", "tree", "--concurrency", "30", "--partsize", "4096", "--max-number-of-files", "5", "--timeout", "99999"), func(o *Options) {
-			o.Concurrency, o.PartSize, o.MaxNumberOfFiles = 30, 4096, 5
+			o.Concurrency, o.PartSize, o.MaxNumberOfFiles, o.Timeout = 30, 4096, 5, 99999*time.Second
 		}},
 		{"follow", configured("sync", "--dir", "tree", "--follow", "--token", strings.Repeat("t", 20)), func(o *Options) {
 			o.Follow, o.Token = true, strings.Repeat("t", 20)
@@ -331,7 +332,7 @@ func testAccepted(t *testing.T, accepted []acceptance) {
 				t.Fatalf("%v, %q", err, notes)
 			}
 			want := &Options{
-				Command: Sync, Vault: "Photos", Key: testKey, Secret: testSecret, Region: "us-east-1", Dir: "tree", Journal: "j",
+				Command: Sync, Vault: "Photos", Key: testKey, Secret: testSecret, Region: "us-east-1", Timeout: 3 * time.Minute, Dir: "tree", Journal: "j",
 				Concurrency: 4, PartSize: 16, MaxNumberOfFiles: noLimit, New: true, Detect: DetectMtimeAndTreehash,
 				InventoryFormat: "json", ForHumans: true,
 			}

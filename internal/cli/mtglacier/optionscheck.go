@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // The limits of options. Source: mt-aws-glacier 1.120, its manual and its checks.
@@ -87,7 +88,8 @@ func (g *gatherer) access(o *Options) {
 	if g.given("token") {
 		o.Token = g.match("token")
 	}
-	g.match("timeout") // firn has limits of its own
+	seconds, _ := strconv.Atoi(g.match("timeout"))
+	o.Timeout = time.Duration(seconds) * time.Second
 	g.endpoint(o)
 }
 

@@ -30,7 +30,7 @@ func definitions() []definition {
 		{name: "secret", about: "secret access key"},
 		{name: "token", about: "session token, for keys that end"},
 		{name: "region", about: "such as us-east-1"},
-		{name: "timeout", initial: "180", about: "seconds; taken, and without effect"},
+		{name: "timeout", initial: "180", about: "seconds that the service may be silent while data goes up or down; for an answer it is waited 10 minutes at least"},
 		{name: "protocol", initial: "http", about: "http or https; either way requests go over https"},
 		{name: "terminal-encoding", initial: utf8Name, about: "of the command line and of what is printed"},
 		{name: "filenames-encoding", initial: utf8Name, about: "of names on the disk"},

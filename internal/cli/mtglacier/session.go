@@ -38,8 +38,11 @@ func (r *runner) wireEnv() wire.Env {
 // that was given, or that the environment has for any program.
 func (r *runner) wireOptions() wire.Options {
 	return wire.Options{
-		Keys:     &wire.Keys{ID: r.Key, Secret: r.Secret, Session: r.Token},
-		Endpoint: cmp.Or(r.Endpoint, r.env.Getenv("AWS_ENDPOINT_URL_GLACIER"), r.env.Getenv("AWS_ENDPOINT_URL")),
+		Keys:  &wire.Keys{ID: r.Key, Secret: r.Secret, Session: r.Token},
+		Stall: r.Timeout,
+		// A journal that isn't the vault's must not lose its lines.
+		StrictDelete: true,
+		Endpoint:     cmp.Or(r.Endpoint, r.env.Getenv("AWS_ENDPOINT_URL_GLACIER"), r.env.Getenv("AWS_ENDPOINT_URL")),
 	}
 }
 

@@ -2,11 +2,13 @@ package mtglacier
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -48,12 +50,31 @@ func TestCycle(t *testing.T) {
 }
 
 // BenchmarkSync sends 1,000 tiny files from a process of its own, which takes
-// mt-aws-glacier 6.5 s. The server, which is in this one, keeps them on the disk.
+// mt-aws-glacier 6.5 s. The server is in this one, on the same cores: it keeps them on
+// the disk, or forgets them, which shows what the client costs.
 func BenchmarkSync(b *testing.B) {
+	b.Run("kept", func(b *testing.B) { benchmarkSync(b, nil) })
+	b.Run("forgotten", func(b *testing.B) {
+		var n atomic.Int64
+		benchmarkSync(b, func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/archives") {
+				return false
+			}
+			io.Copy(io.Discard, r.Body)
+			w.Header().Set("X-Amz-Archive-Id", fmt.Sprintf("%0138d", n.Add(1)))
+			w.Header().Set("X-Amz-Sha256-Tree-Hash", r.Header.Get("X-Amz-Sha256-Tree-Hash"))
+			w.WriteHeader(http.StatusCreated)
+			return true
+		})
+	})
+}
+
+func benchmarkSync(b *testing.B, before func(http.ResponseWriter, *http.Request) bool) {
 	var client time.Duration
 	for b.Loop() {
 		b.StopTimer()
 		m := made(b)
+		m.before = before
 		for i := range 1000 {
 			m.write(fmt.Sprintf("tree/%02d/%03d", i%10, i), fmt.Sprintf("file %d\n", i))
 		}

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"slices"
@@ -76,7 +75,11 @@ func (u *uploads) takeUp(ctx context.Context) error {
 	if len(mine) == 0 {
 		return nil
 	}
-	if err := u.settleWritten(ctx, mine); err != nil {
+	was, err := u.journal.pastOf(mine)
+	if err != nil {
+		return err
+	}
+	if err := u.settleWritten(ctx, mine, was); err != nil {
 		return err
 	}
 	res, err := reconcile.Loose(ctx, reconcile.Options{
@@ -92,7 +95,7 @@ func (u *uploads) takeUp(ctx context.Context) error {
 	for _, in := range res.Pending {
 		u.doubtful[in.File.Path] = in
 	}
-	return u.writeSettled(ctx, mine)
+	return u.writeSettled(ctx, mine, was)
 }
 
 // deadRuns gives the runs with this journal that began what is open, and are
@@ -120,41 +123,60 @@ func (u *uploads) deadRuns(ctx context.Context, open []catalog.Intent) (map[int6
 
 // settleWritten records in the catalog what the journal says already: the run was
 // killed between the two.
-func (u *uploads) settleWritten(ctx context.Context, mine []catalog.Intent) error {
+func (u *uploads) settleWritten(ctx context.Context, mine []catalog.Intent, was *past) error {
 	for _, in := range slices.Backward(mine) { // of several for one file the last has the line
 		if in.State == catalog.Doubt {
 			continue // the journal was asked before
 		}
-		for _, rec := range u.journal.state.Versions(in.File.Path) {
-			tree, ok := rec.TreeHash()
-			if !ok || in.TreeHash.IsZero() || tree != in.TreeHash || !rec.HasMTime || rec.MTime != in.File.Stamp.ModTime.Unix() && !in.File.Stamp.ModTime.IsZero() {
+		for _, rec := range was.created[in.File.Path] {
+			if !isLineOf(&in, &rec) {
 				continue
 			}
-			if _, known, err := u.catalog.ArchiveByRemote(ctx, u.row.ID, firn.ArchiveID(rec.Archive)); err != nil || known {
-				if err != nil {
-					return err
-				}
-				continue
-			}
-			archive := firn.Archive{ID: firn.ArchiveID(rec.Archive), Description: in.Description, Size: rec.Size, Tree: tree}
-			if err := u.catalog.Stored(ctx, in.ID, archive, *u.work, nil); err != nil {
+			known, err := u.settleAs(ctx, &in, &rec, was.deleted[rec.Archive])
+			if err != nil {
 				return err
 			}
-			break
+			if !known {
+				break
+			}
 		}
 	}
 	return nil
 }
 
+// isLineOf reports whether a line may be that of an intent's archive.
+func isLineOf(in *catalog.Intent, rec *mtjournal.Record) bool {
+	tree, ok := rec.TreeHash()
+	if !ok || in.TreeHash.IsZero() || tree != in.TreeHash || !rec.HasMTime {
+		return false
+	}
+	mtime := in.File.Stamp.ModTime
+	return mtime.IsZero() || rec.MTime == mtime.Unix()
+}
+
+// settleAs records that an intent's archive is the one of a line, and perhaps that it
+// was deleted since; unless the catalog knows that as another's.
+func (u *uploads) settleAs(ctx context.Context, in *catalog.Intent, rec *mtjournal.Record, deleted bool) (known bool, err error) {
+	id := firn.ArchiveID(rec.Archive)
+	if _, known, err := u.catalog.ArchiveByRemote(ctx, u.row.ID, id); err != nil || known {
+		return known, err
+	}
+	archive := firn.Archive{ID: id, Description: in.Description, Size: rec.Size, Tree: in.TreeHash}
+	if err := u.catalog.Stored(ctx, in.ID, archive, *u.work, nil); err != nil || !deleted {
+		return false, err
+	}
+	return false, u.catalog.MarkDeleted(ctx, *u.work, in.ID)
+}
+
 // writeSettled writes the lines of archives that turned out to be stored, and
 // that the journal doesn't have.
-func (u *uploads) writeSettled(ctx context.Context, mine []catalog.Intent) error {
+func (u *uploads) writeSettled(ctx context.Context, mine []catalog.Intent, was *past) error {
 	for _, in := range mine {
 		id, state, err := u.catalog.ArchiveState(ctx, in.ID)
 		if err != nil {
 			return err
 		}
-		if state != catalog.Stored || u.journal.has(string(id)) {
+		if state != catalog.Stored || was.has(in.File.Path, string(id)) {
 			continue
 		}
 		loc, _, err := u.catalog.ArchiveByRemote(ctx, u.row.ID, id)
@@ -165,6 +187,9 @@ func (u *uploads) writeSettled(ctx context.Context, mine []catalog.Intent) error
 			return err
 		}
 		u.did("Finished %s hash [%s] archive_id [%s]", in.File.Path, loc.Tree, id)
+		if u.leaves(in.File.Path) {
+			continue
+		}
 		mtime := in.File.Stamp.ModTime
 		if err := u.journal.state.Add(mtjournal.Record{
 			Op: mtjournal.Created, Time: u.journal.now(), Archive: string(id), Size: loc.Size, MTime: mtime.Unix(), HasMTime: !mtime.IsZero(),
@@ -384,7 +409,8 @@ func (s *shipment) Stored(ctx context.Context, r transfer.Result) error {
 		mtime = r.Stamp.ModTime
 	}
 	if err := s.journal.created(s.name, r.Content, mtime, r.Archive); err != nil {
-		return fmt.Errorf("archive %s is stored as %s, but the journal can't be written: %w", s.name, r.Archive, err)
+		s.error("archive %s is stored as %s, but the journal can't be written: it is sent again", s.name, r.Archive)
+		return err
 	}
 	if !s.opened {
 		s.did("Uploaded part for %s at offset [0]", s.name)

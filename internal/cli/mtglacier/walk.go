@@ -80,7 +80,7 @@ func (w *walk) tree(ctx context.Context, dir, prefix string) error {
 			w.error("%v", d.Err)
 		}
 		for i := range d.Skipped {
-			w.skipped(&d.Skipped[i])
+			w.skipped(prefix, &d.Skipped[i])
 		}
 		for i := range d.Files {
 			f := &d.Files[i]
@@ -111,7 +111,8 @@ func (w *walk) follow(ctx context.Context, link, prefix string) error {
 	}
 	real, err := filepath.EvalSymlinks(link)
 	if err != nil {
-		return nil // it leads nowhere now
+		w.astray(strings.TrimSuffix(prefix, "/"))
+		return nil
 	}
 	return w.tree(ctx, real, prefix)
 }
@@ -148,10 +149,10 @@ func (w *walk) judge(prefix string, f *firn.File) scan.Verdict {
 func baseName(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
 
 // skipped notes what a scan passed over.
-func (w *walk) skipped(s *scan.Skip) {
+func (w *walk) skipped(prefix string, s *scan.Skip) {
 	w.present = w.present || !s.Litter
 	if s.Err != nil {
-		w.unread = append(w.unread, s.Path+"/")
+		w.unread = append(w.unread, prefix+s.Path+"/")
 		w.error("%v", s.Err)
 	}
 }
@@ -168,7 +169,8 @@ func (w *walk) file(dir, prefix string, f *firn.File) (target string, err error)
 		info, err := os.Stat(full)
 		switch {
 		case err != nil:
-			return "", nil // it leads nowhere
+			w.astray(l.path)
+			return "", nil
 		case info.IsDir() && w.Follow:
 			return full, nil
 		case !info.Mode().IsRegular():
@@ -196,6 +198,10 @@ func (w *walk) file(dir, prefix string, f *firn.File) (target string, err error)
 	return "", w.each(l)
 }
 
+// astray notes a link that leads nowhere. What was behind it may lie on a disk that
+// isn't mounted.
+func (w *walk) astray(path string) { w.unread = append(w.unread, path+"/") }
+
 // nameOf gives the name of a file as text, if it is one that a journal holds.
 func (r *runner) nameOf(path string) (string, error) {
 	name, err := r.Encodings.Filenames.Decode(path)
@@ -216,7 +222,7 @@ func (w *walk) missing(name string) bool {
 		return false
 	}
 	for _, folder := range w.unread {
-		if strings.HasPrefix(path, folder) || folder == "/" {
+		if strings.HasPrefix(path+"/", folder) || folder == "/" {
 			return false
 		}
 	}

@@ -1,0 +1,133 @@
+// Command migrate fills a vault of firn serve with archives, has firn migrate move
+// all of them to a second server, and prints what that took as a Markdown table for
+// docs/performance.md:
+//
+//	go run ./bench/migrate > table.md
+//	go run ./bench/migrate -n 100000 -size 16384 > table.md
+//	go run ./bench/migrate -to s3 > table.md
+//
+// Each archive has a name and a content of its own, is asked for by a job that is
+// ready at once, and is stored one by one. Servers and firn are processes of this
+// machine, and share its processors; what is measured is firn migrate alone, from
+// its first request, the inventory, to its last. Everything is stored twice, and
+// both servers wait for the disk: where that writes less than the rate that is to be
+// measured, -dir names a folder in memory.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+
+	"github.com/firn-archive/firn/bench/usage"
+)
+
+// firnModule is the module of firn.
+const firnModule = "github.com/firn-archive/firn"
+
+// Kinds of target.
+const (
+	toVault = "vault"
+	toS3    = "s3"
+)
+
+// options are the command's flags.
+type options struct {
+	archives, size int    // how many, and of how many bytes
+	concurrency    int    // archives under way at a time
+	to             string // kind of target
+	dir            string // folder to work in; empty for a temporary one
+	firn, server   string // programs; empty to build them
+}
+
+func main() {
+	usage.Main()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "migrate:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	o := options{}
+	f := flag.NewFlagSet("migrate", flag.ContinueOnError)
+	f.SetOutput(stderr)
+	f.IntVar(&o.archives, "n", 5000, "how many archives")
+	f.IntVar(&o.size, "size", 1<<20, "bytes of each")
+	f.IntVar(&o.concurrency, "concurrency", 32, "how many archives are under way at a time")
+	f.StringVar(&o.to, "to", toVault, "the kind of target: a vault of firn serve, or s3, which is versitygw")
+	f.StringVar(&o.dir, "dir", "", "work below this folder (default a temporary folder)")
+	f.StringVar(&o.firn, "firn", "", "measure this program (default: build it)")
+	f.StringVar(&o.server, "server", "", "the program versitygw (default: build it, from tools/s3)")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	if o.archives < 1 || o.size < leastSize || o.concurrency < 1 || f.NArg() > 0 || o.to != toVault && o.to != toS3 {
+		return fmt.Errorf("give no arguments, no number below 1, %d bytes at least, and vault or s3 as the target", leastSize)
+	}
+	return work(ctx, o, stdout, stderr)
+}
+
+// work does all of it in a folder that it removes at the end.
+func work(ctx context.Context, o options, stdout, progress io.Writer) (err error) {
+	dir, err := os.MkdirTemp(o.dir, "firn-migrate-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	b := &bench{options: o, dir: dir, progress: progress}
+	if err := b.build(ctx); err != nil {
+		return err
+	}
+	stop, err := b.serve(ctx)
+	defer stop()
+	if err != nil {
+		return err
+	}
+	u, err := b.measure(ctx)
+	if err != nil {
+		return err
+	}
+	return b.write(stdout, u)
+}
+
+// build builds the programs that weren't given.
+func (b *bench) build(ctx context.Context) error {
+	if b.firn == "" {
+		b.firn = filepath.Join(b.dir, "firn")
+		b.say("building firn")
+		if err := build(ctx, b.firn, firnModule+"/cmd/firn"); err != nil {
+			return err
+		}
+	}
+	if b.server == "" && b.to == toS3 {
+		b.server = filepath.Join(b.dir, "versitygw")
+		b.say("building versitygw")
+		return build(ctx, b.server, "github.com/versity/versitygw/cmd/versitygw")
+	}
+	return nil
+}
+
+// build makes a program of a package: of firn's module, or of the one in tools/s3.
+func build(ctx context.Context, program, pkg string) error {
+	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", firnModule).Output()
+	if err != nil {
+		return fmt.Errorf("find the source of firn: %w; run this in it", err)
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, pkg)
+	if cmd.Dir = strings.TrimSpace(string(out)); !strings.HasPrefix(pkg, firnModule) {
+		cmd.Dir = filepath.Join(cmd.Dir, "tools", "s3")
+	}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s: %w\n%s", pkg, err, out)
+	}
+	return nil
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/bench/usage"
+	"github.com/firn-archive/firn/internal/clock"
+	"github.com/firn-archive/firn/internal/config"
+	"github.com/firn-archive/firn/internal/wire"
+	"github.com/firn-archive/firn/treehash"
+)
+
+// A bench is one run.
+type bench struct {
+	options
+	dir      string
+	progress io.Writer
+	from, at string // endpoints of the source and the target
+}
+
+func (b *bench) say(format string, args ...any) {
+	fmt.Fprintf(b.progress, "%s "+format+"\n", append([]any{time.Now().Format(time.TimeOnly)}, args...)...)
+}
+
+// leastSize of an archive: its number, which makes its content another than all.
+const leastSize = 8
+
+// fillers is how many archives are uploaded at a time to fill the source.
+const fillers = 32
+
+// measure fills the source, and moves what is in it.
+func (b *bench) measure(ctx context.Context) (u usage.Usage, err error) {
+	b.say("filling a vault with %d archives of %d bytes", b.archives, b.size)
+	if err := b.fill(ctx); err != nil {
+		return u, err
+	}
+	if err := b.configure(); err != nil {
+		return u, err
+	}
+	b.say("moving them")
+	cmd := b.client(ctx, "migrate", source, target, "--yes", "--wait", "--poll", "1s", "--quiet", "--no-bundle", "--concurrency", fmt.Sprint(b.concurrency))
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if u, err = usage.Good(cmd); err != nil {
+		return u, fmt.Errorf("%w\n%s", err, &said)
+	}
+	return u, b.check()
+}
+
+// fill makes the vault, and uploads archives as mt-aws-glacier described them.
+func (b *bench) fill(ctx context.Context) error {
+	keys := map[string]string{"AWS_ACCESS_KEY_ID": keyID, "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": "", "AWS_REGION": "us-east-1"}
+	for name, value := range keys { // the SDK finds them in the environment alone
+		if err := os.Setenv(name, value); err != nil {
+			return err
+		}
+	}
+	env := wire.Env{Getenv: os.Getenv, Clock: clock.System{}, Events: firn.Discard}
+	store, err := wire.Open(ctx, env, config.Location{Scheme: config.Glacier, Vault: source, Region: "us-east-1"}, wire.Options{Endpoint: b.from})
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	if err := store.Create(ctx); err != nil {
+		return err
+	}
+	content := make([]byte, b.size)
+	rand.NewChaCha8([32]byte{1}).Read(content)
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(fillers)
+	for i := range b.archives {
+		if ctx.Err() != nil {
+			break
+		}
+		g.Go(func() error { return upload(ctx, store, i, content) })
+	}
+	return g.Wait()
+}
+
+// upload stores an archive: a content with its number at the front.
+func upload(ctx context.Context, store firn.Store, number int, content []byte) error {
+	data := bytes.Clone(content)
+	binary.LittleEndian.PutUint64(data, uint64(number))
+	d := treehash.NewDouble()
+	d.Write(data)
+	meta := fmt.Sprintf(`{"filename":"photos/%03d/img_%06d.jpg","mtime":"20130102T030405Z"}`, number/1000, number)
+	_, err := store.UploadArchive(ctx, "mt2 "+base64.RawURLEncoding.EncodeToString([]byte(meta)), io.NewSectionReader(bytes.NewReader(data), 0, int64(len(data))), d.Sums())
+	return err
+}
+
+func (b *bench) home() string { return filepath.Join(b.dir, "home") }
+
+// configure writes the profiles of both stores.
+func (b *bench) configure() error {
+	to, class := "glacier:us-east-1/"+target, ""
+	if b.to == toS3 {
+		to, class = "s3:"+target+"/p?region=us-east-1", "class = \"STANDARD\"\n"
+	}
+	text := fmt.Sprintf("[profile.%s]\nstore = %q\nendpoint = %q\n\n[profile.%s]\nstore = %q\nendpoint = %q\n%s",
+		source, "glacier:us-east-1/"+source, b.from, target, to, b.at, class)
+	if err := os.MkdirAll(b.home(), 0o777); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(b.home(), "config.toml"), []byte(text), 0o666)
+}
+
+// client is firn with a catalog that knows nothing.
+func (b *bench) client(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, b.firn, args...)
+	cmd.Env = append(os.Environ(), "HOME="+b.home(), "FIRN_HOME="+filepath.Join(b.home(), "data"), "FIRN_CONFIG_DIR="+b.home(),
+		"AWS_ACCESS_KEY_ID="+keyID, "AWS_SECRET_ACCESS_KEY="+secret, "AWS_REGION=us-east-1", "AWS_SESSION_TOKEN=", "AWS_PROFILE=", "AWS_ENDPOINT_URL=")
+	return cmd
+}
+
+// check looks whether the target holds as many archives of that size.
+func (b *bench) check() error {
+	there := 0
+	err := filepath.WalkDir(b.folder(target), func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil && info.Size() == int64(b.size) {
+			there++
+		}
+		return err
+	})
+	if err == nil && there != b.archives {
+		err = fmt.Errorf("%d of %d archives are in the target", there, b.archives)
+	}
+	return err
+}
+
+// write prints the table.
+func (b *bench) write(w io.Writer, u usage.Usage) error {
+	to := "a vault of `firn serve`"
+	if b.to == toS3 {
+		to = "versitygw"
+	}
+	n, gib := float64(b.archives), float64(b.archives)*float64(b.size)/(1<<30)
+	_, err := fmt.Fprintf(w, `On %s; %d archives of %d bytes from a vault of %s to %s, %d at a time.
+
+| what | measured |
+|---|---|
+| moving | %.0f archives/s, %.1f s |
+| bytes | %.0f MiB/s |
+| processor | %.0f CPU µs an archive, %.2f CPU s/GiB |
+| peak memory | %s |
+`, usage.Machine(), b.archives, b.size, "`firn serve`", to, b.concurrency,
+		n/u.Wall.Seconds(), u.Wall.Seconds(), gib*1024/u.Wall.Seconds(), u.CPU.Seconds()*1e6/n, u.CPU.Seconds()/gib, u.MemoryText())
+	return err
+}

@@ -1,0 +1,83 @@
+package glaciercli
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/foreign"
+	"github.com/firn-archive/firn/internal/wire"
+)
+
+// recall puts into the cache what uploads stored that were killed before they could:
+// the catalog has it. Uploads that go on are passed over.
+func (p *program) recall(ctx context.Context, s *session) error {
+	runs, err := s.catalog.LeftRuns(ctx, s.entry.ID, uploadCommand)
+	if err != nil {
+		return err
+	}
+	for _, run := range runs {
+		lock, err := wire.LockRun(p.env(), run.ID, "recall")
+		if firn.KindOf(err) == firn.Conflict {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		found := 0
+		unsettled, err := s.catalog.LooseOf(ctx, run, func(a firn.Archive) error {
+			found++
+			return p.cache.Recall(ctx, foreign.CacheRow{
+				ID: a.ID, Name: nameOf(a.Description), Vault: s.Location.Vault, Region: p.region, Key: s.key, Created: run.Started, Tree: a.Tree,
+			})
+		})
+		isBeginning := found == 0 && p.Clock.Now().Sub(run.Started) < beginning
+		if err == nil && !unsettled && !isBeginning { // else it is looked at again
+			err = s.catalog.EndRun(ctx, run, completeIf(errKilled))
+		}
+		if err = errors.Join(err, lock.Unlock()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// beginning is how long a run that has stored nothing may be one that has not got
+// its lock yet.
+const beginning = time.Hour
+
+// lockRun takes the lock of an own run. Others may look at that moment whether it is
+// dead.
+func (p *program) lockRun(ctx context.Context, run int64) (*wire.RunLock, error) {
+	for waited := time.Duration(0); ; waited += lockPoll {
+		lock, err := wire.LockRun(p.env(), run, uploadCommand)
+		if firn.KindOf(err) != firn.Conflict || waited >= lockWait {
+			return lock, err
+		}
+		if err := p.Clock.Sleep(ctx, lockPoll); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// errKilled is how a run ended that nobody ended.
+var errKilled = errors.New("it was killed")
+
+// recallAny is recall for commands that need nothing but the cache: where no upload
+// goes on or was killed they stay away from all else. It reports whether there may be
+// something new.
+func (p *program) recallAny(ctx context.Context, vault string) (bool, error) {
+	if !wire.AnyRuns(p.env()) {
+		return false, nil
+	}
+	s, err := p.open(ctx, vault)
+	if err != nil {
+		return false, err
+	}
+	defer s.close()
+	if s.known(ctx) != nil {
+		return false, nil
+	}
+	return true, p.recall(ctx, s)
+}
