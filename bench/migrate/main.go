@@ -62,7 +62,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f.SetOutput(stderr)
 	f.IntVar(&o.archives, "n", 5000, "how many archives")
 	f.IntVar(&o.size, "size", 1<<20, "bytes of each")
-	f.IntVar(&o.concurrency, "concurrency", 32, "how many archives are under way at a time")
+	f.IntVar(&o.concurrency, "concurrency", 8, "how many archives are under way at a time")
 	f.StringVar(&o.to, "to", toVault, "the kind of target: a vault of firn serve, or s3, which is versitygw")
 	f.StringVar(&o.dir, "dir", "", "work below this folder (default a temporary folder)")
 	f.StringVar(&o.firn, "firn", "", "measure this program (default: build it)")

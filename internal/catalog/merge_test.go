@@ -214,6 +214,8 @@ func TestReadRowsAfterFound(t *testing.T) {
 		for id, text := range map[firn.ArchiveID]string{two: "two", gone: "gone"} {
 			find := lateFind(map[string]string{"two": "x", "gone": "z"}[text], text, epoch.Add(time.Hour))
 			find.Archive.ID, find.Late = id, late
+			find.Token, err = firn.ParseToken(strings.TrimPrefix(string(id), "archive-")) // see upload
+			check(t, err)
 			finds = append(finds, find)
 		}
 		_, err = c.TakeIn(t.Context(), run, finds)

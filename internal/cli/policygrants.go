@@ -66,7 +66,7 @@ var (
 		Objects: []string{"GetObject", "PutObject", "DeleteObject", "DeleteObjectVersion"},
 	}
 	uploading = grant{
-		Vault:   []string{"DescribeVault", "ListMultipartUploads", "ListParts", "UploadMultipartPart", "CompleteMultipartUpload", "AbortMultipartUpload"},
+		Vault:   []string{"DescribeVault", "ListTagsForVault", "ListMultipartUploads", "ListParts", "UploadMultipartPart", "CompleteMultipartUpload", "AbortMultipartUpload"},
 		Bucket:  []string{"ListBucket", "ListBucketMultipartUploads"},
 		Objects: []string{"GetObject", "PutObject", "AbortMultipartUpload", "ListMultipartUploadParts", "DeleteObject"},
 	}

@@ -80,7 +80,7 @@ func SurveyEmptying(ctx context.Context, c *catalog.Catalog, e catalog.Emptying,
 		default:
 			add(&s.Todo, one)
 			free := item.Created.Add(least)
-			if !free.After(now) {
+			if !isYoung(item.Created, least, now) {
 				continue
 			}
 			add(&s.Young, one)
@@ -94,6 +94,12 @@ func SurveyEmptying(ctx context.Context, c *catalog.Catalog, e catalog.Emptying,
 		}
 	}
 	return s, nil
+}
+
+// isYoung reports whether an archive is charged for still. Now has whole seconds, and
+// may be before what was stored within this one.
+func isYoung(created time.Time, least time.Duration, now time.Time) bool {
+	return least > 0 && created.Add(least).After(now)
 }
 
 func add(sum *firn.Count, n firn.Count) {

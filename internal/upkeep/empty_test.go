@@ -361,3 +361,18 @@ func TestEmptyLeavesAStoreThatOthersUse(t *testing.T) {
 		})
 	}
 }
+
+// TestIsYoung: where nothing is charged for, nothing waits, also what was stored in
+// the second that the store's clock tells.
+func TestIsYoung(t *testing.T) {
+	created := time.Date(2026, 1, 2, 3, 4, 5, 700_000_000, time.UTC)
+	now := created.Truncate(time.Second)
+	for least, want := range map[time.Duration]bool{0: false, time.Second: true, 90 * 24 * time.Hour: true} {
+		if got := upkeep.IsYoung(created, least, now); got != want {
+			t.Errorf("of %v: %v", least, got)
+		}
+	}
+	if upkeep.IsYoung(created, time.Hour, now.Add(2*time.Hour)) {
+		t.Error("young after its time")
+	}
+}

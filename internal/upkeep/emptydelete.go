@@ -85,7 +85,7 @@ func (d *deletion) feed() error {
 		if err != nil {
 			return err
 		}
-		if item.State != catalog.EmptyTodo || !d.e.Covers(item.Created) || !d.e.Pays && item.Created.Add(d.least).After(d.now()) {
+		if item.State != catalog.EmptyTodo || !d.e.Covers(item.Created) || !d.e.Pays && isYoung(item.Created, d.least, d.now()) {
 			continue
 		}
 		if batch = append(batch, item); len(batch) == cap(batch) {
