@@ -280,8 +280,9 @@ func (w *handWorld) checkLists(server *s3test.Server, sealed bool) {
 		}
 		host, err := os.Hostname()
 		w.must(err)
-		if sealed && (strings.Contains(string(data), host) || strings.Contains(string(data), "sub dir")) {
-			w.Errorf("%s tells names: %.4000s", key, data)
+		const telling = 6 // bytes: shorter ones are in what is encrypted by chance
+		if sealed && (len(host) >= telling && strings.Contains(string(data), host) || strings.Contains(string(data), "sub dir")) {
+			w.Errorf("%s tells names: %.1000q", key, data)
 		}
 	}
 	if n != 4 {
