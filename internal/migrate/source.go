@@ -205,12 +205,13 @@ func (st *stream) close() {
 	}
 }
 
-// release lets go of what lies in a range: it is stored.
+// release lets go of the windows of a range, which is stored: all of them are there,
+// while others may be on their way.
 func (s *source) release(at, n int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for number, w := range s.windows {
-		if from := number * s.unit(); from >= at && from+int64(len(w.data)) <= at+n {
+		if from := number * s.unit(); from >= at && from < at+n {
 			s.drop(number, w)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -64,6 +65,22 @@ func newBench(t testing.TB) *bench {
 	b.host = strings.TrimPrefix(front.URL, "http://")
 	b.write("glacier.cfg", fmt.Sprintf("key=%s\nsecret=%s\nregion=us-east-1\nprotocol=http\nvault=photos\n", testKey, testSecret))
 	return b
+}
+
+// intercept has each request seen, and answered if it likes to, by a function; nil: by
+// none.
+func (b *bench) intercept(before func(w http.ResponseWriter, r *http.Request) bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.before = before
+}
+
+// start starts a program. Whoever sees a request of it knows its process.
+func (b *bench) start(cmd *exec.Cmd) {
+	b.t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.must(cmd.Start())
 }
 
 func (b *bench) must(errs ...error) {

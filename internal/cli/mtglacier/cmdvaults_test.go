@@ -25,13 +25,13 @@ func TestListIsRepeated(t *testing.T) {
 	} {
 		asked := 0
 		b.mu.Lock()
-		b.before = func(w http.ResponseWriter, _ *http.Request) bool {
+		b.intercept(func(w http.ResponseWriter, _ *http.Request) bool {
 			asked++
 			if asked <= test.fails {
 				w.WriteHeader(test.status)
 			}
 			return asked <= test.fails
-		}
+		})
 		b.mu.Unlock()
 		var stdout, stderr bytes.Buffer
 		env := b.env(&stdout, &stderr)

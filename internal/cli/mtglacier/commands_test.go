@@ -254,7 +254,7 @@ func TestFaults(t *testing.T) {
 		b.write(fmt.Sprintf("tree/%d", i), "content")
 	}
 	n := 0
-	b.before = func(w http.ResponseWriter, r *http.Request) bool {
+	b.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		if !strings.HasSuffix(r.URL.Path, "/archives") {
 			return false
 		}
@@ -273,7 +273,7 @@ func TestFaults(t *testing.T) {
 			return false
 		}
 		return true
-	}
+	})
 	b.fails(syncing3, "not this one")
 	if n := strings.Count(b.stderr, "ERROR"); n != 1 {
 		t.Errorf("%d errors: %s", n, b.stderr)
@@ -293,14 +293,14 @@ func TestLostAnswer(t *testing.T) {
 	b := made(t)
 	b.write("tree/a", "content of a")
 	lost := false
-	b.before = func(w http.ResponseWriter, r *http.Request) bool {
+	b.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		if !strings.HasSuffix(r.URL.Path, "/archives") || lost {
 			return false
 		}
 		lost = true
 		io.Copy(io.Discard, r.Body)
 		panic(http.ErrAbortHandler)
-	}
+	})
 	b.ok(syncing3)
 	b.same(b.journal(), "B 0 CREATED A 12 1352924178 T a")
 	cat := b.catalog()
@@ -326,7 +326,7 @@ func TestResume(t *testing.T) {
 	b.write("tree/big", strings.Repeat("0123456789abcdef", 5*mib/16))
 	ctx, stop := context.WithCancel(t.Context())
 	parts := 0
-	b.before = func(w http.ResponseWriter, r *http.Request) bool {
+	b.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method != http.MethodPut || !strings.Contains(r.URL.Path, "/multipart-uploads/") {
 			return false
 		}
@@ -336,7 +336,7 @@ func TestResume(t *testing.T) {
 			stop()
 		}
 		return false
-	}
+	})
 	if status := b.run(ctx, append(strings.Fields(syncing3), "--config=glacier.cfg", "--partsize=1", "--concurrency=1")...); status != 1 || !strings.Contains(b.stderr, "interrupted") {
 		t.Fatalf("%d\n%s%s", status, b.stdout, b.stderr)
 	}
@@ -397,14 +397,14 @@ func TestWithoutDescribe(t *testing.T) {
 	b := made(t)
 	b.write("tree/a", "content of a")
 	b.write("tree/big", strings.Repeat("x", 2*mib))
-	b.before = func(w http.ResponseWriter, r *http.Request) bool {
+	b.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		describes := r.Method == http.MethodGet && (strings.HasSuffix(r.URL.Path, "/vaults/photos") || strings.HasSuffix(r.URL.Path, "/tags"))
 		if describes {
 			w.WriteHeader(http.StatusForbidden)
 			io.WriteString(w, `{"code": "AccessDeniedException", "message": "no", "type": "Client"}`)
 		}
 		return describes
-	}
+	})
 	b.ok(syncing3 + " --partsize=1")
 	b.remove("tree/a")
 	b.ok("restore --dir tree --journal journal --max-number-of-files=1")

@@ -47,7 +47,7 @@ func (b *bench) killed(line string, lines int) {
 	b.write("tree/z", "content of z")
 	cmd := b.program(line)
 	var once sync.Once
-	b.before = func(_ http.ResponseWriter, r *http.Request) bool {
+	b.intercept(func(_ http.ResponseWriter, r *http.Request) bool {
 		if !strings.HasSuffix(r.URL.Path, "/archives") || r.ContentLength != int64(len("content of z")) {
 			return false
 		}
@@ -56,9 +56,10 @@ func (b *bench) killed(line string, lines int) {
 		}
 		once.Do(func() { cmd.Process.Kill() })
 		return true
-	}
-	cmd.Run()
-	b.before = nil
+	})
+	b.start(cmd)
+	cmd.Wait() // it was killed
+	b.intercept(nil)
 	if n := len(b.openIntents()); n < lines {
 		b.t.Fatalf("%d intents are open: it was not killed in time", n)
 	}
@@ -128,7 +129,7 @@ func TestJournalRemoved(t *testing.T) {
 		b.write(fmt.Sprintf("tree/%02d", i), "content")
 	}
 	n := 0
-	b.before = func(_ http.ResponseWriter, r *http.Request) bool {
+	b.intercept(func(_ http.ResponseWriter, r *http.Request) bool {
 		if !strings.HasSuffix(r.URL.Path, "/archives") {
 			return false
 		}
@@ -138,12 +139,12 @@ func TestJournalRemoved(t *testing.T) {
 			b.must(os.Remove(filepath.Join(b.dir, "journal")))
 		}
 		return false
-	}
+	})
 	b.fails(syncing3, "but the journal can't be written", "removed or replaced meanwhile")
 	if sent := len(b.asked(http.MethodPost)); sent > 20+2*filesAtOnce*4 {
 		t.Errorf("%d files were sent\n%s", sent, b.stderr)
 	}
-	b.before = nil
+	b.intercept(nil)
 	b.ok(syncing3)
 	if n := len(b.journal()); n != files {
 		t.Errorf("%d lines", n)
@@ -163,7 +164,7 @@ func TestTwoRestores(t *testing.T) {
 	first := b.program(fetch)
 	there, done := make(chan bool), make(chan bool)
 	var once sync.Once
-	b.before = func(_ http.ResponseWriter, r *http.Request) bool {
+	b.intercept(func(_ http.ResponseWriter, r *http.Request) bool {
 		if strings.HasSuffix(r.URL.Path, "/output") {
 			once.Do(func() {
 				close(there)
@@ -171,8 +172,8 @@ func TestTwoRestores(t *testing.T) {
 			})
 		}
 		return false
-	}
-	b.must(first.Start())
+	})
+	b.start(first)
 	<-there
 	b.fails(fetch, "mtglacier restore-completed")
 	close(done)
@@ -224,7 +225,7 @@ func TestLostAnswers(t *testing.T) {
 	b := made(t)
 	b.write("tree/big", strings.Repeat("x", 2*mib))
 	lost := map[string]int{}
-	b.before = func(_ http.ResponseWriter, r *http.Request) bool {
+	b.intercept(func(_ http.ResponseWriter, r *http.Request) bool {
 		op := ""
 		switch {
 		case r.Method == http.MethodPost && strings.Contains(r.URL.Path, "/multipart-uploads/"):
@@ -243,7 +244,7 @@ func TestLostAnswers(t *testing.T) {
 		}
 		b.server.ServeHTTP(httptest.NewRecorder(), r)
 		panic(http.ErrAbortHandler)
-	}
+	})
 	b.ok(syncing3 + " --partsize=1")
 	b.same(b.journal(), "B 0 CREATED A 2097152 1352924178 T big")
 	b.write("tree/big", strings.Repeat("y", 2*mib+1))

@@ -47,12 +47,12 @@ func TestKills(t *testing.T) {
 	b.write("tree/big", strings.Repeat("0123456789abcdef", 12*mib/16))
 	var victim atomic.Pointer[os.Process]
 	var left atomic.Int64
-	b.before = func(_ http.ResponseWriter, r *http.Request) bool {
+	b.intercept(func(_ http.ResponseWriter, r *http.Request) bool {
 		if p := victim.Load(); p != nil && r.Method != http.MethodGet && left.Add(-1) == 0 {
 			p.Kill()
 		}
 		return false
-	}
+	})
 	random := rand.New(rand.NewPCG(1, 2))
 	for range kills {
 		left.Store(1 + random.Int64N(25))
