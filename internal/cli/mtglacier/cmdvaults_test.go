@@ -24,7 +24,6 @@ func TestListIsRepeated(t *testing.T) {
 		{http.StatusForbidden, 9, 1},
 	} {
 		asked := 0
-		b.mu.Lock()
 		b.intercept(func(w http.ResponseWriter, _ *http.Request) bool {
 			asked++
 			if asked <= test.fails {
@@ -32,7 +31,6 @@ func TestListIsRepeated(t *testing.T) {
 			}
 			return asked <= test.fails
 		})
-		b.mu.Unlock()
 		var stdout, stderr bytes.Buffer
 		env := b.env(&stdout, &stderr)
 		env.Clock = clock.NewManual(time.Unix(1e9, 0))
