@@ -23,6 +23,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/firn-archive/firn/bench/programs"
 	"github.com/firn-archive/firn/bench/usage"
 )
 
@@ -80,10 +81,8 @@ func measure(ctx context.Context, o options, progress io.Writer) (*results, erro
 	defer os.RemoveAll(dir)
 	b := &bench{options: o, dir: dir, progress: progress}
 	if b.firn == "" {
-		b.firn = filepath.Join(dir, "firn")
-		b.say("building firn")
-		if err := command(ctx, "go", "build", "-o", b.firn, "github.com/firn-archive/firn/cmd/firn").Run(); err != nil {
-			return nil, fmt.Errorf("build firn: %w", err)
+		if b.firn, err = programs.Firn().Build(ctx, dir, b.say); err != nil {
+			return nil, err
 		}
 	}
 	if b.tree == "" {

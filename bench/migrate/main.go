@@ -20,16 +20,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
-	"path/filepath"
-	"strings"
 
+	"github.com/firn-archive/firn/bench/programs"
 	"github.com/firn-archive/firn/bench/usage"
 )
-
-// firnModule is the module of firn.
-const firnModule = "github.com/firn-archive/firn"
 
 // Kinds of target.
 const (
@@ -100,34 +95,14 @@ func work(ctx context.Context, o options, stdout, progress io.Writer) (err error
 }
 
 // build builds the programs that weren't given.
-func (b *bench) build(ctx context.Context) error {
+func (b *bench) build(ctx context.Context) (err error) {
 	if b.firn == "" {
-		b.firn = filepath.Join(b.dir, "firn")
-		b.say("building firn")
-		if err := build(ctx, b.firn, firnModule+"/cmd/firn"); err != nil {
+		if b.firn, err = programs.Firn().Build(ctx, b.dir, b.say); err != nil {
 			return err
 		}
 	}
 	if b.server == "" && b.to == toS3 {
-		b.server = filepath.Join(b.dir, "versitygw")
-		b.say("building versitygw")
-		return build(ctx, b.server, "github.com/versity/versitygw/cmd/versitygw")
+		b.server, err = programs.Versitygw().Build(ctx, b.dir, b.say)
 	}
-	return nil
-}
-
-// build makes a program of a package: of firn's module, or of the one in tools/s3.
-func build(ctx context.Context, program, pkg string) error {
-	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", firnModule).Output()
-	if err != nil {
-		return fmt.Errorf("find the source of firn: %w; run this in it", err)
-	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, pkg)
-	if cmd.Dir = strings.TrimSpace(string(out)); !strings.HasPrefix(pkg, firnModule) {
-		cmd.Dir = filepath.Join(cmd.Dir, "tools", "s3")
-	}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build %s: %w\n%s", pkg, err, out)
-	}
-	return nil
+	return err
 }

@@ -15,11 +15,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
-	"path/filepath"
 
 	"github.com/firn-archive/firn/bench/forest"
+	"github.com/firn-archive/firn/bench/programs"
 	"github.com/firn-archive/firn/bench/usage"
 )
 
@@ -81,11 +80,8 @@ func work(ctx context.Context, o options, stdout, progress io.Writer) error {
 	defer os.RemoveAll(dir)
 	b := &bench{options: o, dir: dir, progress: progress}
 	if b.firn == "" {
-		b.firn = filepath.Join(dir, "firn")
-		b.say("building firn")
-		build := exec.CommandContext(ctx, "go", "build", "-o", b.firn, "github.com/firn-archive/firn/cmd/firn")
-		if out, err := build.CombinedOutput(); err != nil {
-			return fmt.Errorf("build firn: %w\n%s", err, out)
+		if b.firn, err = programs.Firn().Build(ctx, dir, b.say); err != nil {
+			return err
 		}
 	}
 	err = b.measure(ctx)

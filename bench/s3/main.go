@@ -16,16 +16,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
-	"path/filepath"
-	"strings"
 
+	"github.com/firn-archive/firn/bench/programs"
 	"github.com/firn-archive/firn/bench/usage"
 )
-
-// firnModule is the module of firn.
-const firnModule = "github.com/firn-archive/firn"
 
 // options are the command's flags.
 type options struct {
@@ -79,16 +74,12 @@ func work(ctx context.Context, o options, progress io.Writer) (*results, error) 
 	defer os.RemoveAll(dir)
 	b := &bench{options: o, dir: dir, progress: progress}
 	if b.firn == "" {
-		b.firn = filepath.Join(dir, "firn")
-		b.say("building firn")
-		if err := build(ctx, b.firn, firnModule+"/cmd/firn"); err != nil {
+		if b.firn, err = programs.Firn().Build(ctx, dir, b.say); err != nil {
 			return nil, err
 		}
 	}
 	if b.server == "" {
-		b.server = filepath.Join(dir, "versitygw")
-		b.say("building versitygw")
-		if err := build(ctx, b.server, "github.com/versity/versitygw/cmd/versitygw"); err != nil {
+		if b.server, err = programs.Versitygw().Build(ctx, dir, b.say); err != nil {
 			return nil, err
 		}
 	}
@@ -98,20 +89,4 @@ func work(ctx context.Context, o options, progress io.Writer) (*results, error) 
 	}
 	defer stop()
 	return b.measure(ctx)
-}
-
-// build makes a program of a package: of firn's module, or of the one in tools/s3.
-func build(ctx context.Context, program, pkg string) error {
-	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", firnModule).Output()
-	if err != nil {
-		return fmt.Errorf("find the source of firn: %w; run this in it", err)
-	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, pkg)
-	if cmd.Dir = strings.TrimSpace(string(out)); !strings.HasPrefix(pkg, firnModule) {
-		cmd.Dir = filepath.Join(cmd.Dir, "tools", "s3")
-	}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build %s: %w\n%s", pkg, err, out)
-	}
-	return nil
 }
