@@ -151,6 +151,36 @@ func (c *Catalog) UploadCompleting(ctx context.Context, id, size int64, tree tre
 	})
 }
 
+// A Sending records how far an upload is, as the engine tells it: the part of a
+// transfer.Journal that is the same whatever is sent.
+type Sending struct {
+	catalog *Catalog
+	id      *int64
+}
+
+// Sending gives the record of an upload. The id is that of its intent by the time it
+// is told anything, and may change with each attempt.
+func (c *Catalog) Sending(id *int64) Sending { return Sending{c, id} }
+
+// Opened records the multipart upload.
+func (s Sending) Opened(ctx context.Context, upload firn.UploadID, partSize int64) error {
+	return s.catalog.UploadOpened(ctx, *s.id, upload, partSize)
+}
+
+// Part records a part that the store has.
+func (s Sending) Part(ctx context.Context, p firn.Part) error {
+	return s.catalog.PartDone(ctx, *s.id, p)
+}
+
+// Completing records that the upload may be an archive from now on.
+func (s Sending) Completing(ctx context.Context, c firn.Content) error {
+	return s.catalog.UploadCompleting(ctx, *s.id, c.Size, c.Tree)
+}
+
+// InDoubt leaves the intent as it is: a reconciliation asks the store for its time
+// before it records the doubt.
+func (s Sending) InDoubt(context.Context) error { return nil }
+
 // Doubtful records that it can't be known until an inventory dated after since
 // (by the store's clock) whether the archive is stored.
 // Errors: as UploadOpened.

@@ -41,11 +41,7 @@ type Journal struct {
 // the engine goes on from.
 func (j *Journal) Take(in catalog.Intent) *transfer.Resume {
 	j.Intent, j.Told = in.ID, in.Description
-	return &transfer.Resume{
-		Token: in.Token, Upload: in.Upload, PartSize: in.PartSize, Parts: in.Parts, Stamp: in.File.Stamp,
-		Completing: in.State == catalog.Completing,
-		Content:    firn.Content{Size: in.Size, Tree: in.TreeHash},
-	}
+	return reconcile.Resume(in)
 }
 
 // IsOf reports whether an intent is for the archive, under the description that is
@@ -118,7 +114,7 @@ func (j *Journal) Completing(ctx context.Context, c firn.Content) error {
 
 // Stored records the archive.
 func (j *Journal) Stored(ctx context.Context, r transfer.Result) error {
-	archive := firn.Archive{ID: r.Archive, Description: j.Told, Size: r.Content.Size, Tree: r.Content.Tree}
+	archive := r.As(j.Told)
 	return j.Catalog.Stored(ctx, j.Intent, archive, j.Run, nil)
 }
 

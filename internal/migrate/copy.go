@@ -9,6 +9,7 @@ import (
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/reconcile"
 	"github.com/firn-archive/firn/internal/retrieval"
 	"github.com/firn-archive/firn/internal/transfer"
 	"github.com/firn-archive/firn/treehash"
@@ -76,6 +77,7 @@ func (m *mover) copyOne(ctx context.Context, t *task) error {
 	var j *copyJournal
 	if err == nil {
 		j = &copyJournal{mover: m, task: t, intent: m.resume(t.Copy)}
+		j.Sending = m.Catalog.Sending(&j.intent.ID)
 		err = m.send(ctx, j)
 	}
 	return m.settleTask(ctx, t, j, err)
@@ -93,7 +95,7 @@ func (m *mover) send(ctx context.Context, j *copyJournal) error {
 	}
 	var resume *transfer.Resume
 	if j.intent.Upload != "" {
-		resume, j.part = resumeOf(j.intent), j.intent.PartSize
+		resume, j.part = reconcile.ResumeOpened(j.intent), j.intent.PartSize
 	}
 	_, err := m.up.Upload(ctx, transfer.Task{
 		Source: transfer.Source{Path: t.label, Open: open}, Journal: j, Resume: resume,
@@ -101,17 +103,6 @@ func (m *mover) send(ctx context.Context, j *copyJournal) error {
 	})
 	m.Events(firn.TransferEvent{Path: t.label, Ended: true})
 	return err
-}
-
-// resumeOf gives the engine what is recorded of an upload.
-func resumeOf(in catalog.Intent) *transfer.Resume {
-	if in.Upload == "" {
-		return nil
-	}
-	return &transfer.Resume{
-		Token: in.Token, Upload: in.Upload, PartSize: in.PartSize, Parts: in.Parts, Stamp: in.File.Stamp,
-		Completing: in.State == catalog.Completing, Content: firn.Content{Size: in.Size, Tree: in.TreeHash},
-	}
 }
 
 // resume gives what an earlier process began of an archive of the target, once.
@@ -210,6 +201,7 @@ func (m *mover) abandon(ctx context.Context, in catalog.Intent) error {
 // transfer.Journal.
 type copyJournal struct {
 	*mover
+	catalog.Sending
 	task   *task
 	source *source
 	part   int64
@@ -250,13 +242,13 @@ func (j *copyJournal) Opened(ctx context.Context, id firn.UploadID, partSize int
 	if j.source != nil {
 		j.source.part = partSize
 	}
-	return j.Catalog.UploadOpened(ctx, j.intent.ID, id, partSize)
+	return j.Sending.Opened(ctx, id, partSize)
 }
 
 // Part records a part that the store has.
 func (j *copyJournal) Part(ctx context.Context, p firn.Part) error {
 	j.source.release(p.Offset, p.Size)
-	return j.Catalog.PartDone(ctx, j.intent.ID, p)
+	return j.Sending.Part(ctx, p)
 }
 
 // Completing records that the upload may be an archive from now on, if it holds
@@ -265,21 +257,18 @@ func (j *copyJournal) Completing(ctx context.Context, c firn.Content) error {
 	if err := j.verify(c); err != nil {
 		return err
 	}
-	return j.Catalog.UploadCompleting(ctx, j.intent.ID, c.Size, c.Tree)
+	return j.Sending.Completing(ctx, c)
 }
 
 // Stored records the archive.
 func (j *copyJournal) Stored(ctx context.Context, r transfer.Result) error {
-	archive := firn.Archive{ID: r.Archive, Description: j.intent.Description, Size: r.Content.Size, Tree: r.Content.Tree}
+	archive := r.As(j.intent.Description)
 	if err := j.Catalog.CopyStored(ctx, j.m, j.intent.ID, archive); err != nil {
 		return err
 	}
 	j.copied(j.task, r.Archive)
 	return nil
 }
-
-// InDoubt leaves the intent as it is: a reconciliation settles it.
-func (j *copyJournal) InDoubt(context.Context) error { return nil }
 
 // Dropped records that nothing is left of the attempt.
 func (j *copyJournal) Dropped(ctx context.Context) error {

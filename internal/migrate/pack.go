@@ -16,6 +16,7 @@ import (
 	"github.com/firn-archive/firn/internal/atomicfile"
 	"github.com/firn-archive/firn/internal/bundle"
 	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/reconcile"
 	"github.com/firn-archive/firn/internal/scan"
 	"github.com/firn-archive/firn/internal/transfer"
 	"github.com/firn-archive/firn/treehash"
@@ -304,7 +305,7 @@ func (p *pack) label() string {
 // send uploads the bundle.
 func (p *pack) send(ctx context.Context, resume *transfer.Resume) error {
 	_, err := p.up.Upload(ctx, transfer.Task{
-		Source: transfer.Source{Path: p.label(), Open: p.open}, Journal: &packJournal{p}, Resume: resume,
+		Source: transfer.Source{Path: p.label(), Open: p.open}, Journal: &packJournal{p, p.Catalog.Sending(&p.intent.ID)}, Resume: resume,
 	})
 	p.Events(firn.TransferEvent{Path: p.label(), Ended: true})
 	if err != nil && ctx.Err() != nil {
@@ -317,7 +318,10 @@ func (p *pack) send(ctx context.Context, resume *transfer.Resume) error {
 }
 
 // A packJournal keeps a bundle's record. It is a transfer.Journal.
-type packJournal struct{ *pack }
+type packJournal struct {
+	*pack
+	catalog.Sending
+}
 
 // Begin records the intent with all that it is to hold, or goes on with the one of
 // an earlier process.
@@ -350,24 +354,9 @@ func (j *packJournal) Begin(ctx context.Context, b transfer.Begun) (transfer.Nam
 	return transfer.Name{Token: token, Description: description}, nil
 }
 
-// Opened records the multipart upload.
-func (j *packJournal) Opened(ctx context.Context, id firn.UploadID, partSize int64) error {
-	return j.Catalog.UploadOpened(ctx, j.intent.ID, id, partSize)
-}
-
-// Part records a part that the store has.
-func (j *packJournal) Part(ctx context.Context, p firn.Part) error {
-	return j.Catalog.PartDone(ctx, j.intent.ID, p)
-}
-
-// Completing records that the upload may be an archive from now on.
-func (j *packJournal) Completing(ctx context.Context, c firn.Content) error {
-	return j.Catalog.UploadCompleting(ctx, j.intent.ID, c.Size, c.Tree)
-}
-
 // Stored records the archive, and all that is in it.
 func (j *packJournal) Stored(ctx context.Context, r transfer.Result) error {
-	archive := firn.Archive{ID: r.Archive, Description: j.intent.Description, Size: r.Content.Size, Tree: r.Content.Tree}
+	archive := r.As(j.intent.Description)
 	if err := j.Catalog.CopyStored(ctx, j.m, j.intent.ID, archive); err != nil {
 		return err
 	}
@@ -376,9 +365,6 @@ func (j *packJournal) Stored(ctx context.Context, r transfer.Result) error {
 	}
 	return nil
 }
-
-// InDoubt leaves the intent as it is: a reconciliation settles it.
-func (j *packJournal) InDoubt(context.Context) error { return nil }
 
 // Dropped records that nothing is left of the attempt.
 func (j *packJournal) Dropped(ctx context.Context) error {
@@ -402,7 +388,7 @@ func (m *mover) resumePack(ctx context.Context, in catalog.Intent) error {
 	if err != nil {
 		return m.abandon(ctx, in)
 	}
-	if err := p.send(ctx, resumeOf(in)); err != nil {
+	if err := p.send(ctx, reconcile.ResumeOpened(in)); err != nil {
 		return err
 	}
 	if _, state, err := m.Catalog.ArchiveState(ctx, in.ID); err != nil || state < catalog.Stored {

@@ -9,7 +9,10 @@ import (
 )
 
 // A journal keeps a snapshot's record in the catalog. It is a transfer.Journal.
-type journal struct{ *shot }
+type journal struct {
+	*shot
+	catalog.Sending
+}
 
 // Begin records the intent, or begins it anew: the spool file doesn't change,
 // and so the bytes are the same.
@@ -40,24 +43,9 @@ func (j *journal) Begin(ctx context.Context, b transfer.Begun) (transfer.Name, e
 	return transfer.Name{Token: token, Description: description}, nil
 }
 
-// Opened records the multipart upload.
-func (j *journal) Opened(ctx context.Context, id firn.UploadID, partSize int64) error {
-	return j.Catalog.UploadOpened(ctx, j.intent.ID, id, partSize)
-}
-
-// Part records a part that the store has.
-func (j *journal) Part(ctx context.Context, p firn.Part) error {
-	return j.Catalog.PartDone(ctx, j.intent.ID, p)
-}
-
-// Completing records that the upload may be an archive from now on.
-func (j *journal) Completing(ctx context.Context, c firn.Content) error {
-	return j.Catalog.UploadCompleting(ctx, j.intent.ID, c.Size, c.Tree)
-}
-
 // Stored records the archive.
 func (j *journal) Stored(ctx context.Context, r transfer.Result) error {
-	archive := firn.Archive{ID: r.Archive, Description: j.intent.Description, Size: r.Content.Size, Tree: r.Content.Tree}
+	archive := r.As(j.intent.Description)
 	return j.Catalog.Stored(ctx, j.intent.ID, archive, j.run, nil)
 }
 

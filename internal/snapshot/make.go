@@ -104,7 +104,7 @@ func (m *Maker) attempt(ctx context.Context, run catalog.Run, known []catalog.Sn
 	m.Events(firn.PlanEvent{Bytes: s.size()})
 	res, err := m.Uploader.Upload(ctx, transfer.Task{
 		Source:  transfer.Source{Path: label(s.seq), Open: s.open},
-		Journal: &journal{shot: s},
+		Journal: &journal{s, s.Catalog.Sending(&s.intent.ID)},
 	})
 	m.Events(firn.TransferEvent{Path: label(s.seq), Ended: true})
 	if err != nil {

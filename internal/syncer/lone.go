@@ -8,6 +8,7 @@ import (
 	"github.com/firn-archive/firn/describe"
 	"github.com/firn-archive/firn/internal/bundle"
 	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/reconcile"
 	"github.com/firn-archive/firn/internal/scan"
 	"github.com/firn-archive/firn/internal/transfer"
 )
@@ -90,7 +91,7 @@ func (l *lone) resumes(ctx context.Context, in catalog.Intent) (bool, error) {
 			return false, err
 		}
 		if l.isAsIntended() {
-			l.resume = resumeOf(in)
+			l.resume = reconcile.ResumeOpened(in)
 			return true, nil
 		}
 	}

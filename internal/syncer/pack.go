@@ -17,6 +17,7 @@ import (
 	"github.com/firn-archive/firn/internal/atomicfile"
 	"github.com/firn-archive/firn/internal/bundle"
 	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/reconcile"
 	"github.com/firn-archive/firn/internal/scan"
 	"github.com/firn-archive/firn/internal/seal"
 	"github.com/firn-archive/firn/internal/transfer"
@@ -296,7 +297,7 @@ func (s *syncer) sendPack(ctx context.Context, p *pack) error {
 	resume := p.resume
 	p.resume = nil
 	res, err := s.Uploader.Upload(ctx, transfer.Task{
-		Source: transfer.Source{Path: p.label(), Open: func() (transfer.File, error) { return p.open(ctx) }}, Journal: &packJournal{p}, Resume: resume,
+		Source: transfer.Source{Path: p.label(), Open: func() (transfer.File, error) { return p.open(ctx) }}, Journal: &packJournal{p, p.Catalog.Sending(&p.intent.ID)}, Resume: resume,
 	})
 	s.Events(firn.TransferEvent{Path: p.label(), Ended: true})
 	if err == nil {
@@ -384,7 +385,10 @@ func (p *pack) sweep() {
 
 // A packJournal keeps a bundle's record in the catalog. It is a
 // transfer.Journal.
-type packJournal struct{ *pack }
+type packJournal struct {
+	*pack
+	catalog.Sending
+}
 
 // Begin records the intent with all that the bundle holds, or begins anew the
 // one that was recorded.
@@ -459,29 +463,11 @@ func (p *pack) describe(token firn.Token) (string, error) {
 	})
 }
 
-// Opened records the multipart upload.
-func (j *packJournal) Opened(ctx context.Context, id firn.UploadID, partSize int64) error {
-	return j.Catalog.UploadOpened(ctx, j.intent.ID, id, partSize)
-}
-
-// Part records a part that the store has.
-func (j *packJournal) Part(ctx context.Context, p firn.Part) error {
-	return j.Catalog.PartDone(ctx, j.intent.ID, p)
-}
-
-// Completing records that the upload may be an archive from now on.
-func (j *packJournal) Completing(ctx context.Context, c firn.Content) error {
-	return j.Catalog.UploadCompleting(ctx, j.intent.ID, c.Size, c.Tree)
-}
-
 // Stored records the archive: all that it holds counts from now on.
 func (j *packJournal) Stored(ctx context.Context, r transfer.Result) error {
-	archive := firn.Archive{ID: r.Archive, Description: j.intent.Description, Size: r.Content.Size, Tree: r.Content.Tree}
+	archive := r.As(j.intent.Description)
 	return j.Catalog.Stored(ctx, j.intent.ID, archive, j.this, nil)
 }
-
-// InDoubt leaves the intent as it is: see journal.
-func (j *packJournal) InDoubt(context.Context) error { return nil }
 
 // Dropped records that nothing is left of the attempt.
 func (j *packJournal) Dropped(ctx context.Context) error {
@@ -495,7 +481,7 @@ func (j *packJournal) Dropped(ctx context.Context) error {
 // gone is given up: its members are sent again.
 func (s *syncer) resumePacks(ctx context.Context, intents []catalog.Intent) error {
 	for _, in := range intents {
-		p := &pack{syncer: s, path: in.Spool, intent: in, resume: resumeOf(in), resumed: true, landed: make(chan struct{})}
+		p := &pack{syncer: s, path: in.Spool, intent: in, resume: reconcile.ResumeOpened(in), resumed: true, landed: make(chan struct{})}
 		p.open = p.spooled
 		if !p.intact(ctx) {
 			if err := s.dropIntent(ctx, in, "its spool file is gone"); err != nil {
@@ -531,7 +517,7 @@ func (s *syncer) settlePacks(ctx context.Context, packs []*pack) error {
 		case state < catalog.Stored:
 			i := slices.IndexFunc(s.packs, func(in catalog.Intent) bool { return in.ID == p.intent.ID })
 			if i >= 0 {
-				p.resume = resumeOf(s.packs[i])
+				p.resume = reconcile.ResumeOpened(s.packs[i])
 			}
 			s.Budget.charge(s.requestsOf(p.intent))
 			err = s.sendPack(ctx, p)

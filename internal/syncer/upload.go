@@ -8,6 +8,7 @@ import (
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/describe"
 	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/reconcile"
 	"github.com/firn-archive/firn/internal/scan"
 	"github.com/firn-archive/firn/internal/transfer"
 )
@@ -95,6 +96,7 @@ type uploadTask struct {
 // task prepares an upload: anew, or as an earlier run left it.
 func (s *syncer) task(ctx context.Context, u upload) (*uploadTask, error) {
 	j := &journal{syncer: s, file: u.file}
+	j.Sending = s.Catalog.Sending(&j.intent.ID)
 	t := &uploadTask{syncer: s, journal: j}
 	t.Source = transfer.Source{Path: u.file.Path, Open: j.open}
 	t.Journal, t.Known = j, func(ctx context.Context, c firn.Content) (bool, error) {
@@ -105,7 +107,7 @@ func (s *syncer) task(ctx context.Context, u upload) (*uploadTask, error) {
 	}
 	if in, ok := s.resumable[u.file.Path]; ok {
 		s.used.add(u.file.Path)
-		t.Resume, j.intent = resumeOf(in), in
+		t.Resume, j.intent = reconcile.ResumeOpened(in), in
 	}
 	if s.always {
 		t.Known = nil
@@ -149,23 +151,11 @@ func (t *uploadTask) unclaim() {
 	}
 }
 
-// resumeOf gives the engine what an earlier run recorded of an upload; nil
-// where it opened none.
-func resumeOf(in catalog.Intent) *transfer.Resume {
-	if in.Upload == "" {
-		return nil
-	}
-	return &transfer.Resume{
-		Token: in.Token, Upload: in.Upload, PartSize: in.PartSize, Parts: in.Parts, Stamp: in.File.Stamp,
-		Completing: in.State == catalog.Completing,
-		Content:    firn.Content{Size: in.Size, Tree: in.TreeHash},
-	}
-}
-
 // A journal keeps one upload's record in the catalog. It is a
 // transfer.Journal.
 type journal struct {
 	*syncer
+	catalog.Sending
 	file   firn.File // as scanned, then as opened
 	opened *scan.File
 	intent catalog.Intent // ID 0 until recorded
@@ -253,21 +243,6 @@ func (j *journal) look(stamp firn.Stamp) error {
 	return nil
 }
 
-// Opened records the multipart upload.
-func (j *journal) Opened(ctx context.Context, id firn.UploadID, partSize int64) error {
-	return j.Catalog.UploadOpened(ctx, j.intent.ID, id, partSize)
-}
-
-// Part records a part that the store has.
-func (j *journal) Part(ctx context.Context, p firn.Part) error {
-	return j.Catalog.PartDone(ctx, j.intent.ID, p)
-}
-
-// Completing records that the upload may be an archive from now on.
-func (j *journal) Completing(ctx context.Context, c firn.Content) error {
-	return j.Catalog.UploadCompleting(ctx, j.intent.ID, c.Size, c.Tree)
-}
-
 // Stored records the archive, and the file's version with it. After a resumed
 // upload the file is what the intent says.
 func (j *journal) Stored(ctx context.Context, r transfer.Result) error {
@@ -277,17 +252,13 @@ func (j *journal) Stored(ctx context.Context, r transfer.Result) error {
 	if read.IsZero() {
 		read = j.now() // nothing was begun in this run
 	}
-	archive := firn.Archive{ID: r.Archive, Description: j.intent.Description, Size: r.Content.Size, Tree: r.Content.Tree}
+	archive := r.As(j.intent.Description)
 	change := &catalog.Change{File: file, Content: r.Content, Read: read, LinkGroup: linkGroup(&file)}
 	if err := j.Catalog.Stored(ctx, j.intent.ID, archive, j.this, change); err != nil {
 		return err
 	}
 	return j.scribe.stored(j.now(), file.Path, file.Stamp.ModTime, archive)
 }
-
-// InDoubt leaves the intent as it is: reconciliation asks the store for its
-// time before it records the doubt.
-func (j *journal) InDoubt(context.Context) error { return nil }
 
 // Dropped records that nothing is left of the attempt.
 func (j *journal) Dropped(ctx context.Context) error {

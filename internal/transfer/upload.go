@@ -131,6 +131,11 @@ type Result struct {
 	Resumed   int64 // bytes of the archive that the store had already
 }
 
+// As is the archive that was stored, under its description.
+func (r Result) As(description string) firn.Archive {
+	return firn.Archive{ID: r.Archive, Description: description, Size: r.Content.Size, Tree: r.Content.Tree}
+}
+
 // UploadOptions are the knobs of an Uploader. Zero values mean defaults.
 type UploadOptions struct {
 	// PartSize in bytes, 1 MiB times a power of two up to 4 GiB; it is

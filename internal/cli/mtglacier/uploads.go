@@ -265,7 +265,7 @@ func (u *uploads) send(ctx context.Context, name string, open func() (transfer.F
 		s := &shipment{uploads: u, name: name}
 		task := transfer.Task{Source: transfer.Source{Path: name, Open: s.opener(open)}, Journal: s, Known: known, HashFirst: known != nil}
 		if in, ok := u.left[name]; ok {
-			task.Resume, s.intent, s.description, s.opened = resume(in), in.ID, in.Description, true
+			task.Resume, s.intent, s.description, s.opened = reconcile.Resume(in), in.ID, in.Description, true
 		}
 		res, err = u.engine.Upload(ctx, task)
 		if firn.KindOf(err) != firn.InDoubt {
@@ -282,13 +282,6 @@ func (s *shipment) opener(open func() (transfer.File, error)) func() (transfer.F
 			s.file, _ = f.(interface{ Stat() (fs.FileInfo, error) })
 		}
 		return f, err
-	}
-}
-
-func resume(in catalog.Intent) *transfer.Resume {
-	return &transfer.Resume{
-		Token: in.Token, Upload: in.Upload, PartSize: in.PartSize, Parts: in.Parts, Stamp: in.File.Stamp,
-		Completing: in.State == catalog.Completing, Content: firn.Content{Size: in.Size, Tree: in.TreeHash},
 	}
 }
 
@@ -419,7 +412,7 @@ func (s *shipment) Stored(ctx context.Context, r transfer.Result) error {
 	if s.catalog == nil {
 		return nil
 	}
-	archive := firn.Archive{ID: r.Archive, Description: s.description, Size: r.Content.Size, Tree: r.Content.Tree}
+	archive := r.As(s.description)
 	intent := s.intent
 	return s.settle(func() error { return s.catalog.Stored(context.WithoutCancel(ctx), intent, archive, *s.work, nil) })
 }
