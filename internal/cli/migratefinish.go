@@ -233,44 +233,25 @@ func (m *finishing) agree(ctx context.Context) error {
 }
 
 // work looks at what is to go, and lets it go where all of it may.
-func (m *finishing) work(ctx context.Context) (err error) {
-	if m.run, err = m.catalog.BeginRun(ctx, m.row.ID, 0, migrateFinish); err != nil {
-		return err
-	}
-	lock, err := wire.LockRun(m.env, m.run.ID, migrateFinish)
-	if err != nil {
-		return err
-	}
-	defer lock.Unlock()
-	complete := false
-	defer func() {
-		err = errors.Join(err, m.catalog.EndRun(context.WithoutCancel(ctx), m.run, catalog.Outcome{Complete: complete}))
-	}()
-	if err := m.newAsker(ctx); err != nil {
-		return err
-	}
-	if m.e.Inventory == 0 {
-		if ok, err := m.list(ctx); !ok || err != nil {
-			return err
+func (m *finishing) work(ctx context.Context) error {
+	return m.ofStore(ctx, m.row, migrateFinish, func(run catalog.Run) (complete bool, err error) {
+		if err := m.list(ctx, run); err != nil {
+			return false, err
 		}
-	}
-	if err := m.review(ctx); err != nil {
-		return m.backOut(ctx, err)
-	}
-	// Other machines that add to it learn from the store itself that it goes.
-	if err := m.store.SetTags(ctx, map[string]string{snapshot.MovedTag: snapshot.MovedValue(m.to.URL)}); err != nil {
-		return err
-	}
-	res, err := upkeep.Empty(ctx, upkeep.EmptyOptions{
-		Catalog: m.catalog, Row: m.row, Store: m.store, Info: m.store.Info, Asker: m.asker, Clock: m.env.Clock, Events: m.env.Events,
-		Run: m.run, Concurrency: int(m.options.Concurrency), Wait: m.options.Wait && !m.options.app.once, Before: m.reviewAgain,
-	}, m.e)
-	complete = err == nil && res.Done(m.e)
-	m.options.app.expect(res.Ready)
-	if err != nil {
-		err = m.backOut(ctx, err)
-	}
-	return errors.Join(err, m.report(res))
+		if err := m.review(ctx); err != nil {
+			return false, m.backOut(ctx, err)
+		}
+		// Other machines that add to it learn from the store itself that it goes.
+		if err := m.store.SetTags(ctx, map[string]string{snapshot.MovedTag: snapshot.MovedValue(m.to.URL)}); err != nil {
+			return false, err
+		}
+		res, err := m.delete(ctx, m.reviewAgain)
+		if err != nil {
+			err = m.backOut(ctx, err)
+		}
+		err = errors.Join(err, m.report(res))
+		return err == nil, err
+	})
 }
 
 // reviewAgain looks at the copies where the last look was long ago: what is young was
@@ -280,19 +261,6 @@ func (m *finishing) reviewAgain(ctx context.Context) error {
 		return nil
 	}
 	return m.review(ctx)
-}
-
-// list reads the source's inventory, of which all is to go.
-func (m *finishing) list(ctx context.Context) (ok bool, err error) {
-	inv, ok, err := m.stage(ctx)
-	if !ok || err != nil {
-		return false, err
-	}
-	if err := m.catalog.EmptyBy(ctx, inv.ID); err != nil {
-		return false, err
-	}
-	m.e, _, err = m.catalog.EmptyingOf(ctx, m.row.ID)
-	return true, err
 }
 
 // backOut keeps a source whose copies aren't all there, if nothing was deleted yet.
@@ -401,8 +369,8 @@ func (m *finishing) dryRun(ctx context.Context) (err error) {
 		return err
 	}
 	if !m.open || m.e.Inventory == 0 {
-		inv, ok, err := m.stage(ctx)
-		if !ok || err != nil {
+		inv, err := m.stage(ctx)
+		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, m.catalog.ForgetInventory(context.WithoutCancel(ctx), inv.ID)) }()

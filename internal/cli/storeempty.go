@@ -281,44 +281,47 @@ func (m *emptying) confirm(ctx context.Context) error {
 }
 
 // work makes the list if it isn't there, has the price agreed to, and deletes.
-func (m *emptying) work(ctx context.Context) (err error) {
-	if m.run, err = m.catalog.BeginRun(ctx, m.row.ID, 0, storeEmpty); err != nil {
+func (m *emptying) work(ctx context.Context) error {
+	return m.ofStore(ctx, m.row, storeEmpty, func(run catalog.Run) (complete bool, err error) {
+		if err := m.list(ctx, run); err != nil {
+			return false, err
+		}
+		if err := m.agreeToPrice(ctx); err != nil {
+			return false, err
+		}
+		res, err := m.delete(ctx, nil)
+		err = errors.Join(err, m.report(res))
+		return err == nil, err
+	})
+}
+
+// delete deletes what is listed; before, unless nil, comes before each time that
+// something is. The emptying is done where the result's report is nil.
+func (m *emptying) delete(ctx context.Context, before func(context.Context) error) (upkeep.EmptyResult, error) {
+	res, err := upkeep.Empty(ctx, upkeep.EmptyOptions{
+		Catalog: m.catalog, Row: m.row, Store: m.store, Info: m.store.Info, Asker: m.asker, Clock: m.env.Clock, Events: m.env.Events,
+		Run: m.run, Concurrency: int(m.options.Concurrency), Wait: m.options.Wait && !m.options.app.once, Before: before,
+	}, m.e)
+	m.options.app.expect(res.Ready)
+	return res, err
+}
+
+// list begins to work as a run, and makes the list of what is to go if it isn't
+// there.
+func (m *emptying) list(ctx context.Context, run catalog.Run) error {
+	m.run = run
+	if err := m.newAsker(ctx); err != nil || m.e.Inventory != 0 {
 		return err
 	}
-	lock, err := wire.LockRun(m.env, m.run.ID, storeEmpty)
+	inv, err := m.stage(ctx)
 	if err != nil {
 		return err
 	}
-	defer lock.Unlock()
-	complete := false
-	defer func() {
-		err = errors.Join(err, m.catalog.EndRun(context.WithoutCancel(ctx), m.run, catalog.Outcome{Complete: complete}))
-	}()
-	if err := m.newAsker(ctx); err != nil {
+	if err := m.catalog.EmptyBy(ctx, inv.ID); err != nil {
 		return err
 	}
-	if m.e.Inventory == 0 {
-		inv, ok, err := m.stage(ctx)
-		if !ok || err != nil {
-			return err
-		}
-		if err := m.catalog.EmptyBy(ctx, inv.ID); err != nil {
-			return err
-		}
-		if m.e, _, err = m.catalog.EmptyingOf(ctx, m.row.ID); err != nil {
-			return err
-		}
-	}
-	if err := m.agreeToPrice(ctx); err != nil {
-		return err
-	}
-	res, err := upkeep.Empty(ctx, upkeep.EmptyOptions{
-		Catalog: m.catalog, Row: m.row, Store: m.store, Info: m.store.Info, Asker: m.asker, Clock: m.env.Clock, Events: m.env.Events,
-		Run: m.run, Concurrency: int(m.options.Concurrency), Wait: m.options.Wait && !m.options.app.once,
-	}, m.e)
-	complete = err == nil && res.Done(m.e)
-	m.options.app.expect(res.Ready)
-	return errors.Join(err, m.report(res))
+	m.e, _, err = m.catalog.EmptyingOf(ctx, m.row.ID)
+	return err
 }
 
 func (m *emptying) newAsker(ctx context.Context) error {
@@ -329,7 +332,7 @@ func (m *emptying) newAsker(ctx context.Context) error {
 
 // stage reads the inventory. Where the store is getting it ready, that is told, and
 // the error is ErrNotYet.
-func (m *emptying) stage(ctx context.Context) (inv catalog.Inventory, ok bool, err error) {
+func (m *emptying) stage(ctx context.Context) (inv catalog.Inventory, err error) {
 	staged, job, ok, err := m.asker.StageInventory(ctx, retrieval.Staging{
 		Wait: m.options.Wait && !m.options.app.once,
 		Progress: func(seen firn.Count) {
@@ -337,17 +340,17 @@ func (m *emptying) stage(ctx context.Context) (inv catalog.Inventory, ok bool, e
 		},
 	})
 	if err != nil {
-		return inv, false, err
+		return inv, err
 	}
 	if !ok {
 		ready := retrieval.Expected(job)
 		m.options.app.expect(ready)
 		m.record(emptyingRecord{Pending: true, Ready: timeText(ready)})
 		m.ui.Print(inventoryText(ready, m.env.Clock.Now()))
-		return inv, false, ErrNotYet
+		return inv, ErrNotYet
 	}
 	m.env.Events(firn.ScanEvent{Files: staged.Archives, Bytes: staged.Bytes, Done: true, Archives: true})
-	return staged.Inventory, true, nil
+	return staged.Inventory, nil
 }
 
 // survey sums up what is to go.
@@ -394,8 +397,8 @@ func (m *emptying) dryRun(ctx context.Context) (err error) {
 		if err := m.newAsker(ctx); err != nil {
 			return err
 		}
-		inv, ok, err := m.stage(ctx)
-		if !ok || err != nil {
+		inv, err := m.stage(ctx)
+		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, m.catalog.ForgetInventory(context.WithoutCancel(ctx), inv.ID)) }()
