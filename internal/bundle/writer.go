@@ -350,6 +350,16 @@ func readError(path string, err error) error {
 	return &firn.Error{Op: "bundle", Subject: path, Kind: kind, Err: err}
 }
 
+// SpoolError tells that a spool file can't be made or closed, so that it is not the
+// file to be archived which is at fault. It ends the run: so would the next file.
+func SpoolError(path string, err error) error {
+	kind := firn.Other
+	if atomicfile.IsFull(err) {
+		kind = firn.Full
+	}
+	return &firn.Error{Op: "write bundle", Subject: path, Kind: kind, Err: err, Hint: "bundles need space in the state folder until they are stored"}
+}
+
 // spoolError is the error for a spool that can't be written.
 func spoolError(err error) error {
 	if err == nil {

@@ -13,7 +13,6 @@ import (
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/describe"
-	"github.com/firn-archive/firn/internal/atomicfile"
 	"github.com/firn-archive/firn/internal/bundle"
 	"github.com/firn-archive/firn/internal/catalog"
 	"github.com/firn-archive/firn/internal/reconcile"
@@ -150,7 +149,7 @@ type pack struct {
 // run can't go on.
 func (m *mover) pack(ctx context.Context, tasks []*task) error {
 	if err := os.MkdirAll(m.Bundling.Spool, 0o700); err != nil {
-		return spoolError(m.Bundling.Spool, err)
+		return bundle.SpoolError(m.Bundling.Spool, err)
 	}
 	p := &pack{mover: m, path: filepath.Join(m.Bundling.Spool, m.spoolPrefix()+firn.NewToken().String()), tree: tasks[0].Tree}
 	err := p.write(ctx, tasks)
@@ -174,14 +173,6 @@ func (m *mover) pack(ctx context.Context, tasks []*task) error {
 // spoolPrefix begins the names of the migration's files in the spool.
 func (m *mover) spoolPrefix() string { return fmt.Sprintf("migrate-%d-", m.m.ID) }
 
-func spoolError(path string, err error) error {
-	kind := firn.Other
-	if atomicfile.IsFull(err) {
-		kind = firn.Full
-	}
-	return &firn.Error{Op: "write bundle", Subject: path, Kind: kind, Err: err, Hint: "bundles need space in the state folder until they are stored"}
-}
-
 // A fetched is a member on its way into a bundle.
 type fetched struct {
 	task *task
@@ -195,7 +186,7 @@ type fetched struct {
 func (p *pack) write(ctx context.Context, tasks []*task) (err error) {
 	f, err := os.OpenFile(p.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return spoolError(p.path, err)
+		return bundle.SpoolError(p.path, err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	w := bundle.NewWriter(f, bundle.Info{Tree: p.tree, Made: p.Clock.Now(), Catalog: p.Catalog.ID()})
@@ -224,7 +215,7 @@ func (p *pack) write(ctx context.Context, tasks []*task) (err error) {
 		err = f.Sync()
 	}
 	if err != nil {
-		return spoolError(p.path, err)
+		return bundle.SpoolError(p.path, err)
 	}
 	p.size, p.index = sealed.Size, sealed.Size-sealed.Footer.Offset
 	return nil
@@ -279,7 +270,7 @@ func (p *pack) append(ctx context.Context, w *bundle.Writer, got *fetched) error
 		return nil
 	}
 	if err != nil {
-		return spoolError(p.path, err)
+		return bundle.SpoolError(p.path, err)
 	}
 	p.tasks, p.offsets = append(p.tasks, t), append(p.offsets, m.Offset)
 	return nil
@@ -409,7 +400,7 @@ func (m *mover) sweep(ctx context.Context) error {
 		return nil
 	}
 	if err != nil {
-		return spoolError(m.Bundling.Spool, err)
+		return bundle.SpoolError(m.Bundling.Spool, err)
 	}
 	open, err := m.Catalog.OpenIntents(ctx, m.To.Row.ID)
 	if err != nil {
@@ -422,7 +413,7 @@ func (m *mover) sweep(ctx context.Context) error {
 	for _, name := range names {
 		if strings.HasPrefix(name.Name(), m.spoolPrefix()) && !wanted[name.Name()] {
 			if err := os.Remove(filepath.Join(m.Bundling.Spool, name.Name())); err != nil {
-				return spoolError(name.Name(), err)
+				return bundle.SpoolError(name.Name(), err)
 			}
 		}
 	}

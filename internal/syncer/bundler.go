@@ -160,7 +160,7 @@ func (b *bundler) put(ctx context.Context, f *reading) error {
 	}
 	switch {
 	case err != nil && b.open != nil && b.open.spool.err != nil:
-		return spoolError(b.open.path, b.open.spool.err)
+		return bundle.SpoolError(b.open.path, b.open.spool.err)
 	case err != nil:
 		return b.uploadFailed(ctx, f.upload, err)
 	case f.stored:

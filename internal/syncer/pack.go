@@ -14,7 +14,6 @@ import (
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/describe"
-	"github.com/firn-archive/firn/internal/atomicfile"
 	"github.com/firn-archive/firn/internal/bundle"
 	"github.com/firn-archive/firn/internal/catalog"
 	"github.com/firn-archive/firn/internal/reconcile"
@@ -83,12 +82,12 @@ func (s *syncer) newPack() (p *pack, err error) {
 		}
 	}()
 	if err := os.MkdirAll(s.Bundling.Spool, 0o700); err != nil {
-		return nil, spoolError(s.Bundling.Spool, err)
+		return nil, bundle.SpoolError(s.Bundling.Spool, err)
 	}
 	path := filepath.Join(s.Bundling.Spool, s.spoolPrefix()+firn.NewToken().String())
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return nil, spoolError(path, err)
+		return nil, bundle.SpoolError(path, err)
 	}
 	p = &pack{syncer: s, spool: &spoolFile{File: f}, path: path, made: s.now(), reserved: reserved, landed: make(chan struct{})}
 	p.w = bundle.NewWriter(p.spool, s.bundleInfo(p.made))
@@ -119,16 +118,6 @@ func (f *spoolFile) WriteAt(p []byte, off int64) (int, error) {
 
 // spoolPrefix begins the names of a tree's spool files: its lock guards them.
 func (s *syncer) spoolPrefix() string { return fmt.Sprintf("%d-", s.tree.ID) }
-
-// spoolError tells that it is not the file to be archived which is at fault. It
-// ends the run: so would the next file.
-func spoolError(path string, err error) error {
-	kind := firn.Other
-	if atomicfile.IsFull(err) {
-		kind = firn.Full
-	}
-	return &firn.Error{Op: "write bundle", Subject: path, Kind: kind, Err: err, Hint: "bundles need space in the state folder until they are stored"}
-}
 
 // count is how many files wait for the bundle.
 func (p *pack) count() int { return len(p.members) + len(p.followers) }
@@ -166,7 +155,7 @@ func (p *pack) seal() error {
 	err = errors.Join(err, p.spool.Close())
 	p.spool, p.w = nil, nil
 	if err != nil {
-		return spoolError(p.path, err)
+		return bundle.SpoolError(p.path, err)
 	}
 	p.size, p.index = sealed.Size, sealed.Size-sealed.Footer.Offset
 	if err := p.draw(); err != nil {
@@ -626,7 +615,7 @@ func (s *syncer) sweepSpool(ctx context.Context) error {
 		return nil
 	}
 	if err != nil {
-		return spoolError(s.Bundling.Spool, err)
+		return bundle.SpoolError(s.Bundling.Spool, err)
 	}
 	open, err := s.Catalog.OpenIntents(ctx, s.Row.ID)
 	if err != nil {
@@ -639,7 +628,7 @@ func (s *syncer) sweepSpool(ctx context.Context) error {
 	for _, name := range names {
 		if name.Type().IsRegular() && strings.HasPrefix(name.Name(), s.spoolPrefix()) && !wanted[name.Name()] {
 			if err := os.Remove(filepath.Join(s.Bundling.Spool, name.Name())); err != nil {
-				return spoolError(name.Name(), err)
+				return bundle.SpoolError(name.Name(), err)
 			}
 		}
 	}

@@ -216,7 +216,7 @@ func (r *repacker) take(ctx context.Context, g *errgroup.Group, f *catalog.Resid
 	case err == nil:
 		return nil
 	case r.open != nil && r.open.spool != nil && r.open.spool.err != nil:
-		return spoolError(r.open.path, r.open.spool.err)
+		return bundle.SpoolError(r.open.path, r.open.spool.err)
 	}
 	return r.passOver(ctx, f, err)
 }

@@ -39,15 +39,7 @@ func (r *runner) restoreCompleted(ctx context.Context) error {
 	if r.DryRun || len(lacking) == 0 {
 		return nil
 	}
-	s, err := r.openSource(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	if err := s.begin(ctx); err != nil {
-		return err
-	}
-	return s.end(ctx, s.bringAll(ctx, lacking))
+	return r.asRun(ctx, r.openSource, func(s *session) error { return s.bringAll(ctx, lacking) })
 }
 
 // A bringing is a restore-completed under way.

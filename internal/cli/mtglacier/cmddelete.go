@@ -124,15 +124,7 @@ func (r *runner) purgeVault(ctx context.Context) error {
 		r.say("Nothing to delete")
 		return nil
 	}
-	s, err := r.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	if err := s.begin(ctx); err != nil {
-		return err
-	}
-	return s.end(ctx, s.purge(ctx, j))
+	return r.asRun(ctx, r.open, func(s *session) error { return s.purge(ctx, j) })
 }
 
 func (s *session) purge(ctx context.Context, j *journal) error {

@@ -91,15 +91,7 @@ func (r *runner) restore(ctx context.Context) error {
 		r.say("Nothing to restore")
 		return nil
 	}
-	s, err := r.openSource(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	if err := s.begin(ctx); err != nil {
-		return err
-	}
-	return s.end(ctx, s.ask(ctx, j, wanted))
+	return r.asRun(ctx, r.openSource, func(s *session) error { return s.ask(ctx, j, wanted) })
 }
 
 // ask asks for archives, as many at a time as there are workers.

@@ -75,18 +75,7 @@ func (r *runner) sync(ctx context.Context) (err error) {
 	}
 	defer s.journal.close()
 	r.started(r.Concurrency)
-	vault, err := r.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer vault.close()
-	if err := vault.stays(ctx); err != nil {
-		return err
-	}
-	if err := vault.begin(ctx); err != nil {
-		return err
-	}
-	return vault.end(ctx, s.work(ctx, vault))
+	return r.asRun(ctx, r.openTarget, func(vault *session) error { return s.work(ctx, vault) })
 }
 
 // dryRun says what a sync would do. It makes the journal, as that does.

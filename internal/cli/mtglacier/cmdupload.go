@@ -28,18 +28,7 @@ func (r *runner) uploadFile(ctx context.Context) error {
 		}
 	}
 	r.started(r.Concurrency)
-	s, err := r.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	if err := s.stays(ctx); err != nil {
-		return err
-	}
-	if err := s.begin(ctx); err != nil {
-		return err
-	}
-	return s.end(ctx, s.uploadOne(ctx, j))
+	return r.asRun(ctx, r.openTarget, func(s *session) error { return s.uploadOne(ctx, j) })
 }
 
 // fillStdin makes sure that there is something on stdin, before an upload is

@@ -119,6 +119,32 @@ func (s *session) end(ctx context.Context, err error) error {
 	return errors.Join(err, ended)
 }
 
+// asRun does work in a vault as a run, from its opening to its close.
+func (r *runner) asRun(ctx context.Context, open func(context.Context) (*session, error), work func(*session) error) error {
+	s, err := open(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	return s.end(ctx, work(s))
+}
+
+// openTarget is open for a command that adds to the vault.
+func (r *runner) openTarget(ctx context.Context) (*session, error) {
+	s, err := r.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.stays(ctx); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
 // runName is what the catalog calls the runs that keep one journal.
 func (r *runner) runName() (string, error) {
 	real, err := filepath.EvalSymlinks(r.at(r.Journal))
