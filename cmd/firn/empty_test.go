@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -62,6 +63,27 @@ func (l *deletionLog) at(more int, fn func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.target, l.reached = l.n+more, fn
+}
+
+// kill runs a command, and kills it when so many deletions more were asked for. It
+// gives the exit status: -1 where it was killed.
+func (l *deletionLog) kill(t *testing.T, more int, cmd *exec.Cmd) int {
+	t.Helper()
+	killing, ended := make(chan struct{}), make(chan struct{})
+	l.at(more, sync.OnceFunc(func() { close(killing) }))
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		select {
+		case <-killing:
+			cmd.Process.Kill()
+		case <-ended:
+		}
+	}()
+	cmd.Wait() // the state tells
+	close(ended)
+	return cmd.ProcessState.ExitCode()
 }
 
 // fillVault makes a vault and uploads archives of a byte to it.
@@ -120,22 +142,7 @@ func TestKilledEmptyAsksForNothingTwice(t *testing.T) {
 	service.Advance(5 * time.Hour)
 	for killed := range kills {
 		cmd := m.command("resume", "--quiet", "--now")
-		killing := make(chan struct{})
-		log.at(1+rand.IntN(archives/kills-doubtful), sync.OnceFunc(func() { close(killing) }))
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		ended := make(chan struct{})
-		go func() {
-			select {
-			case <-killing:
-				cmd.Process.Kill()
-			case <-ended:
-			}
-		}()
-		cmd.Wait() // the state tells
-		close(ended)
-		if status := cmd.ProcessState.ExitCode(); status != -1 {
+		if status := log.kill(t, 1+rand.IntN(archives/kills-doubtful), cmd); status != -1 {
 			t.Fatalf("call %d ended with status %d before it was killed", killed, status)
 		}
 	}

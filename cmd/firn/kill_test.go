@@ -117,6 +117,29 @@ type stored struct {
 	uploads  int
 }
 
+// checkOnce looks whether each archive, and each content, is there once, and no
+// upload is open.
+func (s stored) checkOnce(t *testing.T) {
+	t.Helper()
+	if s.uploads > 0 {
+		t.Errorf("%d uploads left open", s.uploads)
+	}
+	contents := map[string]int{}
+	for token, archives := range s.archives {
+		if len(archives) != 1 {
+			t.Errorf("%d archives with the token %s", len(archives), token)
+		}
+		for _, a := range archives {
+			contents[a.Tree.String()]++
+		}
+	}
+	for hash, n := range contents {
+		if n != 1 {
+			t.Errorf("content %s is stored %d times", hash, n)
+		}
+	}
+}
+
 // inspect looks into a store, past firn's catalog.
 func inspect(t *testing.T, store firn.Store) stored {
 	t.Helper()
@@ -227,23 +250,7 @@ func TestKilledSyncStoresEverythingOnce(t *testing.T) {
 
 	store := openLocal(t, vault)
 	s := inspect(t, store)
-	if s.uploads > 0 {
-		t.Errorf("%d uploads left open", s.uploads)
-	}
-	contents := map[string]int{}
-	for token, archives := range s.archives {
-		if len(archives) != 1 {
-			t.Errorf("%d archives with the token %s", len(archives), token)
-		}
-		for _, a := range archives {
-			contents[a.Tree.String()]++
-		}
-	}
-	for hash, n := range contents {
-		if n != 1 {
-			t.Errorf("content %s is stored %d times", hash, n)
-		}
-	}
+	s.checkOnce(t)
 	out := filepath.Join(m.home, "out")
 	m.must(0, "restore", "local:"+vault, "--to", out, "--wait")
 	sameTree(t, tree, out)

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -135,21 +134,7 @@ func (f *farewell) killFinish(more int, args ...string) {
 	cmd := f.m.command(args...)
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
-	killing, ended := make(chan struct{}), make(chan struct{})
-	f.log.at(more, sync.OnceFunc(func() { close(killing) }))
-	if err := cmd.Start(); err != nil {
-		f.t.Fatal(err)
-	}
-	go func() {
-		select {
-		case <-killing:
-			cmd.Process.Kill()
-		case <-ended:
-		}
-	}()
-	cmd.Wait() // the state tells
-	close(ended)
-	if status := cmd.ProcessState.ExitCode(); status != -1 {
+	if status := f.log.kill(f.t, more, cmd); status != -1 {
 		f.t.Fatalf("it ended with status %d before it was killed: %s", status, &said)
 	}
 }

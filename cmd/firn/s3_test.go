@@ -128,23 +128,7 @@ func killedRestores(m *machine, random *rand.Rand, kills int, command []string) 
 // snapshots.
 func (b *bucketServer) checkOnce(t *testing.T, s stored) {
 	t.Helper()
-	if s.uploads > 0 {
-		t.Errorf("%d uploads left open", s.uploads)
-	}
-	contents := map[string]int{}
-	for token, archives := range s.archives {
-		if len(archives) != 1 {
-			t.Errorf("%d archives with the token %s", len(archives), token)
-		}
-		for _, a := range archives {
-			contents[a.Tree.String()]++
-		}
-	}
-	for hash, n := range contents {
-		if n != 1 {
-			t.Errorf("content %s is stored %d times", hash, n)
-		}
-	}
+	s.checkOnce(t)
 	lists := 0
 	for _, key := range b.Keys("bucket") {
 		if strings.Contains(key, "/.firn/lists/") {

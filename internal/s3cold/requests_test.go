@@ -26,6 +26,22 @@ func requests(s *s3test.Server, call func()) map[string]int {
 	return after
 }
 
+// readyJobs gives how many jobs are ready, and the requests that it takes to learn that.
+func readyJobs(t *testing.T, server *s3test.Server, s firn.Store) (ready int, used map[string]int) {
+	t.Helper()
+	used = requests(server, func() {
+		for j, err := range s.Jobs(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if j.State == firn.JobReady {
+				ready++
+			}
+		}
+	})
+	return ready, used
+}
+
 // known has the store seen: what it is, is asked once in a process.
 func known(t *testing.T, s firn.Store) {
 	t.Helper()
@@ -56,17 +72,7 @@ func TestStateOfManyRestores(t *testing.T) {
 	server.Fill("the.bucket", "photos/home/", "DEEP_ARCHIVE", n-1) // and one more object says what store it is
 	thawed := server.Thaw("the.bucket", now.Now().Add(24*time.Hour))
 	known(t, s)
-	var ready int
-	used := requests(server, func() {
-		for j, err := range s.Jobs(t.Context()) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			if j.State == firn.JobReady {
-				ready++
-			}
-		}
-	})
+	ready, used := readyJobs(t, server, s)
 	if ready != thawed || fmt.Sprint(used) != fmt.Sprintf("map[GET list-type:%d]", n/1000) {
 		t.Errorf("%d of %d are ready; it took %v", ready, thawed, used)
 	}
@@ -80,17 +86,7 @@ func TestStateWithoutRestoreStatus(t *testing.T) {
 	server.Fill("bucket", "photos/home/", "DEEP_ARCHIVE", 10)
 	thawed := server.Thaw("bucket", now.Now().Add(24*time.Hour))
 	known(t, s)
-	var ready int
-	used := requests(server, func() {
-		for j, err := range s.Jobs(t.Context()) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			if j.State == firn.JobReady {
-				ready++
-			}
-		}
-	})
+	ready, used := readyJobs(t, server, s)
 	if ready != thawed || fmt.Sprint(used) != "map[GET list-type:1 HEAD:10]" {
 		t.Errorf("%d of %d are ready; it took %v", ready, thawed, used)
 	}
