@@ -9,7 +9,6 @@ import (
 	"github.com/firn-archive/firn/internal/storetest"
 	"github.com/firn-archive/firn/internal/syncer"
 	"github.com/firn-archive/firn/internal/worktest"
-	"github.com/firn-archive/firn/treehash"
 )
 
 // deletions is a store that notes which archives it is asked to delete, and says of
@@ -72,15 +71,5 @@ func storeUnder(t *testing.T, b *worktest.Bench, id firn.ArchiveID) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tree := treehash.Sum([]byte("other"))
-	in := []catalog.Intent{{
-		Store: run.Store, Run: run.ID, Token: firn.NewToken(), Kind: catalog.LooseArchive, Description: "another",
-		File: firn.File{Path: "x", Kind: firn.Regular}, Size: 5, TreeHash: tree,
-	}}
-	if err := b.Catalog.Intend(t.Context(), in); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.Catalog.Stored(t.Context(), in[0].ID, firn.Archive{ID: id, Size: 5, Tree: tree}, run, nil); err != nil {
-		t.Fatal(err)
-	}
+	b.RecordUnder(run, id)
 }

@@ -8,6 +8,24 @@ import (
 	"github.com/firn-archive/firn/treehash"
 )
 
+// begunTask is the upload of a file in parts of a MiB that an earlier process began:
+// some parts are stored, and some recorded.
+func begunTask(t *testing.T, v *vault, j *journal, f *virtual, stored, recorded []firn.Part) Task {
+	t.Helper()
+	job := task(f, j)
+	id, err := v.StartUpload(t.Context(), described(job), mib)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range stored {
+		v.open[id].parts[p.Offset] = p
+	}
+	j.begun = &Begun{Stamp: f.stamp, Multipart: true}
+	j.resume = Resume{Upload: id, PartSize: mib, Stamp: f.stamp}
+	job.Resume = &Resume{Upload: id, PartSize: mib, Stamp: f.stamp, Parts: recorded}
+	return job
+}
+
 // TestResumeConfirmsEachPart: what the store holds, what was recorded and what
 // the file holds may differ in all ways, and only what agrees is kept.
 func TestResumeConfirmsEachPart(t *testing.T) {
@@ -48,17 +66,7 @@ func TestResumeConfirmsEachPart(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			v, j, f := newVault(), &journal{}, newFile(size, 1)
-			job := task(f, j)
-			id, err := v.StartUpload(t.Context(), described(job), mib)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, p := range c.stored {
-				v.open[id].parts[p.Offset] = p
-			}
-			j.begun = &Begun{Stamp: f.stamp, Multipart: true}
-			j.resume = Resume{Upload: id, PartSize: mib, Stamp: f.stamp}
-			job.Resume = &Resume{Upload: id, PartSize: mib, Stamp: f.stamp, Parts: c.recorded}
+			job := begunTask(t, v, j, f, c.stored, c.recorded)
 			r, err := uploader(t, v, tinySingle(), UploadOptions{PartSize: 2 * mib}).Upload(t.Context(), job)
 			if err != nil {
 				t.Fatal(err)

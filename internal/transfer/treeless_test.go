@@ -50,17 +50,7 @@ func TestResumeWithoutTrees(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			v, j, f := newVault(), &journal{}, newFile(size, 1)
-			job := task(f, j)
-			id, err := v.StartUpload(t.Context(), described(job), mib)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, p := range c.stored {
-				v.open[id].parts[p.Offset] = p
-			}
-			j.begun = &Begun{Stamp: f.stamp, Multipart: true}
-			j.resume = Resume{Upload: id, PartSize: mib, Stamp: f.stamp}
-			job.Resume = &Resume{Upload: id, PartSize: mib, Stamp: f.stamp, Parts: c.recorded}
+			job := begunTask(t, v, j, f, c.stored, c.recorded)
 			tr := tinySingle()
 			tr.UncheckedTrees = true
 			u, err := NewUploader(treeless{v}, tr, UploadOptions{PartSize: 2 * mib, TokenOf: tokenOf})

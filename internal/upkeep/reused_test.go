@@ -6,12 +6,10 @@ import (
 	"testing"
 
 	"github.com/firn-archive/firn"
-	"github.com/firn-archive/firn/internal/catalog"
 	"github.com/firn-archive/firn/internal/plan"
 	"github.com/firn-archive/firn/internal/storetest"
 	"github.com/firn-archive/firn/internal/upkeep"
 	"github.com/firn-archive/firn/internal/worktest"
-	"github.com/firn-archive/firn/treehash"
 )
 
 // asked is a store that notes which archives it is asked to delete.
@@ -50,17 +48,7 @@ func TestReusedNameIsNotDeleted(t *testing.T) {
 		if !reused {
 			want = append(want, old)
 		} else {
-			tree := treehash.Sum([]byte("other"))
-			in := []catalog.Intent{{
-				Store: run.Store, Run: run.ID, Token: firn.NewToken(), Kind: catalog.LooseArchive, Description: "another",
-				File: firn.File{Path: "x", Kind: firn.Regular}, Size: 5, TreeHash: tree,
-			}}
-			if err := b.Catalog.Intend(t.Context(), in); err != nil {
-				t.Fatal(err)
-			}
-			if err := b.Catalog.Stored(t.Context(), in[0].ID, firn.Archive{ID: old, Size: 5, Tree: tree}, run, nil); err != nil {
-				t.Fatal(err)
-			}
+			b.RecordUnder(run, old)
 		}
 		store := &asked{Store: b.Store}
 		o := pruneOptions(b, plan.Keep{}).DeletionOptions

@@ -21,6 +21,7 @@ import (
 	"github.com/firn-archive/firn/internal/storetest"
 	"github.com/firn-archive/firn/internal/syncer"
 	"github.com/firn-archive/firn/internal/transfer"
+	"github.com/firn-archive/firn/treehash"
 )
 
 // Large is the size in bytes of the smallest file that goes up in parts.
@@ -133,6 +134,19 @@ func (b *Bench) WriteLarge(path, content string) {
 // Bundle makes syncs put files below some bytes into bundles of some bytes.
 func (b *Bench) Bundle(below, size int64) {
 	b.Bundling = syncer.Bundling{Below: below, Size: size, Spool: filepath.Join(b.T.TempDir(), "spool")}
+}
+
+// RecordUnder records, as of a run, another archive of five bytes under an id that one
+// had before: in S3 the name of what was deleted is free again.
+func (b *Bench) RecordUnder(run catalog.Run, id firn.ArchiveID) {
+	b.T.Helper()
+	tree := treehash.Sum([]byte("other"))
+	in := []catalog.Intent{{
+		Store: run.Store, Run: run.ID, Token: firn.NewToken(), Kind: catalog.LooseArchive, Description: "another",
+		File: firn.File{Path: "x", Kind: firn.Regular}, Size: 5, TreeHash: tree,
+	}}
+	b.must(b.Catalog.Intend(b.T.Context(), in))
+	b.must(b.Catalog.Stored(b.T.Context(), in[0].ID, firn.Archive{ID: id, Size: 5, Tree: tree}, run, nil))
 }
 
 // Seal makes syncs encrypt, and gives the identity that opens it.
