@@ -48,6 +48,8 @@ type Appender struct {
 	file   file
 	buf    []byte
 	failed error // why nothing can be written any more
+
+	queue *queue // of AppendTogether
 }
 
 // A file is what an Appender does to a journal. It is an *os.File but in tests.
@@ -73,7 +75,7 @@ func OpenAppend(path string) (*Appender, error) {
 	if err != nil {
 		return nil, openError(path, err)
 	}
-	a := &Appender{path: path}
+	a := &Appender{queue: newQueue(), path: path}
 	if err := a.prepare(f); err != nil {
 		err = openError(path, err)
 		f.Close()

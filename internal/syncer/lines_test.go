@@ -1,68 +1,16 @@
 package syncer
 
 import (
-	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/clock"
-	"github.com/firn-archive/firn/mtjournal"
 	"github.com/firn-archive/firn/treehash"
 )
-
-// TestLinesGoTogether: what comes while lines are written goes with the next
-// ones, and nobody goes on before the disk has his.
-func TestLinesGoTogether(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		q := newLineQueue()
-		var mu sync.Mutex
-		var batches []int
-		written := map[string]bool{}
-		write := func(records ...mtjournal.Record) (err error) {
-			<-time.After(time.Second)
-			mu.Lock()
-			defer mu.Unlock()
-			batches = append(batches, len(records))
-			for _, r := range records {
-				written[r.Path] = true
-				if r.Path == "bad" {
-					err = errors.New("the disk is full")
-				}
-			}
-			return err
-		}
-		var group sync.WaitGroup
-		add := func(path string) {
-			group.Go(func() {
-				err := q.add(write, []mtjournal.Record{{Path: path}})
-				mu.Lock()
-				defer mu.Unlock()
-				if !written[path] || (err != nil) != (path == "bad" || path == "with it") {
-					t.Errorf("%s: %v after %v", path, err, batches)
-				}
-			})
-			synctest.Wait()
-		}
-		add("first")
-		for i := range 5 {
-			add(fmt.Sprint(i))
-		}
-		<-time.After(1500 * time.Millisecond) // the first is written, and those five are under way
-		add("bad")
-		add("with it")
-		group.Wait()
-		if fmt.Sprint(batches) != "[1 5 2]" {
-			t.Errorf("written %v at a time", batches)
-		}
-	})
-}
 
 // TestJournalThatFailsEndsTheRun: its error is of no kind that a single file
 // has, and nothing is noted as written.

@@ -29,8 +29,6 @@ type scribe struct {
 	lines map[lineKey]mark
 	names map[lineKey]string // by which the journal calls archives that are about to be deleted
 	told  bool               // what the catalog doesn't have of the journal
-
-	queue *lineQueue
 }
 
 // A lineKey stands for an archive's id: the first half of its SHA-256. A
@@ -72,7 +70,7 @@ func (o *Options) openScribe() (sc *scribe, err error) {
 	}
 	// Names that are not UTF-8 are only written again where the journal has them.
 	out.AnyEncoding = true
-	sc = &scribe{path: o.Journal, out: out, queue: newLineQueue()}
+	sc = &scribe{path: o.Journal, out: out}
 	if err := sc.load(o.Events); err != nil {
 		return nil, errors.Join(err, sc.close())
 	}
@@ -195,7 +193,7 @@ func (sc *scribe) write(records ...mtjournal.Record) error {
 	if len(records) == 0 {
 		return nil
 	}
-	if err := sc.queue.add(sc.out.Append, records); err != nil {
+	if err := sc.out.AppendTogether(records...); err != nil {
 		return sc.failed(err)
 	}
 	sc.mu.Lock()
@@ -311,49 +309,4 @@ func (sc *scribe) lookUp(deletions []catalog.Deletion) error {
 			sc.mu.Unlock()
 		}
 	}, func(error) {})
-}
-
-// A lineQueue writes lines of several goroutines together: each writing waits
-// for the disk, and what comes meanwhile goes with the next one.
-type lineQueue struct {
-	turn chan struct{} // holds one while nobody writes
-	mu   sync.Mutex
-	next *lineBatch // that waits for its turn; nil: none does
-}
-
-type lineBatch struct {
-	records []mtjournal.Record
-	done    chan struct{} // closed when they are written, or err says why not
-	err     error
-}
-
-func newLineQueue() *lineQueue {
-	q := &lineQueue{turn: make(chan struct{}, 1)}
-	q.turn <- struct{}{}
-	return q
-}
-
-// add returns when the records are on the disk.
-func (q *lineQueue) add(write func(...mtjournal.Record) error, records []mtjournal.Record) error {
-	q.mu.Lock()
-	b := q.next
-	first := b == nil
-	if first {
-		b = &lineBatch{done: make(chan struct{})}
-		q.next = b
-	}
-	b.records = append(b.records, records...)
-	q.mu.Unlock()
-	if !first {
-		<-b.done
-		return b.err
-	}
-	<-q.turn
-	q.mu.Lock()
-	q.next = nil
-	q.mu.Unlock()
-	b.err = write(b.records...)
-	q.turn <- struct{}{}
-	close(b.done)
-	return b.err
 }

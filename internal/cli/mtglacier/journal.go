@@ -7,7 +7,6 @@ import (
 	"os"
 	"path"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/firn-archive/firn"
@@ -24,10 +23,6 @@ type journal struct {
 	// filter keeps. Names in it are text.
 	state *mtjournal.State
 	out   *mtjournal.Appender // nil: it is only read
-
-	mu   sync.Mutex
-	next *lineBatch    // waits for its turn; nil: none does
-	turn chan struct{} // holds one while nobody writes
 }
 
 // readJournal reads the journal, and changes nothing. Where there is none it is
@@ -65,8 +60,7 @@ func (r *runner) openJournal(mustExist bool) (*journal, error) {
 		return nil, errors.Join(problemf("Cannot open journal %s: %v", r.Journal, reason(err)), out.Close())
 	}
 	defer f.Close()
-	j := &journal{runner: r, state: mtjournal.NewState(), out: out, turn: make(chan struct{}, 1)}
-	j.turn <- struct{}{}
+	j := &journal{runner: r, state: mtjournal.NewState(), out: out}
 	if err := j.load(f); err != nil {
 		return nil, errors.Join(err, out.Close())
 	}
@@ -231,41 +225,13 @@ func (j *journal) asked(id string, job firn.JobID) error {
 
 func (j *journal) now() int64 { return max(j.env.Clock.Now().Unix(), 0) }
 
-// A lineBatch is lines that are written together.
-type lineBatch struct {
-	records []mtjournal.Record
-	done    chan struct{} // closed when they are written, or err says why not
-	err     error
-}
-
-// write returns when a line is on the disk. Each writing waits for the disk: what
-// comes meanwhile goes with the next one.
+// write returns when a line is on the disk, with those of other workers.
 func (j *journal) write(rec mtjournal.Record) error {
 	rec, err := j.encoded(rec) // a record that can't be a line would fail those beside it
 	if err != nil {
 		return err
 	}
-	j.mu.Lock()
-	b := j.next
-	first := b == nil
-	if first {
-		b = &lineBatch{done: make(chan struct{})}
-		j.next = b
-	}
-	b.records = append(b.records, rec)
-	j.mu.Unlock()
-	if !first {
-		<-b.done
-		return b.err
-	}
-	<-j.turn
-	j.mu.Lock()
-	j.next = nil
-	j.mu.Unlock()
-	b.err = j.ends(j.out.Append(b.records...))
-	j.turn <- struct{}{}
-	close(b.done)
-	return b.err
+	return j.ends(j.out.AppendTogether(rec))
 }
 
 // ends gives an error of the journal the kind that ends a run: no file is at fault,

@@ -1,0 +1,55 @@
+package mtjournal
+
+import "sync"
+
+// AppendTogether is Append for many goroutines: it returns when the records are on
+// the disk, with those that others append meanwhile. Its error is that of all which
+// were written with them: a caller looks at each record first (see Record.Check).
+func (a *Appender) AppendTogether(records ...Record) error {
+	return a.queue.add(a.Append, records)
+}
+
+// A queue writes records of several goroutines together: each writing waits for the
+// disk, and what comes meanwhile goes with the next one.
+type queue struct {
+	turn chan struct{} // holds one while nobody writes
+	mu   sync.Mutex
+	next *batch // that waits for its turn; nil: none does
+}
+
+type batch struct {
+	records []Record
+	done    chan struct{} // closed when they are written, or err says why not
+	err     error
+}
+
+func newQueue() *queue {
+	q := &queue{turn: make(chan struct{}, 1)}
+	q.turn <- struct{}{}
+	return q
+}
+
+// add returns when the records are on the disk.
+func (q *queue) add(write func(...Record) error, records []Record) error {
+	q.mu.Lock()
+	b := q.next
+	first := b == nil
+	if first {
+		b = &batch{done: make(chan struct{})}
+		q.next = b
+	}
+	b.records = append(b.records, records...)
+	q.mu.Unlock()
+	if !first {
+		<-b.done
+		return b.err
+	}
+	<-q.turn
+	q.mu.Lock()
+	q.next = nil
+	q.mu.Unlock()
+	b.err = write(b.records...)
+	q.turn <- struct{}{}
+	close(b.done)
+	return b.err
+}
