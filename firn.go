@@ -55,6 +55,8 @@ type Archive struct {
 	Created     time.Time     // by the store's clock
 	Size        int64         // bytes, without overhead
 	Tree        treehash.Hash // of the bytes as stored
+	// Receipt is what else the store said of it, as far as it did.
+	Receipt
 }
 
 // An Upload is a multipart upload that is neither completed nor aborted.

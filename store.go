@@ -117,6 +117,8 @@ type Output struct {
 	// Tree is the store's hash of exactly these bytes; zero where it gives
 	// none, as for ranges that are no node of the tree, and for inventories.
 	Tree treehash.Hash
+	// Class is the storage class of S3 that the archive is in, where the store says so.
+	Class string
 }
 
 // A Remover deletes archives.

@@ -21,7 +21,7 @@ func PaceOf(class string) Pace {
 	switch class {
 	case "DEEP_ARCHIVE":
 		return DeepPace
-	case "GLACIER_IR", "STANDARD":
+	case "GLACIER_IR", "STANDARD", "STANDARD_IA", "ONEZONE_IA":
 		return InstantPace
 	}
 	return VaultPace
@@ -48,6 +48,15 @@ func (p Pace) Delivery(t Tier) (least, most time.Duration, offered bool) {
 		return 5 * time.Hour, 12 * time.Hour, true
 	}
 	return 3 * time.Hour, 5 * time.Hour, true
+}
+
+// Slower is the pace that takes longer.
+func (p Pace) Slower(o Pace) Pace {
+	_, most, _ := p.Delivery(Bulk)
+	if _, other, _ := o.Delivery(Bulk); other > most {
+		return o
+	}
+	return p
 }
 
 // Offers finds, before anything is asked for, whether a store of this pace has a

@@ -15,13 +15,20 @@ const (
 	maxDescription  = 1024
 )
 
+// storedInVain is how many bytes are taken in before it is looked whether the vault
+// takes them: of fewer that costs more than it spares, since whoever records them
+// looks once more.
+const storedInVain = 1 << 20
+
 func uploadArchive(c *call, v *vault) error {
 	description, err := c.uploadHeaders(maxSingleUpload)
 	if err != nil {
 		return err
 	}
-	if err := c.read(v, func(tx) error { return nil }); err != nil {
-		return err
+	if c.r.ContentLength > storedInVain {
+		if err := c.read(v, func(tx) error { return nil }); err != nil {
+			return err
+		}
 	}
 	p, err := v.place(c.ctx)
 	if err != nil {
@@ -38,9 +45,9 @@ func uploadArchive(c *call, v *vault) error {
 		return err
 	}
 	a := archive{ref: ref{p.number, newSalt()}, size: got.size, hash: got.tree, description: description}
-	var refused bool
-	err = c.write(v, func(t tx) (err error) {
-		defer func() { refused = err != nil }()
+	var recorded bool // unless the commit failed
+	err = c.writeAgain(v, func(t tx) (err error) {
+		defer func() { recorded = err == nil }()
 		if got.leaves != nil {
 			if err := t.exec("INSERT INTO part VALUES (?, ?, ?, '', ?)", partKey(p.number, 0), got.size, got.tree[:], got.leaves); err != nil {
 				return err
@@ -49,7 +56,7 @@ func uploadArchive(c *call, v *vault) error {
 		return v.insertArchive(t, a)
 	})
 	if err != nil {
-		if refused {
+		if !recorded {
 			os.Remove(path)
 			p.settle()
 		}

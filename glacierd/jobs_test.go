@@ -180,7 +180,12 @@ func TestRangesAndTreeHashes(t *testing.T) {
 	whole := pattern(6*mib + 1000)
 	const leaves = 7
 	end := func(leaf int) int { return min(leaf*mib, len(whole)) }
-	for _, archive := range []string{b.upload("v", whole, ""), b.uploadParts("v", mib, whole, ""), b.uploadParts("v", 2*mib, whole, ""), b.uploadParts("v", 8*mib, whole, "")} {
+	ofWhole := treehash.Sum(whole).String()
+	archives := []string{b.uploadParts("v", 2*mib, whole, "")}
+	if !testing.Short() {
+		archives = append(archives, b.upload("v", whole, ""), b.uploadParts("v", mib, whole, ""), b.uploadParts("v", 8*mib, whole, ""))
+	}
+	for _, archive := range archives {
 		full := b.job("v", "Type", "archive-retrieval", "ArchiveId", archive)
 		for first := range leaves {
 			for last := first + 1; last <= leaves; last++ {
@@ -199,7 +204,7 @@ func TestRangesAndTreeHashes(t *testing.T) {
 				}
 				job := b.job("v", "Type", "archive-retrieval", "ArchiveId", archive, "RetrievalByteRange", bytesRange)
 				d := b.get(jobsPath + "/" + job)
-				if got, _ := d["SHA256TreeHash"].(string); got != want || d["RetrievalByteRange"] != bytesRange || d["ArchiveSHA256TreeHash"] != treehash.Sum(whole).String() {
+				if got, _ := d["SHA256TreeHash"].(string); got != want || d["RetrievalByteRange"] != bytesRange || d["ArchiveSHA256TreeHash"] != ofWhole {
 					t.Errorf("job %s: %v", bytesRange, d)
 				}
 				out = b.output("v", job)

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -133,6 +134,24 @@ func TestLockKeepsYoungArchives(t *testing.T) {
 	b.job("v", "Type", "inventory-retrieval") // other operations go on
 	b.clock.advance(time.Millisecond)
 	b.do(204, "DELETE", "/-/vaults/v/archives/"+archive, nil, nil)
+}
+
+// TestDeniedUploadsLeaveNothing: whether it is looked before the body comes, or after.
+func TestDeniedUploadsLeaveNothing(t *testing.T) {
+	root := t.TempDir()
+	b := newBench(t, atOnce, func(cfg *glacierd.Config) { cfg.Root = root })
+	b.createVault("v")
+	b.do(204, "PUT", "/-/vaults/v/access-policy", nil, policyBody(`{"Version":"2012-10-17","Statement":[{"Principal":"*","Effect":"Deny","Action":"glacier:UploadArchive","Resource":"`+arn+`v"}]}`))
+	for _, size := range []int{3, 2 << 20} {
+		body := pattern(size)
+		b.refuse(403, "AccessDeniedException", "glacier:UploadArchive", "POST", "/-/vaults/v/archives", uploadHeaders(body), body)
+	}
+	filepath.WalkDir(filepath.Join(root, "v", "archives"), func(path string, e fs.DirEntry, err error) error {
+		if err == nil && !e.IsDir() {
+			t.Errorf("%s is left", path)
+		}
+		return nil
+	})
 }
 
 func TestPolicyStatements(t *testing.T) {

@@ -95,6 +95,12 @@ func (c *call) write(v *vault, fn func(tx) error) error {
 	return v.db.Write(context.WithoutCancel(c.ctx), func(t *sqldb.Tx) error { return c.within(t, fn) })
 }
 
+// writeAgain is write for one of many small changes, which may run twice: see
+// sqldb.DB.WriteAgain.
+func (c *call) writeAgain(v *vault, fn func(tx) error) error {
+	return v.db.WriteAgain(context.WithoutCancel(c.ctx), func(t *sqldb.Tx) error { return c.within(t, fn) })
+}
+
 func (c *call) within(t *sqldb.Tx, fn func(tx) error) error {
 	x := tx{t, c}
 	if err := x.allowed(facts{}); err != nil {

@@ -179,9 +179,10 @@ func (v *vault) createPart(number, index int64) (*os.File, error) {
 	}
 }
 
-// recordPart makes a part count, and gives the file that it replaces.
+// recordPart makes a part count, and gives the file that it replaces. It is refused
+// where it surely doesn't count: of a commit that fails nobody knows.
 func (c *call) recordPart(v *vault, number, index int64, file string, got content) (old string, refused bool, err error) {
-	key := partKey(number, index)
+	key, refused := partKey(number, index), true
 	err = c.write(v, func(t tx) (err error) {
 		defer func() { refused = err != nil }()
 		if _, err := v.openUpload(t); err != nil {

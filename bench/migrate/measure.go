@@ -29,7 +29,7 @@ type bench struct {
 	options
 	dir      string
 	progress io.Writer
-	from, at string // endpoints of the source and the target
+	from, at *server // the source and the target
 }
 
 func (b *bench) say(format string, args ...any) {
@@ -42,23 +42,56 @@ const leastSize = 8
 // fillers is how many archives are uploaded at a time to fill the source.
 const fillers = 32
 
-// measure fills the source, and moves what is in it.
-func (b *bench) measure(ctx context.Context) (u usage.Usage, err error) {
+// A taking is what a migration took.
+type taking struct {
+	usage.Usage               // of firn migrate
+	from, at    time.Duration // processor time of the servers
+}
+
+// measure fills the source, and moves what is in it. The source is another process
+// then than the one that was filled.
+func (b *bench) measure(ctx context.Context) (took taking, err error) {
+	defer func() { b.from.stop(); b.at.stop() }()
 	b.say("filling a vault with %d archives of %d bytes", b.archives, b.size)
+	if err := b.serve(ctx); err != nil {
+		return took, err
+	}
 	if err := b.fill(ctx); err != nil {
-		return u, err
+		return took, err
+	}
+	b.from.stop()
+	b.at.stop()
+	if err := b.serve(ctx); err != nil {
+		return took, err
 	}
 	if err := b.configure(); err != nil {
-		return u, err
+		return took, err
 	}
 	b.say("moving them")
 	cmd := b.client(ctx, "migrate", source, target, "--yes", "--wait", "--poll", "1s", "--quiet", "--no-bundle", "--concurrency", fmt.Sprint(b.concurrency))
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
-	if u, err = usage.Good(cmd); err != nil {
-		return u, fmt.Errorf("%w\n%s", err, &said)
+	if took.Usage, err = usage.Good(cmd); err != nil {
+		return took, fmt.Errorf("%w\n%s", err, &said)
 	}
-	return u, b.check()
+	took.from, took.at = b.from.stop(), b.at.stop()
+	return took, b.check()
+}
+
+// serve starts both servers.
+func (b *bench) serve(ctx context.Context) (err error) {
+	if err := os.MkdirAll(filepath.Join(b.dir, "stores"), 0o777); err != nil {
+		return err
+	}
+	if b.from, err = b.vaults(ctx, source); err != nil {
+		return err
+	}
+	if b.to == toS3 {
+		b.at, err = b.s3(ctx, target)
+	} else {
+		b.at, err = b.vaults(ctx, target)
+	}
+	return err
 }
 
 // fill makes the vault, and uploads archives as mt-aws-glacier described them.
@@ -70,7 +103,7 @@ func (b *bench) fill(ctx context.Context) error {
 		}
 	}
 	env := wire.Env{Getenv: os.Getenv, Clock: clock.System{}, Events: firn.Discard}
-	store, err := wire.Open(ctx, env, config.Location{Scheme: config.Glacier, Vault: source, Region: "us-east-1"}, wire.Options{Endpoint: b.from})
+	store, err := wire.Open(ctx, env, config.Location{Scheme: config.Glacier, Vault: source, Region: "us-east-1"}, wire.Options{Endpoint: b.from.endpoint})
 	if err != nil {
 		return err
 	}
@@ -111,7 +144,7 @@ func (b *bench) configure() error {
 		to, class = "s3:"+target+"/p?region=us-east-1", "class = \"STANDARD\"\n"
 	}
 	text := fmt.Sprintf("[profile.%s]\nstore = %q\nendpoint = %q\n\n[profile.%s]\nstore = %q\nendpoint = %q\n%s",
-		source, "glacier:us-east-1/"+source, b.from, target, to, b.at, class)
+		source, "glacier:us-east-1/"+source, b.from.endpoint, target, to, b.at.endpoint, class)
 	if err := os.MkdirAll(b.home(), 0o777); err != nil {
 		return err
 	}
@@ -146,12 +179,13 @@ func (b *bench) check() error {
 }
 
 // write prints the table.
-func (b *bench) write(w io.Writer, u usage.Usage) error {
+func (b *bench) write(w io.Writer, took taking) error {
 	to := "a vault of `firn serve`"
 	if b.to == toS3 {
 		to = "versitygw"
 	}
 	n, gib := float64(b.archives), float64(b.archives)*float64(b.size)/(1<<30)
+	each := func(d time.Duration) float64 { return d.Seconds() * 1e6 / n }
 	_, err := fmt.Fprintf(w, `On %s; %d archives of %d bytes from a vault of %s to %s, %d at a time.
 
 | what | measured |
@@ -159,8 +193,10 @@ func (b *bench) write(w io.Writer, u usage.Usage) error {
 | moving | %.0f archives/s, %.1f s |
 | bytes | %.0f MiB/s |
 | processor | %.0f CPU µs an archive, %.2f CPU s/GiB |
+| of the servers | %.0f CPU µs an archive at the source, %.0f at the target |
 | peak memory | %s |
 `, usage.Machine(), b.archives, b.size, "`firn serve`", to, b.concurrency,
-		n/u.Wall.Seconds(), u.Wall.Seconds(), gib*1024/u.Wall.Seconds(), u.CPU.Seconds()*1e6/n, u.CPU.Seconds()/gib, u.MemoryText())
+		n/took.Wall.Seconds(), took.Wall.Seconds(), gib*1024/took.Wall.Seconds(), each(took.CPU), took.CPU.Seconds()/gib,
+		each(took.from), each(took.at), took.MemoryText())
 	return err
 }

@@ -48,7 +48,7 @@ func measured(t *testing.T, to string) {
 	}
 	for _, want := range []string{
 		`40 archives of 5000 bytes .* 4 at a time\.\n`, `\| moving \| \d+ archives/s, `, `\| bytes \| \d+ MiB/s \|`,
-		`\| processor \| \d+ CPU µs an archive, `, `\| peak memory \| (\d+ MiB|unknown) \|`,
+		`\| processor \| \d+ CPU µs an archive, `, `\| of the servers \| [1-9]\d* CPU µs an archive at the source, [1-9]\d* at the target \|`, `\| peak memory \| (\d+ MiB|unknown) \|`,
 	} {
 		if !regexp.MustCompile(want).MatchString(out.String()) {
 			t.Errorf("no match for %s in\n%s", want, &out)

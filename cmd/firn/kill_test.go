@@ -217,7 +217,10 @@ func listing(t *testing.T, root string) map[string]string {
 // After the last run nothing is missing, nothing is stored twice, and no upload
 // is left open.
 func TestKilledSyncStoresEverythingOnce(t *testing.T) {
-	const kills = 20
+	kills := 20
+	if testing.Short() {
+		kills = 5
+	}
 	m := newMachine(t)
 	tree, vault := filepath.Join(m.home, "tree"), filepath.Join(m.home, "vault")
 	seed := rand.Uint64()
@@ -297,7 +300,12 @@ func newLaggingServer(t *testing.T) *laggingServer {
 // dated after it resolves it.
 func TestDoublesAreListedAndResolved(t *testing.T) {
 	for name, flags := range map[string][]string{"files": {"--no-bundle"}, "bundles": {"--bundle-below", "4K", "--bundle-size", "8K"}} {
-		t.Run(name, func(t *testing.T) { doubles(t, flags) })
+		t.Run(name, func(t *testing.T) {
+			if testing.Short() && name != "bundles" {
+				t.Skip("bundles go through the same code, and more")
+			}
+			doubles(t, flags)
+		})
 	}
 }
 

@@ -13,7 +13,10 @@ import (
 // on with it, at random moments. In the end a round has sent what was left, once,
 // and nothing is pending.
 func TestKilledSyncIsFinishedByResume(t *testing.T) {
-	const kills = 12
+	kills := 12
+	if testing.Short() {
+		kills = 3
+	}
 	m := newMachine(t)
 	tree, vault := filepath.Join(m.home, "tree"), filepath.Join(m.home, "vault")
 	seed := rand.Uint64()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"time"
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/treehash"
@@ -205,6 +206,9 @@ type Account struct {
 	Wanted     bool   // a restore, or a job that was asked for lately, brings it
 	Leaves     Deletion
 	HasAccount bool // false: nothing is known of it, but for Wanted
+	// Came is when the store made it, else when it said that it had, or when the run
+	// ended that stored it; zero: nobody knows.
+	Came time.Time
 }
 
 // AccountOf says what is known of the archive with the store's id.
@@ -226,10 +230,14 @@ func (c *Catalog) AccountOf(ctx context.Context, store int64, id firn.ArchiveID)
 		if err != nil {
 			return err
 		}
+		var came int64
 		err = tx.row(`SELECT coalesce((SELECT sum(size) FROM location WHERE archive = a.id), 0), EXISTS (SELECT 1 FROM seal WHERE archive = a.id),
-			coalesce(d.format, ''), coalesce(d.packed, ''), `+doubted+", "+wanted+`
+			coalesce(d.format, ''), coalesce(d.packed, ''), coalesce(nullif(a.created, -62135596800), a.came, (SELECT ended FROM run WHERE id = a.settled), 0), `+doubted+", "+wanted+`
 			FROM archive a LEFT JOIN description d ON d.archive = a.id WHERE a.id = ?`, since, since, row).
-			Scan(&a.Bytes, &a.Sealed, &a.Format, &a.Packed, &a.Doubted, &a.Wanted)
+			Scan(&a.Bytes, &a.Sealed, &a.Format, &a.Packed, &came, &a.Doubted, &a.Wanted)
+		if came != 0 {
+			a.Came = at(came, 0)
+		}
 		if err != nil || !a.Leaving {
 			return err
 		}

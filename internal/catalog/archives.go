@@ -32,6 +32,7 @@ type Holding struct {
 	Size     int64         // bytes as stored
 	TreeHash treehash.Hash // of these
 	Created  time.Time     // by the store's clock; zero where it didn't say
+	Class    string        // storage class of S3, where it is recorded; else empty
 	// Recorded is when the run began that recorded it, by the local clock.
 	Recorded time.Time
 	Tree     string // name of the tree whose run made it; empty where none did
@@ -55,7 +56,7 @@ func (c *Catalog) Archives(ctx context.Context, store int64) iter.Seq2[Holding, 
 const holdingsQuery = `SELECT a.id, a.kind, a.state, coalesce(a.remote, ''), a.size, a.tree, coalesce(a.created, -62135596800), coalesce(a.created_ns, 0),
 	coalesce(r.started, -62135596800), coalesce(r.started_ns, 0), coalesce(t.name, ''),
 	coalesce((SELECT max(member) + 1 FROM location l WHERE l.archive = a.id), 0), coalesce(d.text, ''),
-	EXISTS (SELECT 1 FROM deletion WHERE archive = a.id AND state > 0)
+	EXISTS (SELECT 1 FROM deletion WHERE archive = a.id AND state > 0), coalesce((SELECT class FROM object WHERE archive = a.id), '')
 	FROM archive a LEFT JOIN run r ON r.id = a.settled LEFT JOIN run m ON m.id = a.run LEFT JOIN tree t ON t.id = m.tree
 	LEFT JOIN description d ON d.archive = a.id`
 
@@ -99,7 +100,7 @@ func endOfPage(tx tx, last int64, rows int) (end int64, more bool, err error) {
 func scanHolding(rows *sql.Rows) (h Holding, err error) {
 	var tree []byte
 	var created, createdNs, recorded, recordedNs int64
-	err = rows.Scan(&h.ID, &h.Kind, &h.State, &h.Remote, &h.Size, &tree, &created, &createdNs, &recorded, &recordedNs, &h.Tree, &h.Contents, &h.Description, &h.Leaving)
+	err = rows.Scan(&h.ID, &h.Kind, &h.State, &h.Remote, &h.Size, &tree, &created, &createdNs, &recorded, &recordedNs, &h.Tree, &h.Contents, &h.Description, &h.Leaving, &h.Class)
 	copy(h.TreeHash[:], tree)
 	h.Created, h.Recorded = at(created, createdNs), at(recorded, recordedNs)
 	return h, err

@@ -34,6 +34,9 @@ var schema3 string
 //go:embed schema4.sql
 var schema4 string
 
+//go:embed schema5.sql
+var schema5 string
+
 // A Catalog is an open catalog. Its methods are safe for concurrent use, and
 // what changes something returns once that is durable.
 //
@@ -69,7 +72,7 @@ func Open(ctx context.Context, path string, c clock.Clock) (*Catalog, error) {
 	db, err := sqldb.Open(ctx, path, sqldb.Options{
 		ApplicationID: ApplicationID,
 		Name:          "catalog",
-		Migrations:    []string{schema1, schema2, schema3, schema4},
+		Migrations:    []string{schema1, schema2, schema3, schema4, schema5},
 	})
 	if err != nil {
 		return nil, openError(path, err)
@@ -129,7 +132,7 @@ func checkTables(tx tx) error {
 		return err
 	}
 	made := map[string]bool{}
-	for line := range strings.Lines(schema1 + schema2 + schema3 + schema4) {
+	for line := range strings.Lines(schema1 + schema2 + schema3 + schema4 + schema5) {
 		line = strings.TrimRight(line, ";\n")
 		if name, dropped := strings.CutPrefix(line, "DROP TABLE "); dropped {
 			delete(made, name)
@@ -210,12 +213,23 @@ func (c *Catalog) read(ctx context.Context, op, subject string, fn func(tx) erro
 
 // write runs fn in a write transaction, shared with other writers.
 func (c *Catalog) write(ctx context.Context, op, subject string, fn func(tx) error) error {
-	return wrap(ctx, op, subject, c.db.Write(ctx, func(t *sqldb.Tx) error {
+	return wrap(ctx, op, subject, c.db.Write(ctx, uncut(ctx, fn)))
+}
+
+// writeAgain is write for one of many small writes, which may run twice: see
+// sqldb.DB.WriteAgain.
+func (c *Catalog) writeAgain(ctx context.Context, op, subject string, fn func(tx) error) error {
+	return wrap(ctx, op, subject, c.db.WriteAgain(ctx, uncut(ctx, fn)))
+}
+
+// uncut makes of fn what runs to its end once it began.
+func uncut(ctx context.Context, fn func(tx) error) func(*sqldb.Tx) error {
+	return func(t *sqldb.Tx) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		return fn(tx{t, context.WithoutCancel(ctx)})
-	}))
+	}
 }
 
 // wrap makes a firn.Error of what isn't one yet, nor the context's cause.

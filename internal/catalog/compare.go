@@ -33,7 +33,7 @@ const (
 	OtherWords                     // listed under another description, or firn's of another archive
 	Returned                       // recorded as lost, and listed
 	Lingering                      // recorded as deleted, and listed: see Difference.Outlived
-	Untold                         // as recorded, but when it was made, or its tree hash, was not known before
+	Untold                         // as recorded, but when it was made, its tree hash, or its storage class, was not known before, or it has another class by now
 	Vanished                       // recorded as stored, and not listed
 	TooNew                         // recorded as stored, and too young to be listed for sure
 	Departed                       // another program's that nobody took in, and not listed any more
@@ -139,9 +139,10 @@ func compareIn(index string) *bulk {
 	return newBulk(`SELECT v.column1, a.id, a.state, (a.size = v.column5)
 		+ 2 * (a.tree IS NULL OR v.column6 IS NULL OR a.tree = v.column6)
 		+ 4 * (CASE WHEN a.kind IN ('foreign', 'loose') THEN coalesce((SELECT text = v.column4 FROM description WHERE archive = a.id), 1) ELSE 1 END)
-		+ 8 * (a.created IS NOT NULL AND a.created != -62135596800 AND (a.tree IS NOT NULL OR v.column6 IS NULL)),
+		+ 8 * (a.created IS NOT NULL AND a.created != -62135596800 AND (a.tree IS NOT NULL OR v.column6 IS NULL)
+			AND (v.column7 = '' OR v.column7 IS (SELECT class FROM object WHERE archive = a.id))),
 		CASE WHEN a.kind IN ('foreign', 'loose') THEN NULL ELSE a.token END
-		FROM (VALUES `, "(?, ?, ?, ?, ?, ?)", ") v CROSS JOIN "+index+` b ON b.h64 = v.column2
+		FROM (VALUES `, "(?, ?, ?, ?, ?, ?, ?)", ") v CROSS JOIN "+index+` b ON b.h64 = v.column2
 		CROSS JOIN archive a ON a.id = b.archive AND a.remote = v.column3 AND a.store = ?`)
 }
 
@@ -265,7 +266,7 @@ func (b *bulk) compare(tx tx, ids []hashedID, listed []firn.Archive, store int64
 		if !a.Tree.IsZero() {
 			tree = a.Tree[:]
 		}
-		q.args = append(q.args, id.place, id.h64, id.remote, a.Description, max(a.Size, 0), tree)
+		q.args = append(q.args, id.place, id.h64, id.remote, a.Description, max(a.Size, 0), tree, told(a.Receipt).Class)
 		if !q.full() && i < len(ids)-1 {
 			continue
 		}
@@ -442,11 +443,11 @@ func stagedPage(tx tx, last, end int64, rows int) (page []firn.Archive, to int64
 		var tree sql.RawBytes
 		var created int64
 		var a firn.Archive
-		err := r.Scan(&last, &remote, &a.Description, &created, &a.Size, &tree)
+		err := r.Scan(&last, &remote, &a.Description, &created, &a.Size, &tree, &a.Class)
 		copy(a.Tree[:], tree)
 		a.ID, a.Created = firn.ArchiveID(remote), time.UnixMicro(created).UTC()
 		page = append(page, a)
 		return err
-	}, "SELECT id, remote, description, created, size, tree FROM staged WHERE id > ? AND id <= ? ORDER BY id LIMIT ?", last, end, rows)
+	}, "SELECT id, remote, description, created, size, tree, class FROM staged WHERE id > ? AND id <= ? ORDER BY id LIMIT ?", last, end, rows)
 	return page, last, err
 }

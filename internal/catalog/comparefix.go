@@ -10,11 +10,11 @@ import (
 )
 
 // Learn records what an inventory tells of archives that are as they were
-// recorded, and nobody knew before: when they were made, and their tree hashes.
-// Their verdict is Untold.
+// recorded, and nobody knew before: when they were made, their tree hashes, and in
+// which storage class they are, which somebody may have changed. Their verdict is Untold.
 func (c *Catalog) Learn(ctx context.Context, run Run, untold []Difference) error {
 	return c.write(ctx, "record what the inventory tells", fmt.Sprint("of store ", run.Store), func(tx tx) error {
-		b := tellArchives.batch(tx)
+		b, classes := tellArchives.batch(tx), tellClasses.batch(tx)
 		for i := range untold {
 			d := &untold[i]
 			var tree any
@@ -25,6 +25,16 @@ func (c *Catalog) Learn(ctx context.Context, run Run, untold []Difference) error
 			if err := b.add(d.Row, sec, nsec, tree); err != nil {
 				return err
 			}
+			class := told(d.Archive.Receipt).Class
+			if class == "" {
+				continue
+			}
+			if err := classes.add(d.Row, class); err != nil {
+				return err
+			}
+		}
+		if err := classes.flush(); err != nil {
+			return err
 		}
 		return b.flush()
 	})

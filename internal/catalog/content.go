@@ -104,6 +104,11 @@ func (c *Catalog) FindContent(ctx context.Context, store int64, content firn.Con
 func (c *Catalog) FindContents(ctx context.Context, store int64, sealed Recipients, contents []firn.Content) (found []Location, err error) {
 	found = make([]Location, len(contents))
 	err = c.read(ctx, "find contents", "", func(tx tx) error {
+		if len(contents) == 1 {
+			if some, err := isIndexed(tx, contents[0]); err != nil || !some {
+				return err
+			}
+		}
 		places, err := findContents(tx, store, sealed, contents)
 		if err != nil {
 			return err
@@ -126,6 +131,13 @@ func (c *Catalog) FindContents(ctx context.Context, store int64, sealed Recipien
 		return nil, err
 	}
 	return found, nil
+}
+
+// isIndexed reports whether any archive may hold a content: most that are asked
+// for one at a time are new, and that costs a third less than looking where they are.
+func isIndexed(tx tx, c firn.Content) (some bool, err error) {
+	err = tx.row("SELECT EXISTS (SELECT 1 FROM by_tree_new WHERE h64 = ?1) OR EXISTS (SELECT 1 FROM by_tree WHERE h64 = ?1)", hash64(c.Tree)).Scan(&some)
+	return some, err
 }
 
 // contentsIn looks contents up in one half of the index. Deletion's state 2 is

@@ -116,6 +116,9 @@ func (c *Catalog) Bury(ctx context.Context, run Run, archive firn.Archive) error
 		if err != nil {
 			return err
 		}
+		if err := keepReceipt(tx, row, archive.Receipt); err != nil {
+			return err
+		}
 		c.remotes.fresh.Add(1)
 		return tx.exec("INSERT INTO by_remote_new (h64, archive) VALUES (?, ?)", remote64(archive.ID), row)
 	})

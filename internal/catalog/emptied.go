@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/price"
 )
 
 // An EmptyOutcome is what became of an archive that the store was to be asked to
@@ -123,7 +124,11 @@ func (c *Catalog) bringOut(tx tx, run Run, gone []*EmptyOutcome) error {
 // deleted before was charged for then.
 func settleGone(tx tx, store int64, now time.Time, gone []*EmptyOutcome, states []State) error {
 	var stored firn.Count
-	fees := map[time.Duration]Charge{}
+	type sort struct {
+		class string
+		rest  time.Duration
+	}
+	fees := map[sort]Charge{}
 	for i, o := range gone {
 		if states[i] == Stored {
 			stored.Files++
@@ -133,8 +138,8 @@ func settleGone(tx tx, store int64, now time.Time, gone []*EmptyOutcome, states 
 			continue
 		}
 		rest := (o.Left + time.Hour - 1) / time.Hour * time.Hour
-		fee := fees[rest]
-		fees[rest] = Charge{Op: EarlyOp, Rest: rest, Calls: fee.Calls + 1, Bytes: fee.Bytes + o.Size}
+		fee := fees[sort{o.Class, rest}]
+		fees[sort{o.Class, rest}] = Charge{Op: EarlyOp, Class: o.Class, Rest: rest, Calls: fee.Calls + 1, Bytes: fee.Bytes + max(o.Size, price.Least(o.Class))}
 	}
 	for _, fee := range fees {
 		if err := charge(tx, store, now, fee); err != nil {
@@ -274,12 +279,12 @@ func openEmptied(tx tx, e Emptying, least time.Duration, last int64, rows int) (
 		item, err := scanEmptyItem(r)
 		o := EmptyOutcome{EmptyItem: item}
 		if item.State == EmptyAsked {
-			o.Left = item.Created.Add(least).Sub(e.Asked)
+			o.Left = item.Created.Add(price.ShortestOf(item.Class, least)).Sub(e.Asked)
 		}
 		o.State, o.Why, to = EmptyGone, "", item.Row
 		page = append(page, o)
 		return err
-	}, `SELECT s.id, s.remote, s.created, s.size, m.state, m.why FROM emptied m INDEXED BY emptied_open CROSS JOIN staged s ON s.id = m.staged
+	}, `SELECT s.id, s.remote, s.created, s.size, s.class, s.description, length(s.tree) = 32, m.state, m.why FROM emptied m INDEXED BY emptied_open CROSS JOIN staged s ON s.id = m.staged
 		WHERE m.state != 2 AND m.staged > ? AND m.staged <= ? ORDER BY m.staged LIMIT ?`, last, end, rows)
 	return page, to, len(page) == rows, err
 }

@@ -127,8 +127,12 @@ type EmptyItem struct {
 	Archive firn.ArchiveID
 	Created time.Time
 	Size    int64
-	State   EmptyState
-	Why     string // it was refused
+	Class   string // storage class of S3, as it was listed; empty elsewhere
+	// Description and Hashed, whether its tree hash is known, are as it was listed.
+	Description string
+	Hashed      bool
+	State       EmptyState
+	Why         string // it was refused
 }
 
 // EmptyItems gives the archives of an inventory that was staged, or is the list of
@@ -144,7 +148,7 @@ func (c *Catalog) EmptyItems(ctx context.Context, inventory, after int64) iter.S
 				item, err := scanEmptyItem(rows)
 				page, last = append(page, item), item.Row
 				return err
-			}, `SELECT s.id, s.remote, s.created, s.size, coalesce(m.state, 0), coalesce(m.why, '') FROM staged s LEFT JOIN emptied m ON m.staged = s.id
+			}, `SELECT s.id, s.remote, s.created, s.size, s.class, s.description, length(s.tree) = 32, coalesce(m.state, 0), coalesce(m.why, '') FROM staged s LEFT JOIN emptied m ON m.staged = s.id
 				WHERE s.id > ? AND s.id <= ? ORDER BY s.id LIMIT ?`, last, end, c.sizes.page)
 			return page, len(page) == c.sizes.page, err
 		}
@@ -154,7 +158,7 @@ func (c *Catalog) EmptyItems(ctx context.Context, inventory, after int64) iter.S
 func scanEmptyItem(rows *sql.Rows) (i EmptyItem, err error) {
 	var remote string // a type of its own would cost ten times as much
 	var created int64
-	err = rows.Scan(&i.Row, &remote, &created, &i.Size, &i.State, &i.Why)
+	err = rows.Scan(&i.Row, &remote, &created, &i.Size, &i.Class, &i.Description, &i.Hashed, &i.State, &i.Why)
 	i.Archive, i.Created = firn.ArchiveID(remote), time.UnixMicro(created).UTC()
 	return i, err
 }

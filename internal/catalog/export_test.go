@@ -85,6 +85,12 @@ func (c *Catalog) ClearReferred(ctx context.Context, run Run) error {
 // BulkText is the statement that newBulk makes.
 func BulkText(head, tuple, tail string) string { return newBulk(head, tuple, tail).text }
 
+// SchemasUntil4 are those before storage classes were recorded.
+func SchemasUntil4() []string { return []string{schema1, schema2, schema3, schema4} }
+
+// ShortestOf is the expression that shortestOf makes.
+func ShortestOf(class, otherwise string) string { return shortestOf(class, otherwise) }
+
 // Compare compares an inventory that was staged with what the catalog knows of its
 // store, and gives all archives that aren't as recorded: first those that it lists,
 // in the order of the list, then those that it doesn't, see Comparison.Unlisted for

@@ -522,6 +522,9 @@ func (t *taker) archives(finds []Find) (rows []int64, err error) {
 		if rows[i] != 0 {
 			err = t.exec("UPDATE archive SET state = 10, settled = ?, kind = ? WHERE id = ?", t.run.ID, string(f.Kind), rows[i])
 			if err == nil {
+				err = keepReceipt(t.tx, rows[i], f.Archive.Receipt)
+			}
+			if err == nil {
 				err = t.in.describe(rows[i], f)
 			}
 		} else {
@@ -635,6 +638,7 @@ func (f *Find) mayHave(token []byte) bool {
 type archiveInsert struct {
 	tx
 	archives, descriptions, seals *batch
+	receipts                      *batch
 	remotes                       []hashed // written last, in the order of the index
 }
 
@@ -655,7 +659,7 @@ var (
 )
 
 func newArchiveInsert(tx tx) archiveInsert {
-	return archiveInsert{tx: tx, archives: insertFound.batch(tx), descriptions: insertDescriptions.batch(tx), seals: insertSeals.batch(tx)}
+	return archiveInsert{tx: tx, archives: insertFound.batch(tx), descriptions: insertDescriptions.batch(tx), seals: insertSeals.batch(tx), receipts: insertReceipts.batch(tx)}
 }
 
 // add adds the rows of one archive. Run is the one that intended it, settled that
@@ -679,6 +683,9 @@ func (in *archiveInsert) add(store, id int64, f *Find, state State, run, settled
 	if err == nil && len(f.Header) > 0 {
 		err = in.seals.add(id, f.Header, f.Recipients[:])
 	}
+	if r := told(a.Receipt); err == nil && r != (firn.Receipt{}) {
+		err = in.receipts.add(id, r.Class, r.Checksum)
+	}
 	in.remotes = append(in.remotes, hashed{f.key(), id})
 	return err
 }
@@ -701,7 +708,7 @@ func (in *archiveInsert) flush() error {
 
 // rows writes what was added but for the index.
 func (in *archiveInsert) rows() error {
-	for _, b := range []*batch{in.archives, in.descriptions, in.seals} {
+	for _, b := range []*batch{in.archives, in.descriptions, in.seals, in.receipts} {
 		if err := b.flush(); err != nil {
 			return err
 		}

@@ -65,7 +65,7 @@ func (c *Catalog) Intend(ctx context.Context, intents []Intent) error {
 			return err
 		}
 	}
-	return c.write(ctx, "record intent", "", func(tx tx) error {
+	return c.writeAgain(ctx, "record intent", "", func(tx tx) error {
 		for i := range intents {
 			if err := intend(tx, &intents[i]); err != nil {
 				return err
@@ -248,7 +248,7 @@ func (c *Catalog) Stored(ctx context.Context, id int64, archive firn.Archive, ru
 	if err := c.tidy(ctx); err != nil {
 		return err
 	}
-	return c.write(ctx, "record archive", string(archive.ID), func(tx tx) error {
+	return c.writeAgain(ctx, "record archive", string(archive.ID), func(tx tx) error {
 		before, err := readState(tx, id)
 		if err != nil {
 			return err
@@ -296,6 +296,9 @@ func (c *Catalog) settle(tx tx, in archiveState, archive firn.Archive, run Run) 
 		return err
 	}
 	c.remotes.fresh.Add(1)
+	if err := keepReceipt(tx, in.ID, archive.Receipt); err != nil {
+		return err
+	}
 	if in.State == Doubt {
 		// It was this one; had it been sent again it would not be in doubt.
 		if err := tx.exec("DELETE FROM doubt WHERE archive = ? AND resent = 0", in.ID); err != nil {
@@ -339,7 +342,7 @@ func (s archiveState) conflict(op string) error {
 // advance moves an archive that has no outcome yet to another state. fn gets
 // the state it had.
 func (c *Catalog) advance(ctx context.Context, op string, id int64, to State, fn func(tx, State) error) error {
-	return c.write(ctx, op, fmt.Sprint("archive ", id), func(tx tx) error {
+	return c.writeAgain(ctx, op, fmt.Sprint("archive ", id), func(tx tx) error {
 		s, err := readState(tx, id)
 		if err != nil {
 			return err

@@ -71,7 +71,9 @@ func (c *Catalog) JobStarted(ctx context.Context, id int64, remote firn.JobID) e
 func (c *Catalog) JobThawed(ctx context.Context, id int64, remote firn.JobID, size int64, days int) error {
 	return c.write(ctx, "record job", string(remote), func(tx tx) error {
 		var store int64
-		if err := tx.row("UPDATE job SET remote = ?, state = max(state, 2) WHERE id = ? RETURNING store", string(remote), id).Scan(&store); err != nil {
+		var class string
+		err := tx.row("UPDATE job SET remote = ?, state = max(state, 2) WHERE id = ? RETURNING store, coalesce((SELECT class FROM object WHERE archive = job.archive), '')", string(remote), id).Scan(&store, &class)
+		if err != nil || firn.PaceOf(class) == firn.InstantPace { // it can be read without a copy
 			return err
 		}
 		return charge(tx, store, c.clock.Now(), Charge{Op: CopyOp, Rest: daysLong(days), Calls: 1, Bytes: size})

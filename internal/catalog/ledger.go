@@ -28,27 +28,28 @@ const (
 // A Charge is what calls of one sort came to.
 type Charge struct {
 	Op    Op
+	Class string        // storage class of S3 that it was for; empty: the store's, or none
 	Rest  time.Duration // of EarlyOp: that was left of the shortest time, in whole hours; of CopyOp and ExtendOp: for which it is to stay
 	Calls int64         // of EarlyOp, CopyOp, ExtendOp: archives
-	Bytes int64         // in those; of DownloadOp: that came
+	Bytes int64         // in those, and of EarlyOp those that they are charged for; of DownloadOp: that came
 }
 
-// chargeEarly adds to the ledger that an archive of so many bytes was deleted
-// from a store, at a time by the local clock, of whose shortest time some was
+// chargeEarly adds to the ledger that an archive of a class, of so many bytes, was
+// deleted from a store, at a time by the local clock, of whose shortest time some was
 // left. Where none was, nothing is charged.
-func chargeEarly(tx tx, store int64, at time.Time, size int64, left time.Duration) error {
+func chargeEarly(tx tx, store int64, at time.Time, class string, size int64, left time.Duration) error {
 	if left <= 0 {
 		return nil
 	}
 	rest := (left + time.Hour - 1) / time.Hour * time.Hour
-	return charge(tx, store, at, Charge{Op: EarlyOp, Rest: rest, Calls: 1, Bytes: size})
+	return charge(tx, store, at, Charge{Op: EarlyOp, Class: class, Rest: rest, Calls: 1, Bytes: max(size, price.Least(class))})
 }
 
 // charge adds to the ledger.
 func charge(tx tx, store int64, at time.Time, e Charge) error {
-	return tx.exec(`INSERT INTO ledger (store, hour, op, rest, calls, bytes) VALUES (?, ?, ?, ?, ?, ?)
-		ON CONFLICT (store, hour, op, rest) DO UPDATE SET calls = calls + excluded.calls, bytes = bytes + excluded.bytes`,
-		store, hourOf(at), string(e.Op), int64(e.Rest/time.Hour), e.Calls, e.Bytes)
+	return tx.exec(`INSERT INTO ledger (store, hour, op, class, rest, calls, bytes) VALUES (?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (store, hour, op, class, rest) DO UPDATE SET calls = calls + excluded.calls, bytes = bytes + excluded.bytes`,
+		store, hourOf(at), string(e.Op), told(firn.Receipt{Class: e.Class}).Class, int64(e.Rest/time.Hour), e.Calls, e.Bytes)
 }
 
 // hourOf is how many hours since 1970 a time is.
@@ -66,9 +67,8 @@ func (c *Catalog) chargeDeletion(tx tx, s archiveState) error {
 	now := c.clock.Now()
 	var since, free int64
 	var store, class string
-	var kind ArchiveKind
-	err := tx.row(`SELECT coalesce(nullif(a.created, -62135596800), a.came, 0), coalesce((SELECT not_before FROM deletion WHERE archive = a.id), 0), s.kind, s.class, a.kind
-		FROM archive a CROSS JOIN store s ON s.id = a.store WHERE a.id = ?`, s.ID).Scan(&since, &free, &store, &class, &kind)
+	err := tx.row(`SELECT coalesce(nullif(a.created, -62135596800), a.came, 0), coalesce((SELECT not_before FROM deletion WHERE archive = a.id), 0), s.kind, `+classOf+`
+		FROM archive a CROSS JOIN store s ON s.id = a.store LEFT JOIN object o ON o.archive = a.id WHERE a.id = ?`, s.ID).Scan(&since, &free, &store, &class)
 	if isNoRows(err) {
 		return nil
 	}
@@ -76,13 +76,13 @@ func (c *Catalog) chargeDeletion(tx tx, s archiveState) error {
 		return err
 	}
 	shortest := price.Shortest(store, class)
-	if shortest == 0 || store == "s3" && kind == CatalogArchive { // which is of STANDARD
+	if shortest == 0 {
 		return nil
 	}
 	if since != 0 {
 		free = since + int64(shortest/time.Second)
 	}
-	return chargeEarly(tx, s.Store, now, s.Size, time.Unix(free, 0).Sub(now))
+	return chargeEarly(tx, s.Store, now, class, s.Size, time.Unix(free, 0).Sub(now))
 }
 
 // Charge adds to the ledger of the store of a URL. Where the catalog knows no
@@ -105,13 +105,15 @@ func (c *Catalog) Charge(ctx context.Context, url string, charges []Charge) erro
 
 // A Ledger is what calls that firn made are charged for.
 type Ledger struct {
-	Charges    []Charge // by Op and Rest, each of them once
+	Charges    []Charge // by Op, Class and Rest, each of them once
 	Retrievals []Retrievals
 }
 
-// Retrievals are the jobs by which a store was asked for archives with one tier.
+// Retrievals are the jobs by which a store was asked for archives of one storage class
+// with one tier.
 type Retrievals struct {
 	Tier     firn.Tier
+	Class    string // of S3; empty elsewhere
 	Requests int64
 	Bytes    int64 // that they bring
 	Unsized  int64 // of Requests: of which nobody knows yet how much they bring
@@ -126,17 +128,18 @@ func (c *Catalog) Ledger(ctx context.Context, store int64, from, to time.Time) (
 			return err
 		}
 		for _, tier := range []firn.Tier{firn.Bulk, firn.Standard, firn.Expedited} {
-			one := Retrievals{Tier: tier}
-			err := tx.row(`SELECT count(*), coalesce(sum(bytes), 0), count(*) - count(bytes) FROM (
-				SELECT coalesce(CASE WHEN s.kind != 's3' THEN j.to_byte - j.from_byte END, nullif(j.archive_size, 0), a.size, j.to_byte - j.from_byte) AS bytes
-				FROM job j CROSS JOIN store s ON s.id = j.store LEFT JOIN archive a ON a.id = j.archive
-				WHERE j.store = ? AND j.kind = 'retrieval' AND j.token IS NOT NULL AND j.asked >= ? AND j.asked < ? AND j.tier = ? AND (j.state != 11 OR j.remote IS NOT NULL))`,
-				store, from.Unix(), to.Unix(), string(tier)).Scan(&one.Requests, &one.Bytes, &one.Unsized)
+			err := tx.each(func(rows *sql.Rows) error {
+				one := Retrievals{Tier: tier}
+				err := rows.Scan(&one.Class, &one.Requests, &one.Bytes, &one.Unsized)
+				l.Retrievals = append(l.Retrievals, one)
+				return err
+			}, `SELECT class, count(*), coalesce(sum(bytes), 0), count(*) - count(bytes) FROM (
+				SELECT coalesce(CASE WHEN s.kind != 's3' THEN j.to_byte - j.from_byte END, nullif(j.archive_size, 0), a.size, j.to_byte - j.from_byte) AS bytes, `+classOf+` AS class
+				FROM job j CROSS JOIN store s ON s.id = j.store LEFT JOIN archive a ON a.id = j.archive LEFT JOIN object o ON o.archive = a.id
+				WHERE j.store = ? AND j.kind = 'retrieval' AND j.token IS NOT NULL AND j.asked >= ? AND j.asked < ? AND j.tier = ? AND (j.state != 11 OR j.remote IS NOT NULL))
+				GROUP BY class ORDER BY class`, store, from.Unix(), to.Unix(), string(tier))
 			if err != nil {
 				return err
-			}
-			if one.Requests > 0 {
-				l.Retrievals = append(l.Retrievals, one)
 			}
 		}
 		return nil
@@ -147,32 +150,36 @@ func (c *Catalog) Ledger(ctx context.Context, store int64, from, to time.Time) (
 // readCharges sums up the ledger's hours.
 func readCharges(tx tx, store int64, from, to time.Time) (all []Charge, err error) {
 	type sort struct {
-		op   Op
-		rest time.Duration
+		op    Op
+		class string
+		rest  time.Duration
 	}
 	sums := map[sort]Charge{}
 	err = tx.each(func(rows *sql.Rows) error {
 		var one Charge
 		var rest int64
-		err := rows.Scan(&one.Op, &rest, &one.Calls, &one.Bytes)
+		err := rows.Scan(&one.Op, &one.Class, &rest, &one.Calls, &one.Bytes)
 		one.Rest = time.Duration(rest) * time.Hour
-		sum := sums[sort{one.Op, one.Rest}]
+		sum := sums[sort{one.Op, one.Class, one.Rest}]
 		one.Calls += sum.Calls
 		one.Bytes += sum.Bytes
-		sums[sort{one.Op, one.Rest}] = one
+		sums[sort{one.Op, one.Class, one.Rest}] = one
 		return err
-	}, "SELECT op, rest, calls, bytes FROM ledger WHERE store = ? AND hour >= ? AND hour < ?", store, hourOf(from), hourOf(to))
+	}, "SELECT op, class, rest, calls, bytes FROM ledger WHERE store = ? AND hour >= ? AND hour < ?", store, hourOf(from), hourOf(to))
 	all = slices.SortedFunc(maps.Values(sums), func(a, b Charge) int {
-		return cmp.Or(cmp.Compare(a.Op, b.Op), cmp.Compare(a.Rest, b.Rest))
+		return cmp.Or(cmp.Compare(a.Op, b.Op), cmp.Compare(a.Class, b.Class), cmp.Compare(a.Rest, b.Rest))
 	})
 	return all, err
 }
 
-// A Keeping is what a store keeps of archives of one kind, and had in some time. A
-// float holds such products to 15 digits, which integers would run out of.
+// A Keeping is what a store keeps of archives of one kind and storage class, and had
+// in some time. A float holds such products to 15 digits, which integers would run out
+// of. Each archive has the bytes that its class charges for, but in Bytes, which are its
+// own.
 type Keeping struct {
-	Kind            ArchiveKind
-	Archives, Bytes int64 // that are there now, also those that others wrote
+	Kind                     ArchiveKind
+	Class                    string // of S3; empty elsewhere
+	Archives, Bytes, Charged int64  // that are there now, also those that others wrote
 	// What was there in the time that was asked for: each archive and each of its
 	// bytes by the hours. An archive that was deleted before counts until then.
 	ArchiveHours, ByteHours float64
@@ -182,20 +189,22 @@ type Keeping struct {
 }
 
 // Keepings gives what a store holds now, and held from a time until before
-// another, by kinds. Archives are charged for a shortest time, which may be 0. What
-// is there, and nobody knows since when, was always there, and may be as young as
+// another, by kinds and classes. Archives are charged for a shortest time, as their
+// class says; shortest, which may be 0, is that of those of none, or of an unknown one.
+// What is there, and nobody knows since when, was always there, and may be as young as
 // can be. It holds no lock for long.
 func (c *Catalog) Keepings(ctx context.Context, store int64, from, to time.Time, shortest time.Duration) ([]Keeping, error) {
 	var all []Keeping
 	now := c.clock.Now().Unix()
-	for after, more := int64(0), true; more; {
+	class, snapshots, err := c.classesOf(ctx, store)
+	for after, more := int64(0), err == nil; more; {
 		more = false
-		err := c.read(ctx, "sum up archives", fmt.Sprint("of store ", store), func(tx tx) error {
+		err = c.read(ctx, "sum up archives", fmt.Sprint("of store ", store), func(tx tx) error {
 			return tx.each(func(rows *sql.Rows) error {
 				var h Keeping
 				var owner, last int64
 				var archives, bytes, early, earlyBytes float64
-				err := rows.Scan(&owner, &h.Kind, &last, &h.Archives, &h.Bytes, &archives, &bytes, &h.EarlyArchives, &h.EarlyBytes, &early, &earlyBytes)
+				err := rows.Scan(&owner, &h.Kind, &h.Class, &last, &h.Archives, &h.Bytes, &h.Charged, &archives, &bytes, &h.EarlyArchives, &h.EarlyBytes, &early, &earlyBytes)
 				if after, more = max(after, last), true; owner != store {
 					return err
 				}
@@ -203,35 +212,53 @@ func (c *Catalog) Keepings(ctx context.Context, store int64, from, to time.Time,
 				h.EarlyHours, h.EarlyByteHours = early/secondsPerHour, earlyBytes/secondsPerHour
 				all = addKeeping(all, h)
 				return err
-			}, keepings, after, c.sizes.page, now, int64(shortest/time.Second), from.Unix(), min(to.Unix(), now))
+			}, keepings, after, c.sizes.page, now, int64(shortest/time.Second), from.Unix(), min(to.Unix(), now), class, snapshots)
 		})
 		if err != nil {
 			return nil, err
 		}
 	}
-	slices.SortFunc(all, func(a, b Keeping) int { return cmp.Compare(a.Kind, b.Kind) })
-	return all, nil
+	slices.SortFunc(all, func(a, b Keeping) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Class, b.Class)) })
+	return all, err
+}
+
+// classesOf gives the storage class of a store's archives, and that of its snapshots,
+// of which nothing else was recorded.
+func (c *Catalog) classesOf(ctx context.Context, store int64) (class, snapshots string, err error) {
+	err = c.read(ctx, "look up store", fmt.Sprint(store), func(tx tx) error {
+		var kind string
+		err := tx.row("SELECT kind, class FROM store WHERE id = ?", store).Scan(&kind, &class)
+		if kind == "s3" {
+			snapshots = price.SnapshotClass
+		} else {
+			class = ""
+		}
+		return ignoreNoRows(err)
+	})
+	return class, snapshots, err
 }
 
 // keepings sums up a page of archives: after ?1, ?2 of them. ?3 is now, ?4 the
-// shortest time, and from ?5 to ?6 what was held counts. What has no end of its
+// shortest time of no class, from ?5 to ?6 what was held counts, ?7 is the class of what
+// no other was recorded of, and ?8 that of such snapshots. What has no end of its
 // own went with the run that found it so.
-const keepings = `WITH page AS (
-		SELECT id, store, kind, size, state IN (10, 11) AS there,
+var keepings = `WITH page AS (
+		SELECT id, store, kind, size, state IN (10, 11) AS there, coalesce(nullif(o.class, ''), CASE kind WHEN 'catalog' THEN ?8 ELSE ?7 END) AS class,
 			coalesce(nullif(created, -62135596800), came, CASE state WHEN 10 THEN (SELECT coalesce(r.ended, r.started) FROM run r WHERE r.id = settled) END) AS created,
 			CASE WHEN state IN (10, 11) THEN ?6 WHEN state IN (21, 22) THEN coalesce(ended, (SELECT coalesce(r.ended, r.started) FROM run r WHERE r.id = settled), 0) ELSE 0 END AS gone
-		FROM archive WHERE id > ?1 ORDER BY id LIMIT ?2),
-	one AS (SELECT id, store, kind, size, there,
+		FROM archive a LEFT JOIN object o ON o.archive = a.id WHERE id > ?1 ORDER BY id LIMIT ?2),
+	one AS (SELECT id, store, kind, class, size, max(size, ` + leastOf("class") + `) AS charged, there,
 			CASE WHEN created IS NULL AND NOT there THEN 0.0 ELSE max(0.0, min(gone, ?6) - max(coalesce(created, 0), ?5)) END AS held,
-			CASE WHEN there THEN max(0.0, min(coalesce(created, ?3), ?3) + ?4 - ?3) ELSE 0.0 END AS rest FROM page)
-	SELECT store, kind, max(id), sum(there), sum(CASE WHEN there THEN size ELSE 0 END), total(held), total(held * size),
-		sum(rest > 0), sum(CASE WHEN rest > 0 THEN size ELSE 0 END), total(rest), total(rest * size) FROM one GROUP BY store, kind ORDER BY kind`
+			CASE WHEN there THEN max(0.0, min(coalesce(created, ?3), ?3) + ` + shortestOf("class", "?4") + ` - ?3) ELSE 0.0 END AS rest FROM page)
+	SELECT store, kind, class, max(id), sum(there), sum(CASE WHEN there THEN size ELSE 0 END), sum(CASE WHEN there THEN charged ELSE 0 END), total(held), total(held * charged),
+		sum(rest > 0), sum(CASE WHEN rest > 0 THEN charged ELSE 0 END), total(rest), total(rest * charged) FROM one GROUP BY store, kind, class ORDER BY kind`
 
 func addKeeping(all []Keeping, h Keeping) []Keeping {
 	for i := range all {
-		if a := &all[i]; a.Kind == h.Kind {
+		if a := &all[i]; a.Kind == h.Kind && a.Class == h.Class {
 			a.Archives += h.Archives
 			a.Bytes += h.Bytes
+			a.Charged += h.Charged
 			a.ArchiveHours += h.ArchiveHours
 			a.ByteHours += h.ByteHours
 			a.EarlyArchives += h.EarlyArchives

@@ -195,7 +195,7 @@ func TestEarlyDeletionsOfClasses(t *testing.T) {
 		check(t, err)
 		var want []catalog.Charge
 		if rest > 0 {
-			want = []catalog.Charge{{Op: catalog.EarlyOp, Rest: rest * 24 * time.Hour, Calls: 1, Bytes: 7}}
+			want = []catalog.Charge{{Op: catalog.EarlyOp, Class: class, Rest: rest * 24 * time.Hour, Calls: 1, Bytes: 7}}
 		}
 		if diff := gocmp.Diff(want, got.Charges); diff != "" {
 			t.Errorf("%s: %s", class, diff)

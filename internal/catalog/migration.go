@@ -25,7 +25,7 @@ type Migration struct {
 	Source, Target int64  // rows of stores
 	Only           string // name of the one tree that is moved; "": all there is
 	Run            int64  // of the target, that the copies belong to
-	Options        string // the tier by which its price was agreed to
+	Options        string // to what somebody agreed; package migrate reads it
 	State          MigrationState
 	Started, Ended time.Time // by the local clock
 	Totals         CopyTotals
@@ -470,7 +470,7 @@ func (c *Catalog) BeginCopies(ctx context.Context, m Migration, plans []CopyPlan
 			return err
 		}
 	}
-	return c.write(ctx, "record copies", fmt.Sprint("of migration ", m.ID), func(tx tx) error {
+	return c.writeAgain(ctx, "record copies", fmt.Sprint("of migration ", m.ID), func(tx tx) error {
 		for i := range plans {
 			if err := c.beginCopy(tx, m, &plans[i]); err != nil {
 				return err
@@ -553,7 +553,7 @@ func takeOver(tx tx, archive, source int64, kind ArchiveKind) error {
 // CopyStored records that an archive of the target is there: its sources are
 // copied. Said again it changes nothing. Errors: as Stored.
 func (c *Catalog) CopyStored(ctx context.Context, m Migration, id int64, archive firn.Archive) error {
-	return c.write(ctx, "record copy", string(archive.ID), func(tx tx) error {
+	return c.writeAgain(ctx, "record copy", string(archive.ID), func(tx tx) error {
 		before, err := readState(tx, id)
 		if err != nil || before.State == Stored && before.Remote == archive.ID {
 			return err

@@ -102,3 +102,40 @@ func (c *Catalog) CopyOf(ctx context.Context, store int64, remote firn.ArchiveID
 	})
 	return p, ok, err
 }
+
+// StandingCopyOf is CopyOf for who wants to read the archive: where the copy was deleted
+// since, or is to be, or was lost, it says in which other archive of that store its
+// content is, as after a bundle was made anew. It reports whether there is any.
+func (c *Catalog) StandingCopyOf(ctx context.Context, store int64, remote firn.ArchiveID) (p Copy, ok bool, err error) {
+	if p, ok, err = c.CopyOf(ctx, store, remote); !ok || err != nil {
+		return p, ok, err
+	}
+	there, err := c.AccountOf(ctx, p.Store, p.Remote)
+	if err != nil || there.State == Stored && !there.Leaving {
+		return p, err == nil, err
+	}
+	var content firn.Content
+	var sealed Recipients
+	err = c.read(ctx, "look for a copy", string(remote), func(tx tx) error {
+		source, err := archiveByRemote(tx, store, remote)
+		if err != nil {
+			return err
+		}
+		var tree, recipients []byte
+		err = tx.row(`SELECT a.size, a.tree, (SELECT recipients FROM seal WHERE archive = ?) FROM archive a WHERE a.id = ?`, p.Archive, source).Scan(&content.Size, &tree, &recipients)
+		copy(content.Tree[:], tree)
+		copy(sealed[:], recipients)
+		return err
+	})
+	if err != nil || content.Tree.IsZero() {
+		return Copy{}, false, err
+	}
+	found, err := c.FindContents(ctx, p.Store, sealed, []firn.Content{content})
+	if err != nil || found[0].Archive == 0 {
+		return Copy{}, false, err
+	}
+	at := &found[0]
+	p.Archive, p.Remote, p.Offset, p.Size = at.Archive, at.Remote, at.Offset, content.Size
+	p.Whole = at.Size == content.Size && at.Tree == content.Tree
+	return p, true, nil
+}

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/price"
 )
 
 // TestPlans asks SQLite how it would run each statement of this package: none
@@ -62,6 +63,8 @@ func short(statement, step string) bool {
 		return true // groups the jobs that are open, a wave at most, in one pass
 	case strings.HasSuffix(statement, "EXISTS (SELECT 1 FROM archive WHERE store = ?1)"):
 		return true // ends at the first one; where there is none, a vault is to be read
+	case strings.HasPrefix(statement, "SELECT class, count(*)"):
+		return true // groups the jobs of a month, or what is to be moved, by the classes that there are, in one pass
 	case strings.HasSuffix(statement, "FROM run ORDER BY id DESC LIMIT 1"):
 		return true
 	case strings.Contains(statement, " FROM migration WHERE "), strings.Contains(statement, "FROM migration m "), strings.Contains(statement, "INDEXED BY copy_into"):
@@ -151,8 +154,16 @@ func evaluate(e ast.Expr, constants map[string]ast.Expr) []string {
 		if v, ok := constants[e.Name]; ok {
 			return evaluate(v, constants)
 		}
-	case *ast.CallExpr: // newBulk(head, tuple, tail)
-		if f, ok := e.Fun.(*ast.Ident); !ok || f.Name != "newBulk" {
+	case *ast.SelectorExpr:
+		if e.Sel.Name == "SnapshotClass" {
+			return []string{price.SnapshotClass}
+		}
+	case *ast.CallExpr: // newBulk(head, tuple, tail), or shortestOf(class, otherwise)
+		f, ok := e.Fun.(*ast.Ident)
+		if ok && f.Name == "shortestOf" {
+			return []string{catalog.ShortestOf(evaluate(e.Args[0], constants)[0], evaluate(e.Args[1], constants)[0])}
+		}
+		if !ok || f.Name != "newBulk" {
 			return nil
 		}
 		var all []string

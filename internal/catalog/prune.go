@@ -10,9 +10,10 @@ import (
 
 // A Standing is how a stored archive stands, where it is asked whether it goes.
 type Standing struct {
-	ID   int64 // row
-	Kind ArchiveKind
-	Size int64 // bytes as stored
+	ID    int64 // row
+	Kind  ArchiveKind
+	Size  int64  // bytes as stored
+	Class string // storage class of S3; empty elsewhere
 	// Free is when the store ceases to charge for it, whether it is there or not,
 	// by the store's clock; whole seconds.
 	Free time.Time
@@ -23,19 +24,20 @@ type Standing struct {
 	Held bool
 }
 
-// Standings gives the archives that a store holds, of which it charges each for
-// minAge at the least, in the order in which they were recorded. It holds no lock
-// while the consumer works, and ends with the first error.
+// Standings gives the archives that a store holds, in the order in which they were
+// recorded. It charges for each as the storage class says that was recorded of it;
+// where none was, for minAge at the least. It holds no lock while the consumer works,
+// and ends with the first error.
 func (c *Catalog) Standings(ctx context.Context, store int64, minAge time.Duration) iter.Seq2[Standing, error] {
 	return archivePages(ctx, c, store, func(tx tx, page []Standing, after, to int64) ([]Standing, error) {
 		err := tx.each(func(rows *sql.Rows) error {
 			s, err := scanStanding(rows)
 			page = append(page, s)
 			return err
-		}, `SELECT a.id, a.kind, a.size, coalesce(d.not_before, coalesce(a.created, (SELECT ended FROM run WHERE id = a.settled), ?) + ?),
+		}, `SELECT a.id, a.kind, a.size, `+classOf+`, coalesce(d.not_before, coalesce(a.created, (SELECT ended FROM run WHERE id = a.settled), ?) + `+shortestOf("o.class", "?")+`),
 			coalesce(d.state, -1), `+doubted+" OR "+wanted+`
-			FROM archive a LEFT JOIN deletion d ON d.archive = a.id
-			WHERE a.id > ? AND a.id <= ? AND a.store = ? AND a.state = 10 ORDER BY a.id`,
+			FROM store s CROSS JOIN archive a LEFT JOIN deletion d ON d.archive = a.id LEFT JOIN object o ON o.archive = a.id
+			WHERE a.id > ? AND a.id <= ? AND s.id = ? AND a.store = s.id AND a.state = 10 ORDER BY a.id`,
 			c.clock.Now().Unix(), int64(minAge/time.Second), c.wantedSince(), c.wantedSince(), after, to, store)
 		return page, err
 	})
@@ -43,7 +45,7 @@ func (c *Catalog) Standings(ctx context.Context, store int64, minAge time.Durati
 
 func scanStanding(rows *sql.Rows) (s Standing, err error) {
 	var free, state int64
-	err = rows.Scan(&s.ID, &s.Kind, &s.Size, &free, &state, &s.Held)
+	err = rows.Scan(&s.ID, &s.Kind, &s.Size, &s.Class, &free, &state, &s.Held)
 	s.Free, s.Queued, s.Candidate = at(free, 0), state > 0, state == 0
 	return s, err
 }

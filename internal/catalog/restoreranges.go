@@ -51,6 +51,7 @@ type RestoreRange struct {
 	Remote      firn.ArchiveID
 	ArchiveSize int64         // bytes as stored
 	ArchiveTree treehash.Hash // zero where nobody knows
+	Class       string        // storage class of S3, also of what no other was recorded of than the store's; empty elsewhere
 	Created     time.Time     // by the store's clock, as known when the range was added; the year 1 where that was unknown
 
 	Range firn.Range // of the archive as stored, in whole MiB or up to its end
@@ -292,8 +293,8 @@ type rangeKey struct{ sec, nsec, archive, from int64 }
 
 // rangesAfter reads the ranges behind a place.
 const rangesAfter = `SELECT g.created, g.created_ns, g.archive, g.from_byte, g.to_byte, g.files, g.bytes, g.download, g.state, g.tier, g.asked, g.failed, g.ready, g.ready_ns, g.why,
-	coalesce(a.remote, ''), coalesce(a.size, 0), a.tree
-	FROM restore_range g LEFT JOIN archive a ON a.id = g.archive
+	coalesce(a.remote, ''), coalesce(a.size, 0), a.tree, coalesce(` + classOf + `, '')
+	FROM restore_range g LEFT JOIN archive a ON a.id = g.archive LEFT JOIN store s ON s.id = a.store LEFT JOIN object o ON o.archive = a.id
 	WHERE g.restore = ? AND (g.created, g.created_ns, g.archive, g.from_byte) > (?, ?, ?, ?)
 	ORDER BY g.created, g.created_ns, g.archive, g.from_byte LIMIT ?`
 
@@ -302,7 +303,7 @@ func (k *rangeKey) scan(rows *sql.Rows, r *RestoreRange) error {
 	var ready, readyNs int64
 	var tree []byte
 	err := rows.Scan(&k.sec, &k.nsec, &k.archive, &k.from, &r.Range.End, &r.Files, &r.Bytes, &r.Download, &r.State, &r.Tier, &r.Asked, &r.Failed, &ready, &readyNs, &r.Why,
-		&r.Remote, &r.ArchiveSize, &tree)
+		&r.Remote, &r.ArchiveSize, &tree, &r.Class)
 	r.Archive, r.Range.Start = k.archive, k.from
 	r.Created, r.Ready = at(k.sec, k.nsec), at(ready, readyNs)
 	copy(r.ArchiveTree[:], tree)

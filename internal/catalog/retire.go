@@ -12,8 +12,9 @@ import (
 
 // A Retirement says what becomes of archives that no version is in any more.
 type Retirement struct {
-	// MinAge is how long the store charges for an archive at the least: it is
-	// deleted when it is as old as that.
+	// MinAge is how long the store charges for an archive at the least of which no
+	// storage class was recorded: it is deleted when it is as old as that, or as its
+	// class wants.
 	MinAge time.Duration
 	Why    string // for people: "removed from photos"
 }
@@ -98,8 +99,8 @@ func forget(tx tx, dir int64, name []byte, since int64) (archive int64, found bo
 // didn't say when it was made is taken for as young as it can be.
 func (c *Catalog) suspect(tx tx, run Run, r Retirement, archive int64) error {
 	return tx.exec(`INSERT INTO deletion (archive, store, run, not_before, state, why)
-		SELECT a.id, a.store, ?, coalesce(a.created, (SELECT ended FROM run WHERE id = a.settled), ?) + ?, 0, ?
-		FROM archive a WHERE a.id = ? AND (a.state <= 10) ON CONFLICT (archive) DO NOTHING`,
+		SELECT a.id, a.store, ?, coalesce(a.created, (SELECT ended FROM run WHERE id = a.settled), ?) + `+shortestOf("o.class", "?")+`, 0, ?
+		FROM archive a LEFT JOIN object o ON o.archive = a.id WHERE a.id = ? AND (a.state <= 10) ON CONFLICT (archive) DO NOTHING`,
 		run.ID, c.clock.Now().Unix(), int64(r.MinAge/time.Second), r.Why, archive)
 }
 

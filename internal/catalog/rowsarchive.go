@@ -34,17 +34,17 @@ type archivePage struct {
 // An archiveRow takes the columns of one row; it is used again for each, as
 // currentRow is.
 type archiveRow struct {
-	id, state, run, settled, size, created, createdNs               int64
-	leaves                                                          sql.NullInt64
-	kind, token, remote, tree, note, text, format, packed, head, to sql.RawBytes
-	dest                                                            []any
+	id, state, run, settled, size, created, createdNs                                int64
+	leaves                                                                           sql.NullInt64
+	kind, token, remote, tree, note, text, format, packed, head, to, class, checksum sql.RawBytes
+	dest                                                                             []any
 }
 
 const (
 	settledArchives = " a.id > ? AND a.id <= ? AND a.store = ? AND a.state >= 10 AND a.state != 20"
 	readArchives    = `SELECT a.id, a.state, a.run, coalesce(a.settled, 0), a.size, coalesce(a.created, -62135596800), coalesce(a.created_ns, 0),
-		a.kind, a.token, a.remote, a.tree, a.note, d.text, d.format, d.packed, s.header, s.recipients, l.not_before
-		FROM archive a LEFT JOIN description d ON d.archive = a.id LEFT JOIN seal s ON s.archive = a.id
+		a.kind, a.token, a.remote, a.tree, a.note, d.text, d.format, d.packed, s.header, s.recipients, l.not_before, o.class, o.checksum
+		FROM archive a LEFT JOIN description d ON d.archive = a.id LEFT JOIN seal s ON s.archive = a.id LEFT JOIN object o ON o.archive = a.id
 		LEFT JOIN deletion l ON l.archive = a.id AND l.state > 0 AND a.state = 10 WHERE` + settledArchives + " ORDER BY a.id"
 	readMarks = "SELECT a.id, a.run > ? OR coalesce(a.settled, 0) > ? FROM archive a WHERE" + settledArchives + " ORDER BY a.id"
 )
@@ -85,9 +85,7 @@ func (w *rowWriter) archives(tx tx, page *archivePage, after, to int64) error {
 		page.archives = append(page.archives, rows.Archive{})
 		a := &page.archives[len(page.archives)-1]
 		row.fill(a)
-		if a.Settled > w.lastRun { // which the stream doesn't have
-			a.Settled = 0
-		}
+		a.Run, a.Settled = w.ran(a.Run), w.ran(a.Settled)
 		return nil
 	}, readArchives, after, to, w.store)
 }
@@ -95,7 +93,7 @@ func (w *rowWriter) archives(tx tx, page *archivePage, after, to int64) error {
 func (r *archiveRow) scan(rows *sql.Rows) error {
 	if r.dest == nil {
 		r.dest = []any{&r.id, &r.state, &r.run, &r.settled, &r.size, &r.created, &r.createdNs,
-			&r.kind, &r.token, &r.remote, &r.tree, &r.note, &r.text, &r.format, &r.packed, &r.head, &r.to, &r.leaves}
+			&r.kind, &r.token, &r.remote, &r.tree, &r.note, &r.text, &r.format, &r.packed, &r.head, &r.to, &r.leaves, &r.class, &r.checksum}
 	}
 	return rows.Scan(r.dest...)
 }
@@ -105,6 +103,7 @@ func (r *archiveRow) fill(a *rows.Archive) {
 	a.ID, a.State, a.Run, a.Settled, a.Size, a.Created = r.id, uint8(r.state), r.run, r.settled, r.size, at(r.created, r.createdNs)
 	a.Kind, a.Remote, a.Note = string(r.kind), firn.ArchiveID(r.remote), string(r.note)
 	a.Description, a.Format, a.Packed = string(r.text), string(r.format), string(r.packed)
+	a.Class, a.Checksum = string(r.class), string(r.checksum)
 	copy(a.Token[:], r.token)
 	copy(a.Tree[:], r.tree)
 	if r.leaves.Valid {

@@ -39,7 +39,7 @@ func (w *archiveWriter) write(found []rows.Archive) error {
 	finds := make([]Find, len(found))
 	for i := range found {
 		a := &found[i]
-		finds[i] = Find{Archive: firn.Archive{ID: a.Remote, Description: a.Description, Created: a.Created, Size: a.Size, Tree: a.Tree},
+		finds[i] = Find{Archive: firn.Archive{ID: a.Remote, Description: a.Description, Created: a.Created, Size: a.Size, Tree: a.Tree, Receipt: firn.Receipt{Class: a.Class, Checksum: a.Checksum}},
 			Kind: ArchiveKind(a.Kind), Token: a.Token, Format: a.Format, Packed: a.Packed, Header: a.Header}
 		copy(finds[i].Recipients[:], a.Recipients)
 	}

@@ -51,7 +51,7 @@ type RowSink interface{ Write(rows.Row) error }
 // It holds no lock while the sink works, and takes a bit of memory for each
 // archive. Errors: NotFound (no such store), those of the sink.
 func (c *Catalog) WriteRows(ctx context.Context, store int64, host string, o RowsOptions, to RowSink) (RowsWritten, error) {
-	w := &rowWriter{cat: c, ctx: ctx, store: store, base: o.Base, to: to}
+	w := &rowWriter{cat: c, ctx: ctx, store: store, base: o.Base, to: to, runSet: map[int64]bool{}}
 	if err := w.look(o.Alive); err != nil {
 		return RowsWritten{}, err
 	}
@@ -81,6 +81,9 @@ type rowWriter struct {
 	snapshots   []rows.Snapshot
 	lastRun     int64
 	lastArchive int64
+
+	runSet  map[int64]bool // runs of which there is a row
+	lastHad int64          // one of them
 
 	written bitmap // archives of which there is a row, here or in the base
 	fresh   bitmap // those of them that the base hasn't got as they are
@@ -290,12 +293,25 @@ func (w *rowWriter) writeRuns() error {
 			return err
 		}
 		for i := range page {
+			w.runSet[page[i].ID] = true
 			if err := w.to.Write(&page[i]); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// ran gives a run of which there is a row; else none: it came up meanwhile, or is that
+// of a tree that has moved to another store, and took its runs along.
+func (w *rowWriter) ran(run int64) int64 {
+	if run != w.lastHad {
+		if !w.runSet[run] {
+			return 0
+		}
+		w.lastHad = run
+	}
+	return run
 }
 
 // runs reads a page of runs, behind the run after, and of them those of the

@@ -19,7 +19,7 @@ type Sighting struct {
 var (
 	// inBothHalves gives the rows, states and tokens of archives that are recorded.
 	inBothHalves = []*bulk{inHalf("by_remote"), inHalf("by_remote_new")}
-	sightListed  = newBulk("SELECT v.column1, s.remote, s.description, s.created, s.size, s.tree FROM (VALUES ", anID,
+	sightListed  = newBulk("SELECT v.column1, s.remote, s.description, s.created, s.size, s.tree, s.class FROM (VALUES ", anID,
 		`) v CROSS JOIN by_staged k ON k.h64 = v.column2 CROSS JOIN staged s ON s.id = k.staged AND s.remote = v.column3 WHERE k.inventory = ?`)
 )
 
@@ -74,7 +74,7 @@ func scanListed(rows *sql.Rows, all []Sighting) error {
 	var remote string // a type of its own would cost ten times as much
 	var a firn.Archive
 	var tree sql.RawBytes
-	if err := rows.Scan(&place, &remote, &a.Description, &created, &a.Size, &tree); err != nil {
+	if err := rows.Scan(&place, &remote, &a.Description, &created, &a.Size, &tree, &a.Class); err != nil {
 		return err
 	}
 	a.ID, a.Created = firn.ArchiveID(remote), time.UnixMicro(created).UTC()

@@ -92,7 +92,7 @@ func (c *Catalog) emptyInventories(ctx context.Context, store int64) error {
 	})
 }
 
-var insertStaged = newBulk("INSERT INTO staged (id, h64, remote, description, created, size, tree) VALUES ", "(?, ?, ?, ?, ?, ?, ?)", "")
+var insertStaged = newBulk("INSERT INTO staged (id, h64, remote, description, created, size, tree, class) VALUES ", "(?, ?, ?, ?, ?, ?, ?, ?)", "")
 
 // Stage appends archives to an inventory that was begun, some thousands at a
 // time. They are taken as they come: one that is listed twice counts once, one
@@ -137,7 +137,7 @@ func stage(tx tx, inv *Inventory, archives []firn.Archive) error {
 		}
 		size := max(a.Size, 0)
 		inv.Bytes += min(size, math.MaxInt64-inv.Bytes)
-		if err := rows.add(next, remote64(a.ID), string(a.ID), a.Description, a.Created.UnixMicro(), size, treeColumn(a.Tree)); err != nil {
+		if err := rows.add(next, remote64(a.ID), string(a.ID), a.Description, a.Created.UnixMicro(), size, treeColumn(a.Tree), told(a.Receipt).Class); err != nil {
 			return err
 		}
 		next++

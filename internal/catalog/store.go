@@ -19,6 +19,9 @@ type StoreSpec struct {
 	Region   string
 	Address  string
 	Class    string // the storage class of its archives in S3; empty elsewhere, and where it wasn't looked at
+	// Reached: the store itself said so, and not somebody else's rows about it. What
+	// was reached once stays so.
+	Reached bool
 }
 
 // A Store is one that the catalog knows.
@@ -30,11 +33,11 @@ type Store struct {
 	Bytes      int64     // in those archives
 }
 
-const storeColumns = "id, url, kind, identity, name, region, address, registered, registered_ns, archives, bytes, class"
+const storeColumns = "id, url, kind, identity, name, region, address, registered, registered_ns, archives, bytes, class, reached"
 
 func scanStore(row interface{ Scan(...any) error }) (s Store, err error) {
 	var sec, nsec int64
-	err = row.Scan(&s.ID, &s.URL, &s.Kind, &s.Identity, &s.Name, &s.Region, &s.Address, &sec, &nsec, &s.Archives, &s.Bytes, &s.Class)
+	err = row.Scan(&s.ID, &s.URL, &s.Kind, &s.Identity, &s.Name, &s.Region, &s.Address, &sec, &nsec, &s.Archives, &s.Bytes, &s.Class, &s.Reached)
 	s.Registered = at(sec, nsec)
 	return s, err
 }
@@ -67,14 +70,14 @@ func register(tx tx, spec StoreSpec, now time.Time) (id int64, err error) {
 	err = tx.row("SELECT id FROM store WHERE identity = ?", spec.Identity).Scan(&id)
 	switch {
 	case err == nil:
-		return id, tx.exec("UPDATE store SET url = ?, kind = ?, name = ?, region = ?, address = ?, class = coalesce(nullif(?, ''), class), gone = 0 WHERE id = ?",
-			spec.URL, spec.Kind, spec.Name, spec.Region, spec.Address, spec.Class, id)
+		return id, tx.exec("UPDATE store SET url = ?, kind = ?, name = ?, region = ?, address = ?, class = coalesce(nullif(?, ''), class), reached = max(reached, ?), gone = 0 WHERE id = ?",
+			spec.URL, spec.Kind, spec.Name, spec.Region, spec.Address, spec.Class, spec.Reached, id)
 	case !isNoRows(err):
 		return 0, err
 	}
 	sec, nsec := instant(now)
-	return tx.insert("INSERT INTO store (identity, kind, url, name, region, address, registered, registered_ns, class) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		spec.Identity, spec.Kind, spec.URL, spec.Name, spec.Region, spec.Address, sec, nsec, spec.Class)
+	return tx.insert("INSERT INTO store (identity, kind, url, name, region, address, registered, registered_ns, class, reached) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		spec.Identity, spec.Kind, spec.URL, spec.Name, spec.Region, spec.Address, sec, nsec, spec.Class, spec.Reached)
 }
 
 // claimURL lets a URL stand for a store, unless it stands for another.

@@ -64,7 +64,7 @@ func inventoryPages[T any](ctx context.Context, c *Catalog, inventory int64, beg
 // Queries for strangers. In a catalog that knows no archive at all everything is
 // one, and what is taken in while they are read need not be looked for.
 const (
-	anyStaged = "SELECT s.remote, s.description, s.created, s.size, s.tree FROM staged s WHERE s.id > ? AND s.id <= ?"
+	anyStaged = "SELECT s.remote, s.description, s.created, s.size, s.tree, s.class FROM staged s WHERE s.id > ? AND s.id <= ?"
 	inOrder   = " ORDER BY s.id"
 	unknown   = anyStaged + `
 		AND NOT EXISTS (SELECT 1 FROM by_remote b CROSS JOIN archive a ON a.id = b.archive WHERE b.h64 = s.h64 AND a.remote = s.remote AND a.store = ?3)
@@ -104,7 +104,7 @@ func scanStaged(rows *sql.Rows) (a firn.Archive, err error) {
 	var remote string
 	var tree sql.RawBytes
 	var created int64
-	err = rows.Scan(&remote, &a.Description, &created, &a.Size, &tree)
+	err = rows.Scan(&remote, &a.Description, &created, &a.Size, &tree, &a.Class)
 	copy(a.Tree[:], tree)
 	a.ID, a.Created = firn.ArchiveID(remote), time.UnixMicro(created).UTC()
 	return a, err

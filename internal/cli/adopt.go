@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/firn-archive/firn/describe"
 	"github.com/firn-archive/firn/internal/adopt"
 	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/config"
 	"github.com/firn-archive/firn/internal/retrieval"
 	"github.com/firn-archive/firn/internal/seal"
 	"github.com/firn-archive/firn/internal/snapshot"
@@ -203,9 +205,9 @@ func (o *adoptOptions) chooseTree(ctx context.Context, s *session, row catalog.S
 	if o.Tree != "" {
 		return nil
 	}
-	o.Tree = s.store.Info.Name
-	if adopt.CheckTree(o.Tree) != nil {
-		o.Tree = "adopted"
+	o.Tree = path.Base(s.store.Info.Name) // in S3 this is BUCKET/PREFIX
+	if adopt.CheckTree(o.Tree) != nil || s.loc.Scheme == config.S3 && isTree(ctx, s, row, unnamedTree) {
+		o.Tree = unnamedTree
 	}
 	tree, err := s.catalog.Tree(ctx, row.ID, o.Tree)
 	if firn.KindOf(err) == firn.NotFound || err == nil && !tree.IsBound() {
@@ -217,6 +219,16 @@ func (o *adoptOptions) chooseTree(ctx context.Context, s *session, row catalog.S
 	}
 	return &firn.Error{Op: "adopt", Subject: o.Store, Kind: firn.Usage, Err: fmt.Errorf("its tree %s is the directory %s of %s", tree.Name, tree.Root, tree.Host),
 		Hint: "name another one with --tree NAME; with --tree " + tree.Name + " it is taken for what was in that directory"}
+}
+
+// unnamedTree is the tree of a store whose name none can have. That of every store in
+// S3 was called so once.
+const unnamedTree = "adopted"
+
+// isTree reports whether the catalog knows a tree by that name.
+func isTree(ctx context.Context, s *session, row catalog.Store, name string) bool {
+	_, err := s.catalog.Tree(ctx, row.ID, name)
+	return err == nil
 }
 
 // adoptCommand is what the command is called in the catalog.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/price"
 	"github.com/firn-archive/firn/internal/retrieval"
 	"github.com/firn-archive/firn/internal/ui"
 	"github.com/firn-archive/firn/internal/wire"
@@ -232,30 +233,32 @@ func (a *doomed) usersText() string {
 // fees are what it costs to delete archives that the store charges for still.
 func (d *archiveDeleter) fees() (items []costItem) {
 	least := d.store.Traits().MinDuration
-	if least == 0 {
-		return nil
-	}
 	prices := d.store.HeldPrices()
 	var known costItem
 	known.Cost.Known = true
+	var longest time.Duration
 	early, strangers, atMost := int64(0), int64(0), ""
 	for _, a := range d.left() {
 		if !a.known.HasAccount {
-			strangers++
+			if least > 0 {
+				strangers++
+			}
 			continue
 		}
-		left := d.chargedFor(a, least)
+		shortest := price.ShortestOf(a.known.Class, least)
+		left := d.chargedFor(a, shortest)
 		if left == 0 {
 			continue
 		}
 		early++
-		known.Cost = known.Cost.Plus(prices.EarlyDeletion(1, a.known.Size, left))
+		longest = max(longest, shortest)
+		known.Cost = known.Cost.Plus(prices.Of(a.known.Class).EarlyDeletion(1, a.known.Size, left))
 		if a.known.Created.IsZero() {
 			atMost = "at most "
 		}
 	}
 	if early > 0 {
-		known.What = fmt.Sprintf("%swhat is left of %d days for %s", atMost, least/(24*time.Hour), counted(early, "archive"))
+		known.What = fmt.Sprintf("%swhat is left of %d days for %s", atMost, longest/(24*time.Hour), counted(early, "archive"))
 		items = append(items, known)
 	}
 	if strangers > 0 {

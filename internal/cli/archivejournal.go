@@ -19,9 +19,10 @@ func (s *session) settling(row catalog.Store, run catalog.Run) reconcile.Options
 }
 
 // settleLoose settles what runs of archive upload left open that were killed:
-// those whose locks can be had.
-func settleLoose(ctx context.Context, s *session, row catalog.Store, run catalog.Run) (reconcile.Result, error) {
-	return loose.Settle(ctx, s.settling(row, run), func(run int64) (func() error, error) {
+// those whose locks can be had. What is wanted of it, to go on with, is the caller's
+// until release.
+func settleLoose(ctx context.Context, s *session, row catalog.Store, run catalog.Run, wanted func(catalog.Intent) bool) (res reconcile.Result, release func(), err error) {
+	return loose.Settle(ctx, s.settling(row, run), wanted, func(run int64) (func() error, error) {
 		l, err := wire.LockRun(s.env, run, "settle")
 		if err != nil {
 			return nil, err
@@ -48,7 +49,8 @@ func settleLeftLoose(ctx context.Context, s *session, row catalog.Store) (res re
 	if err != nil {
 		return res, err
 	}
-	res, err = settleLoose(ctx, s, row, run)
+	res, release, err := settleLoose(ctx, s, row, run, func(catalog.Intent) bool { return false })
+	release()
 	if endErr := s.catalog.EndRun(context.WithoutCancel(ctx), run, catalog.Outcome{Complete: err == nil}); err == nil {
 		err = endErr
 	}

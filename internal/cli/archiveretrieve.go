@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -18,6 +19,7 @@ import (
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/catalog"
 	"github.com/firn-archive/firn/internal/fetch"
+	"github.com/firn-archive/firn/internal/price"
 	"github.com/firn-archive/firn/internal/retrieval"
 	"github.com/firn-archive/firn/internal/transfer"
 	"github.com/firn-archive/firn/internal/ui"
@@ -95,6 +97,9 @@ const archiveRetrieve = "archive retrieve"
 // A fetchable is one archive that is to be brought, and how far that is.
 type fetchable struct {
 	retrieval.Want
+	class  string    // storage class of S3; empty: the store's, or none
+	pace   firn.Pace // of that class
+	billed bool      // it was asked for, or was agreed to be read
 	to     place
 	known  bool // to the catalog, with size and hash
 	fate   fate
@@ -130,12 +135,14 @@ func runArchiveRetrieve(ctx context.Context, o *archiveRetrieveOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := s.store.Traits().Pace.Offers(tier); err != nil {
-		return err
-	}
 	all, err := o.wants(ctx, s, row)
 	if err != nil {
 		return err
+	}
+	for _, f := range all {
+		if err := f.pace.Offers(tier); err != nil {
+			return fmt.Errorf("archive %s: %w", f.Remote, err)
+		}
 	}
 	d, err := transfer.NewDownloader(s.store, transfer.DownloadOptions{Concurrency: int(o.Concurrency), Clock: s.env.Clock, Events: s.env.Events})
 	if err != nil {
@@ -148,7 +155,7 @@ func runArchiveRetrieve(ctx context.Context, o *archiveRetrieveOptions) error {
 	if err != nil {
 		return err
 	}
-	r := &archiveRetriever{options: o, session: s, row: row, tier: tier, downloader: d, all: all}
+	r := &archiveRetriever{options: o, session: s, row: row, tier: tier, downloader: d, all: all, bill: classBytes{}}
 	waker, err := s.store.Waker(ctx, s.catalog, row)
 	if err != nil {
 		return err
@@ -208,7 +215,11 @@ func (o *archiveRetrieveOptions) wants(ctx context.Context, s *session, row cata
 		if err := o.Range.check("retrieve", w.Size); err != nil {
 			return nil, err
 		}
-		all[i] = &fetchable{Want: w, to: to, known: known && !w.Tree.IsZero(), fate: onItsWay}
+		class, pace, err := s.paceOf(ctx, row.ID, w.Remote)
+		if err != nil {
+			return nil, err
+		}
+		all[i] = &fetchable{Want: w, class: class, pace: pace, to: to, known: known && !w.Tree.IsZero(), fate: onItsWay}
 		if known && loc.State == catalog.Deleted {
 			s.ui.Notice(fmt.Sprintf("archive %s was deleted from here; what a job got ready before can still be fetched", id))
 		}
@@ -237,7 +248,7 @@ type archiveRetriever struct {
 	downloader *transfer.Downloader
 	asker      *retrieval.Asker
 	all        []*fetchable
-	bill       bytesNeeded // of the whole command
+	bill       classBytes // of the whole command
 }
 
 // pending gives what isn't there yet.
@@ -323,37 +334,32 @@ func (f *fetchable) fail(err error) { f.fate, f.err = givenUp, err }
 // askFor asks for what no job brings, once the user agrees to the price.
 func (r *archiveRetriever) askFor(ctx context.Context, left []*fetchable) error {
 	var ask []*fetchable
+	prices, more := r.store.HeldPrices(), false
 	for _, f := range left {
 		job, ok := r.asker.Find(f.Want)
 		if ok {
-			f.expect(job, r.store.Traits().Pace)
-			continue
-		}
-		if err := r.asker.Try(f.Want); err != nil {
+			f.expect(job)
+			if f.billed || f.class == "" || f.pace != firn.InstantPace {
+				continue
+			}
+			f.billed = true // what is read at once needs no job, and is charged for as it is read
+		} else if err := r.asker.Try(f.Want); err != nil {
 			f.fail(err)
 			continue
+		} else {
+			ask = append(ask, f)
 		}
-		ask = append(ask, f)
-		r.bill.requests++
-		switch {
-		case f.Range != nil && !r.store.HeldPrices().Thaws:
-			r.bill.bytes += f.Range.Len()
-		case f.Size > 0:
-			r.bill.bytes += f.Size
-		default:
-			r.bill.unknown++
-		}
+		more = true
+		r.bill.add(f, prices)
 	}
-	if len(ask) == 0 {
+	if !more {
 		return nil
 	}
-	prices := r.store.HeldPrices()
-	days, err := r.asker.Days(ctx, r.bill.bytes)
+	days, err := r.asker.Days(ctx, r.bill.total().bytes)
 	if err != nil {
 		return err
 	}
-	r.bill.days = int64(days)
-	if err := r.options.Consent.agree(ctx, "the retrieval of "+counted(r.bill.requests, "archive"), prices, r.bill.items(prices, r.tier)); err != nil {
+	if err := r.options.Consent.agree(ctx, "the retrieval of "+counted(r.bill.total().requests, "archive"), prices, r.bill.items(prices, r.tier, int64(days))); err != nil {
 		return err
 	}
 	for _, f := range ask {
@@ -365,14 +371,66 @@ func (r *archiveRetriever) askFor(ctx context.Context, left []*fetchable) error 
 			f.fail(err)
 			continue
 		}
-		f.expect(job, r.store.Traits().Pace)
+		f.billed = true
+		f.expect(job)
 	}
 	return nil
 }
 
+// classBytes is what is to be asked for of archives of each storage class.
+type classBytes map[string]bytesNeeded
+
+// add takes in an archive.
+func (c classBytes) add(f *fetchable, prices price.Tariff) {
+	n := c[f.class]
+	n.requests++
+	switch {
+	case f.Range != nil && !prices.Of(f.class).Thaws:
+		n.bytes += f.Range.Len()
+	case f.Size > 0:
+		n.bytes += f.Size
+	default:
+		n.unknown++
+	}
+	c[f.class] = n
+}
+
+func (c classBytes) total() (all bytesNeeded) {
+	for _, n := range c {
+		all.requests += n.requests
+		all.bytes += n.bytes
+	}
+	return all
+}
+
+// items are the lines of what they cost; copies of those that thaw stay for some days.
+func (c classBytes) items(prices price.Tariff, tier firn.Tier, days int64) (items []costItem) {
+	for _, class := range slices.Sorted(maps.Keys(c)) {
+		n := c[class]
+		n.days = days
+		for _, item := range n.items(prices.Of(class), tier) {
+			if len(c) > 1 && class != "" {
+				item.What += ", in " + class
+			}
+			items = append(items, item)
+		}
+	}
+	return items
+}
+
 // expect notes the job that brings an archive.
-func (f *fetchable) expect(job firn.Job, p firn.Pace) {
-	f.job, f.ready = job, retrieval.ExpectedAt(p, job)
+func (f *fetchable) expect(job firn.Job) {
+	f.job, f.ready = job, retrieval.ExpectedAt(f.pace, job)
+}
+
+// paceOf gives the storage class of an archive of the store, as far as the catalog knows
+// one, and how long it takes: as the store, where it doesn't.
+func (s *session) paceOf(ctx context.Context, row int64, archive firn.ArchiveID) (class string, pace firn.Pace, err error) {
+	pace = s.store.Traits().Pace
+	if class, err = s.catalog.ClassOf(ctx, row, archive); err == nil && class != "" {
+		pace = firn.PaceOf(class)
+	}
+	return class, pace, err
 }
 
 // isOfOne reports whether an error is of one archive, and says nothing about the
@@ -390,15 +448,32 @@ func isOfOne(ctx context.Context, err error) bool {
 func (r *archiveRetriever) fetchReady(ctx context.Context, left []*fetchable) (again bool, err error) {
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(int(r.options.Concurrency))
-	var mu sync.Mutex // over again
+	var mu sync.Mutex // over again, and fetched
+	var wants []retrieval.Want
+	fetched := map[firn.ArchiveID]bool{}
+	waiting := func(yield func(retrieval.Want, error) bool) {
+		for _, w := range wants {
+			mu.Lock()
+			done := fetched[w.Remote]
+			mu.Unlock()
+			if !done && !yield(w, nil) {
+				return
+			}
+		}
+	}
+	for _, f := range left {
+		if f.fate == onItsWay && f.job.State == firn.JobReady {
+			wants = append(wants, f.Want)
+		}
+	}
 	for _, f := range left {
 		if f.fate != onItsWay || f.job.State != firn.JobReady {
 			continue
 		}
 		g.Go(func() error {
-			expired, err := r.fetch(gctx, f)
+			expired, err := r.fetch(gctx, f, func(ctx context.Context) { r.asker.Stay(ctx, waiting) })
 			mu.Lock()
-			again = again || expired
+			again, fetched[f.Remote] = again || expired, true
 			mu.Unlock()
 			return err
 		})
@@ -406,11 +481,11 @@ func (r *archiveRetriever) fetchReady(ctx context.Context, left []*fetchable) (a
 	return again, g.Wait()
 }
 
-// fetch fetches one archive.
-func (r *archiveRetriever) fetch(ctx context.Context, f *fetchable) (expired bool, err error) {
+// fetch fetches one archive. Arrived is called with each piece that has come.
+func (r *archiveRetriever) fetch(ctx context.Context, f *fetchable, arrived func(context.Context)) (expired bool, err error) {
 	out, err := r.asker.Output(f.Want, f.job)
 	if err == nil {
-		l := fetch.Load{Label: f.Label, Job: f.job.ID, Want: firn.Content{Size: out.Size(), Tree: out.Tree()}}
+		l := fetch.Load{Label: f.Label, Job: f.job.ID, Want: firn.Content{Size: out.Size(), Tree: out.Tree()}, Arrived: arrived}
 		if f.Range != nil {
 			l.Want = firn.Content{Size: f.Range.Len()}
 			if l.From = f.Range.Start - out.Brings().Start; *f.Range == out.Brings() {

@@ -285,7 +285,8 @@ type archiveUploader struct {
 
 // upload uploads the cargo, and tells what became of it.
 func (u *archiveUploader) upload(ctx context.Context) error {
-	left, err := settleLoose(ctx, u.session, u.row, u.run)
+	left, release, err := settleLoose(ctx, u.session, u.row, u.run, u.journal.IsOf)
+	defer release()
 	if err != nil {
 		return err
 	}

@@ -225,6 +225,11 @@ func (r *rowStream) open() (*streamFile, error) {
 // importChain takes in a stream with those that add to it; of what another machine has
 // moved its target's archives, and then the move itself.
 func (o *catalogImportOptions) importChain(ctx context.Context, s *session, chain []rowStream) (refused int64, err error) {
+	if one := &chain[0]; one.moved {
+		if err := checkMoved(ctx, s, one); err != nil {
+			return 0, one.wrap(err)
+		}
+	}
 	refused, err = importRows(ctx, s, chain)
 	if one := &chain[0]; err == nil && one.moved {
 		err = takeResult(ctx, s, one.path, one.file)

@@ -84,6 +84,9 @@ type app struct {
 	once    bool      // firn resume runs it: it does what can be done now, and never waits
 	task    *heldTask // what is recorded for firn resume; nil for nothing
 	opened  *session  // the store that was opened last; nil: none was
+	reached string    // where --endpoint-url says that a store is, as a variable; empty: nowhere
+
+	endpointOfS3 bool // --endpoint-url is that of the store in S3, of the two that the command is about
 }
 
 // globalOptions are those that all commands have.

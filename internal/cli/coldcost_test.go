@@ -1,13 +1,16 @@
 package cli
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/clock"
 	"github.com/firn-archive/firn/internal/price"
 	"github.com/firn-archive/firn/internal/restore"
 	"github.com/firn-archive/firn/internal/syncer"
@@ -25,7 +28,7 @@ func TestUnknownClass(t *testing.T) {
 	if err := r.Agree(t.Context(), somePlan()); err != nil {
 		t.Fatal(err)
 	}
-	bill := &billing{costOptions: &costOptions{}, s: &session{ui: ui.New(ui.Options{Stdout: talk, Stderr: talk})}, tariff: unknown, snapshots: unknown}
+	bill := &billing{costOptions: &costOptions{}, s: &session{ui: ui.New(ui.Options{Stdout: talk, Stderr: talk})}, tariff: unknown}
 	if err := bill.show(billRecord{}, []billItem{{Span: spanMonth, Item: "storage"}}); err != nil {
 		t.Fatal(err)
 	}
@@ -66,6 +69,32 @@ func TestBundlingGoesByClass(t *testing.T) {
 		got.Spool = ""
 		if c.wrong != (firn.KindOf(err) == firn.Usage) || !c.wrong && (err != nil || got != c.want) {
 			t.Errorf("%s %s: %+v, %v; want %+v", c.class, c.args, got, err, c.want)
+		}
+	}
+}
+
+// TestOddClassInBill: archives of a class that firn has no prices of, in a store of one
+// that it has, cost nobody knows what, and not what those of the store do.
+func TestOddClassInBill(t *testing.T) {
+	cat, err := catalog.Open(t.Context(), filepath.Join(t.TempDir(), "catalog.db"), clock.System{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cat.Close()
+	bill := &billing{costOptions: &costOptions{}, s: &session{catalog: cat}, tariff: price.Bucket("DEEP_ARCHIVE", "us-east-1")}
+	from := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+	for class, known := range map[string]bool{"DEEP_ARCHIVE": true, "GLACIER_IR": true, "STANDARD_IA": false} {
+		kept := []catalog.Keeping{{Kind: catalog.FileArchive, Class: class, Archives: 1, Charged: 1 << 30, ArchiveHours: 24, ByteHours: 24 << 30, EarlyArchives: 1, EarlyBytes: 1 << 30, EarlyHours: 24, EarlyByteHours: 24 << 30}}
+		month, err := bill.month(t.Context(), kept, from, from.AddDate(0, 1, 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		today, err := bill.today(t.Context(), kept)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if stored, early := month[0].sum, today[len(today)-1].sum; stored.Known != known || early.Known != known {
+			t.Errorf("%s: a month costs %v, to delete it %v", class, stored, early)
 		}
 	}
 }

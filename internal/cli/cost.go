@@ -3,13 +3,14 @@ package cli
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/catalog"
-	"github.com/firn-archive/firn/internal/config"
 	"github.com/firn-archive/firn/internal/price"
 	"github.com/firn-archive/firn/internal/wire"
 )
@@ -117,10 +118,6 @@ func runCost(ctx context.Context, o *costOptions) error {
 	}
 	for _, row := range stores {
 		b := &billing{costOptions: o, s: s, row: row, tariff: wire.TariffOf(tables, row.Kind, row.Region, row.Class)}
-		b.snapshots = b.tariff
-		if row.Kind == string(config.S3) {
-			b.snapshots = wire.TariffOf(tables, row.Kind, row.Region, price.SnapshotClass)
-		}
 		if err := b.run(ctx, now); err != nil {
 			return err
 		}
@@ -141,17 +138,7 @@ type billing struct {
 	*costOptions
 	s      *session
 	row    catalog.Store
-	tariff price.Tariff
-	// snapshots is the tariff of the catalog's: those in S3 are of another class.
-	snapshots price.Tariff
-}
-
-// of is the tariff of archives of a kind.
-func (b *billing) of(kind catalog.ArchiveKind) price.Tariff {
-	if kind == catalog.CatalogArchive {
-		return b.snapshots
-	}
-	return b.tariff
+	tariff price.Tariff // of the store; what it holds may be of another class
 }
 
 // run shows the bill.
@@ -206,16 +193,20 @@ func spentIn(ctx context.Context, cat *catalog.Catalog, store int64, tariff pric
 	uploads := billItem{Item: "upload", sum: price.Sum{Known: true}}
 	transfer, early := billItem{Item: "transfer out", sum: price.Sum{Known: true}}, billItem{Item: "early deletion", sum: price.Sum{Known: true}}
 	copies := billItem{Item: "thawed copies", sum: price.Sum{Known: true}}
+	read := billItem{Item: "retrieval", sum: price.Sum{Known: true}} // of what is read at once
 	var items []billItem
-	var archiveHours, byteHours float64
+	hours := classHours{}
 	for _, c := range ledger.Charges {
+		tariff := tariff.Of(c.Class)
 		switch c.Op {
 		case catalog.UploadOp:
-			uploads.Requests, uploads.sum = c.Calls, tariff.Cost(price.Upload, c.Calls)
+			uploads.Requests += c.Calls
+			uploads.sum = uploads.sum.Plus(tariff.Cost(price.Upload, c.Calls))
 		case catalog.DownloadOp:
-			transfer.Bytes, transfer.sum = c.Bytes, tariff.Cost(price.TransferOut, c.Bytes)
+			transfer.Bytes, transfer.sum = transfer.Bytes+c.Bytes, transfer.sum.Plus(tariff.Cost(price.TransferOut, c.Bytes))
 			if tariff.Class != "" && !tariff.Thaws { // what is read at once is retrieved by that
-				items = append(items, billItem{Item: "retrieval", Requests: c.Calls, Bytes: c.Bytes, sum: tariff.Retrieval(firn.Standard, c.Calls, c.Bytes)})
+				read.Requests, read.Bytes = read.Requests+c.Calls, read.Bytes+c.Bytes
+				read.sum = read.sum.Plus(tariff.Retrieval(firn.Standard, c.Calls, c.Bytes))
 			}
 		case catalog.CopyOp, catalog.ExtendOp:
 			copies.Bytes += c.Bytes
@@ -229,43 +220,58 @@ func spentIn(ctx context.Context, cat *catalog.Catalog, store int64, tariff pric
 		case catalog.EarlyOp:
 			early.Archives += c.Calls
 			early.Bytes += c.Bytes
-			archiveHours += float64(c.Calls) * c.Rest.Hours()
-			byteHours += float64(c.Bytes) * c.Rest.Hours()
+			hours.add(c.Class, float64(c.Calls)*c.Rest.Hours(), float64(c.Bytes)*c.Rest.Hours())
 		}
 	}
-	if early.Archives > 0 {
-		early.sum = tariff.EarlyHours(archiveHours, byteHours)
+	early.sum = hours.price(func(class string, archives, bytes float64) price.Sum {
+		return tariff.Of(class).EarlyHours(archives, bytes)
+	})
+	items = append(items, uploads)
+	if read.Requests > 0 || read.Bytes > 0 {
+		items = append(items, read)
 	}
-	items = append([]billItem{uploads}, items...)
-	for _, r := range ledger.Retrievals {
-		if tariff.Class != "" && !tariff.Thaws {
-			continue // what it brings is in the downloads
-		}
-		one := billItem{Item: "retrieval, " + string(r.Tier), Requests: r.Requests, Bytes: r.Bytes, Unsized: r.Unsized}
-		one.sum = tariff.Request(r.Tier, r.Requests, r.Bytes)
-		items = append(items, one)
-	}
+	items = append(items, retrievedIn(ledger.Retrievals, tariff)...)
 	if copies.Bytes > 0 {
 		items = append(items, copies)
 	}
 	return append(items, transfer, early), nil
 }
 
+// retrievedIn is what the jobs are charged for by which archives were asked for, a line
+// for each tier. What is read at once is in the downloads.
+func retrievedIn(all []catalog.Retrievals, store price.Tariff) (items []billItem) {
+	for _, r := range all {
+		tariff := store.Of(r.Class)
+		if tariff.Class != "" && !tariff.Thaws {
+			continue
+		}
+		item := "retrieval, " + string(r.Tier)
+		if len(items) == 0 || items[len(items)-1].Item != item {
+			items = append(items, billItem{Item: item, sum: price.Sum{Known: true}})
+		}
+		one := &items[len(items)-1]
+		one.Requests += r.Requests
+		one.Bytes += r.Bytes
+		one.Unsized += r.Unsized
+		one.sum = one.sum.Plus(tariff.Request(r.Tier, r.Requests, r.Bytes))
+	}
+	return items
+}
+
 // month is what a month came to, as far as it is over.
 func (b *billing) month(ctx context.Context, kept []catalog.Keeping, from, to time.Time) ([]billItem, error) {
 	length := to.Sub(from)
 	storage := billItem{Item: "storage", sum: price.Sum{Known: true}}
-	var byteHours, archiveHours, all float64
+	hours := classHours{}
+	var all float64
 	for _, k := range kept {
-		if t := b.of(k.Kind); t.Class == b.tariff.Class {
-			archiveHours += k.ArchiveHours
-			byteHours += k.ByteHours
-		} else {
-			storage.sum = storage.sum.Plus(t.Kept(k.ArchiveHours, k.ByteHours, length))
-		}
-		all += k.ByteHours + k.ArchiveHours*float64(b.of(k.Kind).Overhead)
+		t := b.tariff.Of(k.Class)
+		hours.add(k.Class, k.ArchiveHours, k.ByteHours)
+		all += k.ByteHours + k.ArchiveHours*float64(t.Overhead)
 	}
-	storage.sum = storage.sum.Plus(b.tariff.Kept(archiveHours, byteHours, length))
+	storage.sum = hours.price(func(class string, archives, bytes float64) price.Sum {
+		return b.tariff.Of(class).Kept(archives, bytes, length)
+	})
 	storage.Bytes = int64(all / length.Hours())
 	spent, err := spentIn(ctx, b.s.catalog, b.row.ID, b.tariff, from, to)
 	items := append([]billItem{storage}, spent...)
@@ -278,34 +284,75 @@ func (b *billing) month(ctx context.Context, kept []catalog.Keeping, from, to ti
 // today is what a full month of what there is costs, and what it costs to empty
 // the store.
 func (b *billing) today(ctx context.Context, kept []catalog.Keeping) (items []billItem, err error) {
-	var archives, early, earlyBytes int64
-	var earlyHours, earlyByteHours float64
+	overhead := billItem{Span: spanFull, Item: "overhead", sum: price.Sum{Known: true}}
+	over, hours := map[string]int64{}, classHours{}
+	early := billItem{Span: spanEmptied, Item: "early deletion", sum: price.Sum{Known: true}}
 	for _, k := range kept {
+		t := b.tariff.Of(k.Class)
 		if k.Archives > 0 {
-			items = append(items, billItem{Span: spanFull, Item: kindText(k.Kind), Archives: k.Archives, Bytes: k.Bytes, sum: b.of(k.Kind).Cost(price.Storage, k.Bytes)})
+			items = append(items, billItem{Span: spanFull, Item: b.heldText(k), Archives: k.Archives, Bytes: k.Charged, sum: t.Cost(price.Storage, k.Charged)})
 		}
-		if b.of(k.Kind).Overhead > 0 {
-			archives += k.Archives
+		if bytes := k.Archives * t.Overhead; bytes > 0 {
+			overhead.Archives += k.Archives
+			overhead.Bytes += bytes
+			over[k.Class] += bytes
 		}
-		if b.of(k.Kind).Shortest == 0 {
-			continue
+		if k.EarlyArchives > 0 {
+			early.Archives += k.EarlyArchives
+			early.Bytes += k.EarlyBytes
+			hours.add(k.Class, k.EarlyHours, k.EarlyByteHours)
 		}
-		early += k.EarlyArchives
-		earlyBytes += k.EarlyBytes
-		earlyHours += k.EarlyHours
-		earlyByteHours += k.EarlyByteHours
+	}
+	early.sum = hours.price(func(class string, archives, bytes float64) price.Sum {
+		return b.tariff.Of(class).EarlyHours(archives, bytes)
+	})
+	for _, class := range slices.Sorted(maps.Keys(over)) {
+		overhead.sum = overhead.sum.Plus(b.tariff.Of(class).Cost(price.Storage, over[class]))
 	}
 	open, err := b.s.catalog.OpenParts(ctx, b.row.ID)
 	if err != nil {
 		return nil, err
 	}
-	if overhead := archives * b.tariff.Overhead; b.tariff.Overhead > 0 {
-		items = append(items, billItem{Span: spanFull, Item: "overhead", Archives: archives, Bytes: overhead, sum: b.tariff.Cost(price.Storage, overhead)})
+	if b.tariff.Overhead > 0 || overhead.Bytes > 0 {
+		items = append(items, overhead)
 	}
 	if open.Files > 0 {
 		items = append(items, billItem{Span: spanFull, Item: "open uploads", Archives: open.Files, Bytes: open.Bytes, sum: b.tariff.Cost(price.Storage, open.Bytes)})
 	}
-	return append(items, billItem{Span: spanEmptied, Item: "early deletion", Archives: early, Bytes: earlyBytes, sum: b.tariff.EarlyHours(earlyHours, earlyByteHours)}), nil
+	return append(items, early), nil
+}
+
+// classHours are archives, and their bytes, each by hours, of storage classes: what they
+// cost is rounded up once for each.
+type classHours map[string]struct{ archives, bytes float64 }
+
+func (h classHours) add(class string, archives, bytes float64) {
+	one := h[class]
+	one.archives += archives
+	one.bytes += bytes
+	h[class] = one
+}
+
+// price is what they cost together.
+func (h classHours) price(of func(class string, archives, bytes float64) price.Sum) price.Sum {
+	sum := price.Sum{Known: true}
+	for _, class := range slices.Sorted(maps.Keys(h)) {
+		sum = sum.Plus(of(class, h[class].archives, h[class].bytes))
+	}
+	return sum
+}
+
+// heldText is what archives of a kind are called, with their class where that isn't
+// what goes without saying.
+func (b *billing) heldText(k catalog.Keeping) string {
+	usual := b.tariff.Class
+	if k.Kind == catalog.CatalogArchive && k.Class != "" {
+		usual = price.SnapshotClass
+	}
+	if k.Class == "" || k.Class == usual {
+		return kindText(k.Kind)
+	}
+	return kindText(k.Kind) + " in " + k.Class
 }
 
 // kindText is what archives of a kind are called.

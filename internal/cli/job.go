@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -57,6 +58,23 @@ type jobRecord struct {
 
 	job          firn.Job
 	ready, until time.Time // as Ready and Until; zero: nobody knows
+}
+
+// jobPace is how long what a job brings takes, by the class of its archive, where this
+// machine's catalog knows it; else it is the store's.
+func (s *session) jobPace(ctx context.Context, j *firn.Job) firn.Pace {
+	pace := s.store.Traits().Pace
+	if j.State != firn.JobRunning || j.Kind != firn.RetrievalJob {
+		return pace
+	}
+	row, err := s.catalog.StoreByURL(ctx, s.loc.String())
+	if err != nil {
+		return pace
+	}
+	if _, of, err := s.paceOf(ctx, row.ID, j.Archive); err == nil {
+		pace = of
+	}
+	return pace
 }
 
 func newJobRecord(store string, p firn.Pace, j firn.Job) jobRecord {

@@ -78,7 +78,7 @@ func runJobList(ctx context.Context, o *jobListOptions) error {
 			return err
 		}
 		if o.wants(job.State) {
-			list.Add(newJobRecord(s.loc.String(), s.store.Traits().Pace, job))
+			list.Add(newJobRecord(s.loc.String(), s.jobPace(ctx, &job), job))
 		}
 	}
 	return nil

@@ -163,10 +163,11 @@ func (o *jobOutputOptions) await(ctx context.Context, s *session) (firn.Job, err
 		case firn.JobFailed:
 			return job, &firn.Error{Op: "fetch", Subject: o.Job, Kind: firn.Invalid, Err: fmt.Errorf("the job failed: %s", job.Message), Hint: "start another one with: firn job start"}
 		}
-		ready := retrieval.ExpectedAt(s.store.Traits().Pace, job)
+		pace := s.jobPace(ctx, &job)
+		ready := retrieval.ExpectedAt(pace, job)
 		if !o.Wait || o.app.once {
 			o.app.expect(ready)
-			s.ui.Record("job", newJobRecord(s.loc.String(), s.store.Traits().Pace, job))
+			s.ui.Record("job", newJobRecord(s.loc.String(), pace, job))
 			text := "the job runs, and isn't done before " + localTime(ready) + "; run the same command again then, or with --wait"
 			if ready.IsZero() {
 				text = "the job runs, and the store doesn't say since when; run the same command again later, or with --wait"

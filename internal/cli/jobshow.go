@@ -49,7 +49,7 @@ func runJobShow(ctx context.Context, o *jobShowOptions) error {
 	if err != nil {
 		return err
 	}
-	showJob(s, newJobRecord(s.loc.String(), s.store.Traits().Pace, job))
+	showJob(s, newJobRecord(s.loc.String(), s.jobPace(ctx, &job), job))
 	return nil
 }
 

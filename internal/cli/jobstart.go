@@ -156,11 +156,15 @@ func runJobStart(ctx context.Context, o *jobStartOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := s.store.Traits().Pace.Offers(tier); err != nil {
+	class, pace, err := s.paceOf(ctx, row.ID, firn.ArchiveID(o.Archive))
+	if err != nil {
+		return err
+	}
+	if err := pace.Offers(tier); err != nil {
 		return err
 	}
 	if o.Archive != "" {
-		if err := o.agree(ctx, s, row, tier); err != nil {
+		if err := o.agree(ctx, s, row, class, tier); err != nil {
 			return err
 		}
 	}
@@ -175,7 +179,7 @@ func runJobStart(ctx context.Context, o *jobStartOptions) error {
 	if err != nil {
 		return err
 	}
-	r := newJobRecord(s.loc.String(), s.store.Traits().Pace, job)
+	r := newJobRecord(s.loc.String(), pace, job)
 	s.ui.Record("job", r)
 	s.ui.Print(string(job.ID))
 	s.ui.Notice(r.progress(localTime) + "; fetch what it brings with: firn job output " + o.Store + " " + dashed(string(job.ID)))
@@ -214,8 +218,8 @@ func (o *jobStartOptions) check() (firn.Tier, error) {
 	return firn.ParseTier(o.Tier)
 }
 
-// agree tells the price.
-func (o *jobStartOptions) agree(ctx context.Context, s *session, row catalog.Store, tier firn.Tier) error {
+// agree tells the price of an archive of a storage class.
+func (o *jobStartOptions) agree(ctx context.Context, s *session, row catalog.Store, class string, tier firn.Tier) error {
 	loc, known, err := s.catalog.ArchiveByRemote(ctx, row.ID, firn.ArchiveID(o.Archive))
 	if err != nil {
 		return err
@@ -227,7 +231,7 @@ func (o *jobStartOptions) agree(ctx context.Context, s *session, row catalog.Sto
 			return err
 		}
 	}
-	prices := s.store.HeldPrices()
+	prices := s.store.HeldPrices().Of(class)
 	if o.Range.at != nil && !prices.Thaws {
 		need.bytes, known = o.Range.at.Len(), true
 	}

@@ -86,6 +86,9 @@ through it all.`,
 		if err := a.useProfile(f, o.From); err != nil {
 			return err
 		}
+		if err := o.Common.Endpoint.ofTwo(a, o.From, o.To); err != nil {
+			return err
+		}
 		return run(ctx, o)
 	})
 	return cmd

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/firn-archive/firn"
@@ -97,18 +98,31 @@ func (a *app) openBeside(ctx context.Context, s *session, location string, o wir
 	if err != nil {
 		return nil, err
 	}
+	if o, err = a.reachAt(loc, profile, o); err != nil {
+		return nil, err
+	}
 	if profile != nil {
-		o.AWSProfile, o.Endpoint, o.Class = profile.AWSProfile, profile.Endpoint, profile.Class
+		o.AWSProfile, o.Class = profile.AWSProfile, cmp.Or(o.Class, profile.Class)
 	}
 	if a.once && (o.Outage == 0 || o.Outage > outageOnce) {
 		o.Outage = outageOnce
 	}
-	store, err := wire.Open(ctx, s.env, loc, o)
+	store, err := wire.OpenKnown(ctx, s.env, s.catalog, loc, o)
 	if err != nil {
 		return nil, err
 	}
 	store.KeepLedger(s.catalog)
 	return store, nil
+}
+
+// isOver is for firn resume, where nothing is being deleted any more: somebody has
+// ended that, or a look at the copies has.
+func (m *finishing) isOver() error {
+	if m.move.State != catalog.MigrationCopied {
+		return m.emptying.isOver()
+	}
+	return &firn.Error{Op: "finish the migration of", Subject: m.row.URL, Kind: firn.Conflict, Err: fmt.Errorf("it stays: %w", errLacking),
+		Hint: "what is missing says: firn migrate --finish " + m.row.URL + " " + m.to.URL + " --dry-run"}
 }
 
 // refuse is why the source isn't deleted.
@@ -348,7 +362,7 @@ func (m *finishing) verdict(r migrate.Review) error {
 	if r.Lacking.Files > 0 {
 		return &firn.Error{Op: "finish the migration of", Subject: m.row.URL, Kind: firn.Conflict,
 			Err:  fmt.Errorf("%s are not in %s as they were copied: %w", archives(r.Lacking.Files, r.Lacking.Bytes), m.to.URL, errLacking),
-			Hint: "what came since is copied with: firn migrate " + m.row.URL + " " + m.to.URL}
+			Hint: m.remedy(r)}
 	}
 	if r.Young.Files > 0 {
 		m.ui.Print(archives(r.Young.Files, r.Young.Bytes) + " were copied too lately to be in the inventory of " + m.to.URL + "; run the same command again in a day")
@@ -360,6 +374,24 @@ func (m *finishing) verdict(r migrate.Review) error {
 	}
 	m.reviewed = m.env.Clock.Now()
 	return nil
+}
+
+// remedy says by which commands what lacks a copy gets one. What the catalog holds to be
+// in the target is copied again only once it knows better, and what another machine has
+// put into the source once that is known.
+func (m *finishing) remedy(r migrate.Review) string {
+	steps, migrated := []string{}, "firn migrate "+m.row.URL+" "+m.to.URL
+	if r.Unlisted > 0 {
+		steps = append(steps, "firn store refresh --fix "+m.to.URL)
+	}
+	if r.Uncopied > 0 {
+		if migrate.UnknownIn(m.move).Archives > 0 {
+			steps = append(steps, "firn recover "+m.row.URL)
+		}
+		migrated += " --max-age 0"
+	}
+	steps = append(steps, migrated)
+	return "to have it copied, and then this again: " + strings.Join(steps, "; then: ")
 }
 
 // dryRun tells what would be deleted, and what stands against it.

@@ -8,10 +8,10 @@ import (
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/describe"
-	"github.com/firn-archive/firn/internal/adopt"
 	"github.com/firn-archive/firn/internal/catalog"
 	"github.com/firn-archive/firn/internal/config"
 	"github.com/firn-archive/firn/internal/migrate"
+	"github.com/firn-archive/firn/internal/price"
 	"github.com/firn-archive/firn/internal/transfer"
 	"github.com/firn-archive/firn/internal/ui"
 	"github.com/firn-archive/firn/internal/wire"
@@ -24,6 +24,8 @@ type migration struct {
 	row catalog.Store
 	to  *session // of the target, with the same catalog
 	at  catalog.Store
+	// listed is what an inventory showed in this call that the catalog doesn't know.
+	listed *migrate.Unknown
 }
 
 func runMigrate(ctx context.Context, o *migrateOptions) error {
@@ -139,8 +141,15 @@ func (m *migration) takeIn(ctx context.Context) (ok bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	left, err := m.unknown(ctx)
+	if err != nil {
+		return false, err
+	}
 	known := !dated.IsZero()
-	if known && m.store.Info.Now.Sub(dated) < m.MaxAge { // of dates by the second: 0 is always a new one
+	if known && m.store.Info.Now.Sub(dated) < m.MaxAge && (left.Archives == 0 || left.Listed == dated.Unix()) { // of dates by the second: 0 is always a new one
+		if m.DryRun {
+			m.tellUnknown(left.Archives)
+		}
 		return true, nil
 	}
 	a := &adoptOptions{app: m.app, Store: m.From, Common: m.Common, Wait: m.Wait, Poll: m.Poll}
@@ -148,6 +157,7 @@ func (m *migration) takeIn(ctx context.Context) (ok bool, err error) {
 		if !known {
 			m.ui.Notice("this goes by the catalog alone: what other programs have in " + m.row.URL + " shows once it is moved, or with firn adopt")
 		}
+		m.tellUnknown(left.Archives)
 		return true, nil
 	}
 	if err := a.chooseTree(ctx, m.session, m.row); firn.KindOf(err) == firn.Usage {
@@ -165,18 +175,31 @@ func (m *migration) takeIn(ctx context.Context) (ok bool, err error) {
 		m.ui.Print(inventoryText(res.Ready, m.env.Clock.Now()))
 		return false, ErrNotYet
 	}
-	m.tellTakenIn(res)
-	return true, nil
-}
-
-// tellTakenIn tells what the inventory has shown.
-func (m *migration) tellTakenIn(res adopt.Result) {
 	if n := res.Files.Files + res.Bare.Files; n > 0 {
 		m.ui.Notice(fmt.Sprintf("took in %s of other programs", counted(n, "archive")))
 	}
-	if n := res.Own.Files; n > 0 {
-		m.ui.Warn(fmt.Sprintf("%s of firn's own in %s that this catalog doesn't know, which stay there: another machine's, or those of a lost catalog; firn recover %s takes them in",
-			counted(n, "archive"), m.row.URL, m.row.URL))
+	m.tellUnknown(res.Own.Files)
+	if dated, err = m.catalog.InventoryDate(ctx, m.row.ID); err == nil {
+		m.listed = migrate.ListedAt(res.Own.Files, dated)
+	}
+	return err == nil, err
+}
+
+// unknown is what of the source was no part of the migration when its inventory was
+// read last.
+func (m *migration) unknown(ctx context.Context) (migrate.Unknown, error) {
+	if m.at.ID == 0 {
+		return migrate.Unknown{}, nil
+	}
+	move, _, err := m.catalog.FindMigration(ctx, m.row.ID, m.at.ID, m.Tree)
+	return migrate.UnknownIn(move), err
+}
+
+// tellUnknown tells of archives that nobody can move before the catalog knows them.
+func (m *migration) tellUnknown(archives int64) {
+	if archives > 0 {
+		m.ui.Warn(fmt.Sprintf("%s of firn's own in %s that this catalog doesn't know, which stay there: another machine's, or those of a lost catalog; to move them as well, first: firn recover %s",
+			counted(archives, "archive"), m.row.URL, m.row.URL))
 	}
 }
 
@@ -193,10 +216,10 @@ func (m *migration) options(ctx context.Context) (o migrate.Options, err error) 
 	return migrate.Options{
 		Catalog: m.catalog, From: migrate.Side{Row: m.row, Store: m.store}, To: migrate.Side{Row: m.at, Store: m.to.store},
 		Clock: m.env.Clock, Events: m.env.Events, Only: m.Tree,
-		Bundling: migrate.Bundling{Below: b.Below, Size: b.Size, Spool: b.Spool},
-		Tiers:    m.Tiers, RetrieveRate: int64(m.RetrieveRate.byteSize), MaxFiles: int64(m.MaxFiles), MaxBytes: int64(m.MaxBytes.byteSize),
+		Bundling: migrate.Bundling{Below: b.Below, Size: b.Size, Spool: b.Spool}, LeastCharged: price.Least(m.to.store.Class()),
+		Tiers: m.Tiers, RetrieveRate: int64(m.RetrieveRate.byteSize), MaxFiles: int64(m.MaxFiles), MaxBytes: int64(m.MaxBytes.byteSize),
 		Concurrency: int(m.Concurrency), LimitUpload: m.Common.LimitUpload.Slowest(), Wait: m.Wait && !m.app.once, Poll: m.Poll, Waker: waker,
-		Agree: m.agree, AgreeAgain: m.Consent.MaxCost.amount > 0,
+		Agree: m.agree, AgreeAgain: m.Consent.MaxCost.amount > 0, AgreeMore: m.agreeMore, Listed: m.listed,
 		Lock: func(ctx context.Context, tree string) (func(), error) {
 			l, err := wire.LockTree(ctx, m.env, m.row, tree, 0)
 			return func() { l.Unlock() }, err
@@ -210,6 +233,21 @@ func (m *migration) agree(ctx context.Context, look migrate.Outlook) error {
 		return err
 	}
 	return m.Way.agree(ctx, &m.Consent, p, m.DryRun)
+}
+
+// agreeMore asks about a migration that has grown, where what came costs more than goes
+// without a question.
+func (m *migration) agreeMore(ctx context.Context, look migrate.Outlook) (asked bool, err error) {
+	p, err := m.Way.quote(ctx, m.catalog, m.row, m.store, m.to.store, look)
+	if err != nil {
+		return false, err
+	}
+	more := p.grown()
+	if more.Known && more.Amount <= m.Consent.Budget.askAbove() {
+		return false, nil
+	}
+	m.ui.Notice(fmt.Sprintf("%s came to %s since the price was agreed to; this is what is left:", archives(look.Grown.Files, look.Grown.Bytes), m.row.URL))
+	return true, m.Way.agree(ctx, &m.Consent, p, false)
 }
 
 // move does the work, and tells of it.
@@ -254,6 +292,9 @@ func (m *migration) move(ctx context.Context) error {
 	}
 	start := m.env.Clock.Now()
 	res, err := migrate.Run(ctx, o)
+	if firn.KindOf(err) == firn.Usage && res.Copied.Files == 0 {
+		return err // nobody agreed: that it goes on by itself would be untrue
+	}
 	m.env.Events(firn.SummaryEvent{
 		Command: catalog.MigrateRun, Store: m.at.URL, Stopped: err != nil, Elapsed: m.env.Clock.Now().Sub(start),
 		Counts: map[firn.Action]firn.Count{firn.Sent: res.Copied, firn.Failed: res.Migration.Totals[catalog.CopyFailed], firn.Pending: res.Migration.Totals.Open()},
@@ -261,7 +302,11 @@ func (m *migration) move(ctx context.Context) error {
 	if unsaved {
 		err = errors.Join(err, ErrPartial)
 	}
-	return errors.Join(err, m.report(ctx, res))
+	told := m.report(ctx, res)
+	if firn.KindOf(err) == firn.Usage {
+		return err
+	}
+	return errors.Join(err, told)
 }
 
 // The states of a migration, in its record.
@@ -287,13 +332,15 @@ type migrationRecord struct {
 	Failed       int64    `json:"failed"`
 	Trees        []string `json:"trees,omitempty"`      // that moved in this call
 	TreesStaying []string `json:"trees_left,omitempty"` // that could not
+	Unknown      int64    `json:"unknown,omitempty"`    // of firn's own in the source, that the catalog doesn't know
+	Mended       int64    `json:"mended,omitempty"`     // versions whose copy was lost, and that have one again
 	Ready        string   `json:"ready,omitempty"`      // RFC 3339
 	Started      string   `json:"started,omitempty"`    // RFC 3339
 }
 
 // newMigrationRecord is what the catalog says of a migration.
 func newMigrationRecord(m catalog.Migration, from, to string) migrationRecord {
-	r := migrationRecord{From: from, To: to, Tree: m.Only, State: migrationGoing, Started: timeText(m.Started)}
+	r := migrationRecord{From: from, To: to, Tree: m.Only, State: migrationGoing, Started: timeText(m.Started), Unknown: migrate.UnknownIn(m).Archives}
 	switch m.State {
 	case catalog.MigrationCopied:
 		r.State = migrationCopied
@@ -332,11 +379,11 @@ func (r *migrationRecord) text() string {
 // report tells how far it is, and gives the status.
 func (m *migration) report(ctx context.Context, res migrate.Result) error {
 	r := newMigrationRecord(res.Migration, m.row.URL, m.at.URL)
-	r.Trees, r.TreesStaying, r.Ready = res.Moved, res.Left, timeText(res.Ready)
+	r.Trees, r.TreesStaying, r.Ready, r.Mended = res.Moved, res.Left, timeText(res.Ready), res.Mended
 	m.app.expect(res.Ready)
 	m.ui.Record("migration", r)
 	if m.ui.IsJSON() || res.Migration.ID == 0 {
-		return statusOfResult(res)
+		return m.status(res)
 	}
 	m.ui.Print(r.text())
 	if len(res.Moved) > 0 {
@@ -345,11 +392,17 @@ func (m *migration) report(ctx context.Context, res migrate.Result) error {
 	for _, tree := range res.Left {
 		m.ui.Warn(fmt.Sprintf("the tree %s stays in %s: something of it isn't copied", tree, m.row.URL))
 	}
+	if res.Mended > 0 {
+		m.ui.Print(fmt.Sprintf("%s whose copy was lost can be restored again", counted(res.Mended, "version")))
+	}
 	m.tellFailed(ctx, res.Migration)
+	if m.listed == nil { // else that was told at the beginning
+		m.tellUnknown(res.Unknown.Archives)
+	}
 	switch {
 	case res.Pending():
 		m.ui.Notice(pendingText(res.Ready, m.env.Clock.Now()))
-	case res.Done && m.Tree == "":
+	case res.Done && m.Tree == "" && res.Unknown.Archives == 0:
 		m.ui.Notice(fmt.Sprintf("%s stays as it is until: firn migrate --finish %s %s", m.row.URL, m.row.URL, m.at.URL))
 	}
 	return m.status(res)
@@ -358,7 +411,7 @@ func (m *migration) report(ctx context.Context, res migrate.Result) error {
 // status is that of a command whose trees stay, too.
 func (m *migration) status(res migrate.Result) error {
 	err := statusOfResult(res)
-	if len(res.Left) > 0 && !res.Failed() {
+	if (len(res.Left) > 0 || res.Unknown.Archives > 0 && res.Done) && !res.Failed() {
 		err = errors.Join(err, ErrPartial)
 	}
 	return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -19,6 +20,7 @@ import (
 	"github.com/firn-archive/firn/internal/config"
 	"github.com/firn-archive/firn/internal/migrate"
 	"github.com/firn-archive/firn/internal/ui"
+	"github.com/firn-archive/firn/internal/wire"
 )
 
 // awayOptions are those of firn migrate by which another machine does the work.
@@ -118,17 +120,19 @@ func runMigrateToGo(ctx context.Context, o *toGoOptions) error {
 		}
 		return &firn.Error{Op: "make", Subject: o.Dir, Kind: firn.Local, Err: cause(err), Hint: hint}
 	}
-	g := migrate.ToGo{From: shellWord(s.loc.String()), To: shellWord(to.String())}
+	g := migrate.ToGo{From: s.loc.String(), To: to.String(), Args: o.Args}
 	if g.Host, err = o.app.hostname(); err != nil {
 		return err
-	}
-	for _, arg := range o.Args {
-		g.Args = append(g.Args, shellWord(arg))
 	}
 	if profile != nil && profile.Class != "" && !slices.Contains(o.Args, "--class") {
 		g.Args = append(g.Args, "--class", profile.Class)
 	}
-	g.Env = o.environment()
+	if g.Env, err = o.environment(endpointOf(s.loc, s.profile), endpointOf(to, profile)); err == nil {
+		g.Env, err = addKnown(ctx, s, g.Env, s.loc, to)
+	}
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(dir))
+	}
 	if err := o.fill(ctx, s, dir, program, g, []string{row.URL, to.String()}); err != nil {
 		return errors.Join(err, os.RemoveAll(dir))
 	}
@@ -137,49 +141,73 @@ func runMigrateToGo(ctx context.Context, o *toGoOptions) error {
 	return nil
 }
 
-// program finds the program that goes along.
-func (o *toGoOptions) program(kind string) (path string, err error) {
-	if system, arch, ok := strings.Cut(o.For, "/"); !ok || system == "" || arch == "" || strings.Contains(arch, "/") {
-		return "", wrongUsage("make a folder to go", "%q is no kind of machine; write for example linux/arm64", o.For)
+// endpointOf is the address of a store's service, as an environment has it, where its
+// profile says one.
+func endpointOf(loc config.Location, p *config.Profile) string {
+	if p == nil || p.Endpoint == "" {
+		return ""
 	}
-	if o.Binary == "" && o.For != kind {
-		return "", wrongUsage("make a folder to go", "this program is for %s; get the one for %s, and name it with --binary FILE", kind, o.For)
+	return endpointVar(loc.Scheme) + "=" + p.Endpoint
+}
+
+// addKnown adds where the stores were seen, if nothing else says where they are. The
+// other machine has the catalog's word for it in rows only, which it won't go by.
+// Errors: Usage (it can't be told both).
+func addKnown(ctx context.Context, s *session, vars []string, stores ...config.Location) ([]string, error) {
+	is := func(name, of string) bool { return strings.HasPrefix(of, name+"=") }
+	if slices.ContainsFunc(vars, func(one string) bool { return is("AWS_ENDPOINT_URL", one) }) {
+		return vars, nil
 	}
-	if path = o.Binary; path == "" {
-		path, err = os.Executable()
-	} else {
-		path = o.app.env.Path(path)
+	var known []string
+	for _, loc := range stores {
+		name := endpointVar(loc.Scheme)
+		if slices.ContainsFunc(vars, func(one string) bool { return is(name, one) }) {
+			continue
+		}
+		row, err := s.catalog.StoreByURL(ctx, loc.String())
+		if err != nil && firn.KindOf(err) != firn.NotFound {
+			return nil, err
+		}
+		at := name + "=" + wire.EndpointOf(row)
+		if at == name+"=" || slices.Contains(known, at) {
+			continue
+		}
+		if slices.ContainsFunc(known, func(one string) bool { return is(name, one) }) {
+			return nil, wrongUsage("make a folder to go", "the stores are at two addresses, and one machine knows one: %s", name)
+		}
+		known = append(known, at)
 	}
-	if err != nil {
-		return "", &firn.Error{Op: "find the program", Kind: firn.Local, Err: err, Hint: "name it with --binary FILE"}
-	}
-	info, err := os.Stat(path)
-	if err == nil && !info.Mode().IsRegular() {
-		err = errors.New("it is no file")
-	}
-	if err != nil {
-		return "", &firn.Error{Op: "read the program", Subject: path, Kind: firn.Local, Err: cause(err)}
-	}
-	return path, nil
+	return append(vars, known...), nil
 }
 
 // environment is what the other machine has to know of this one's: where the services
-// are. Names of files mean nothing there, and keys
-// don't go.
-func (o *toGoOptions) environment() (vars []string) {
-	for _, one := range o.app.taskEnv() {
+// are, as the environment and the stores' profiles say it. Names of files mean nothing
+// there, and keys don't go, nor addresses with a password in them.
+func (o *toGoOptions) environment(profiles ...string) (vars []string, err error) {
+	profiles = slices.DeleteFunc(profiles, func(one string) bool { return one == "" })
+	named := map[string]string{}
+	for _, one := range profiles {
+		name, value, _ := strings.Cut(one, "=")
+		if before := named[name]; before != "" && before != value {
+			return nil, wrongUsage("make a folder to go", "the stores are at %s and at %s, and one machine knows one address: %s", before, value, name)
+		}
+		named[name] = value
+	}
+	for _, one := range slices.Concat([]string{o.app.reached}, profiles, o.app.taskEnv()) {
 		name, value, _ := strings.Cut(one, "=")
 		if slices.Contains(taskFileVars, name) || strings.HasSuffix(name, "_PROFILE") || !strings.HasPrefix(name, "AWS_") {
 			continue
 		}
-		vars = append(vars, name+"="+shellWord(value))
-	}
-	for _, name := range []string{"AWS_ENDPOINT_URL_S3"} {
-		if v := o.app.env.Getenv(name); v != "" && !strings.Contains(v, "@") && !slices.ContainsFunc(vars, func(s string) bool { return strings.HasPrefix(s, name+"=") }) {
-			vars = append(vars, name+"="+shellWord(v))
+		if slices.Contains(taskEndpointVars, name) {
+			if u, err := url.Parse(value); err != nil || u.User != nil {
+				continue
+			}
+		}
+		if !slices.ContainsFunc(vars, func(before string) bool { return strings.HasPrefix(before, name+"=") }) {
+			vars = append(vars, name+"="+value)
 		}
 	}
-	return vars
+	return vars, nil
 }
 
 // fill writes all that is in the folder.

@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
@@ -31,6 +34,20 @@ type movedHead struct {
 	From    string `json:"from"` // identity of the source
 	To      string `json:"to"`
 	Only    string `json:"only,omitempty"`
+}
+
+// check finds out whether this program can read what follows.
+func (h movedHead) check() error {
+	switch {
+	case h.Version > resultForm:
+		return &firn.Error{Op: "read result", Kind: firn.Invalid, Err: fmt.Errorf("it is of form %d, and this program knows %d", h.Version, resultForm),
+			Hint: "a newer firn wrote it: take it in with that"}
+	case h.Version < 1 || h.From == "" || h.To == "":
+		return errors.New("it doesn't say what was moved")
+	case h.From == h.To:
+		return errors.New("it says that a store was moved to itself")
+	}
+	return nil
 }
 
 // A movedCopy is one copy: ids of the source and of the target, and the place in that.
@@ -92,7 +109,7 @@ func runToGoResult(ctx context.Context, a *app, from, to, file string) error {
 		return err
 	}
 	s.ui.Record("to_go_result", r)
-	s.ui.Print(fmt.Sprintf("%s: %s, of %s to %s", file, counted(r.Copies, "copy"), source.URL, target.URL))
+	s.ui.Print(fmt.Sprintf("%s: %s, of %s to %s", file, copiesText(r.Copies), source.URL, target.URL))
 	return nil
 }
 
@@ -134,8 +151,16 @@ func openMoved(path string) (f *movedFile, err error) {
 	if f.streamFile, err = openStreams(path); err != nil {
 		return nil, err
 	}
+	if f.head, err = readHead(f.streamFile); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// readHead reads the head of a result; it is zero where the file is something else.
+func readHead(f *streamFile) (movedHead, error) {
 	if begin, _ := f.in.Peek(len(movedLine)); string(begin) != movedLine {
-		return f, nil
+		return movedHead{}, nil
 	}
 	var first struct {
 		Moved movedHead `json:"moved"`
@@ -144,15 +169,14 @@ func openMoved(path string) (f *movedFile, err error) {
 	if err == nil {
 		err = json.Unmarshal([]byte(text), &first)
 	}
-	if err == nil && (first.Moved.Version != resultForm || first.Moved.From == "" || first.Moved.To == "") {
-		err = fmt.Errorf("it is a result of form %d, and this program knows %d", first.Moved.Version, resultForm)
+	if err == nil {
+		err = first.Moved.check()
 	}
-	if err != nil {
-		err = &firn.Error{Op: "read result", Subject: path, Kind: firn.Corrupt, Err: err}
-		return nil, errors.Join(err, f.Close())
+	var known *firn.Error
+	if err != nil && !errors.As(err, &known) {
+		err = &firn.Error{Op: "read result", Kind: firn.Corrupt, Err: err}
 	}
-	f.head = first.Moved
-	return f, nil
+	return first.Moved, err
 }
 
 // copies gives the copies, and then stands before the rows.
@@ -187,12 +211,9 @@ func (f *movedFile) copies() iter.Seq2[catalog.CopyPair, error] {
 
 // skipMoved goes to the rows of a file, and reports whether it is a result.
 func skipMoved(f *streamFile) (is bool, err error) {
-	begin, _ := f.in.Peek(len(movedLine))
-	if string(begin) != movedLine {
-		return false, nil
-	}
-	if _, err := f.in.ReadString('\n'); err != nil {
-		return true, err
+	head, err := readHead(f)
+	if err != nil || head == (movedHead{}) {
+		return err != nil, err
 	}
 	for _, err := range (&movedFile{streamFile: f}).copies() {
 		if err != nil {
@@ -238,6 +259,10 @@ func takeResult(ctx context.Context, s *session, path, name string) error {
 	if err != nil {
 		return err
 	}
+	unknown, err := checkCopies(ctx, s, path, source, target)
+	if err != nil {
+		return err
+	}
 	run, err := s.catalog.BeginRun(ctx, target.ID, 0, catalog.MigrateRun)
 	if err != nil {
 		return err
@@ -254,12 +279,119 @@ func takeResult(ctx context.Context, s *session, path, name string) error {
 			s.ui.Print(r.text())
 		}
 	}
-	return errors.Join(err, s.catalog.EndRun(context.WithoutCancel(ctx), run, catalog.Outcome{Complete: err == nil}))
+	err = errors.Join(err, s.catalog.EndRun(context.WithoutCancel(ctx), run, catalog.Outcome{Complete: err == nil && unknown == 0}))
+	if err == nil && unknown > 0 {
+		s.ui.Warn(fmt.Sprintf("%s: left out: %s of archives that this catalog doesn't know; after firn store refresh %s and firn store refresh %s take it in again",
+			name, copiesText(unknown), source.URL, target.URL))
+		err = ErrPartial
+	}
+	return err
+}
+
+// checkMoved finds out, before anything is taken in, whether a result is about what this
+// machine has, and the rows in it about its target.
+func checkMoved(ctx context.Context, s *session, one *rowStream) error {
+	f, err := openMoved(one.path)
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if one.number > 0 || one.header.Store.Identity != f.head.To {
+		return &firn.Error{Op: "read result", Kind: firn.Corrupt, Err: fmt.Errorf("it has rows of %s, to which nothing was moved", one.header.Store.URL)}
+	}
+	stores, err := s.catalog.Stores(ctx)
+	if err != nil {
+		return err
+	}
+	at := slices.IndexFunc(stores, func(known catalog.Store) bool { return known.Identity == f.head.From })
+	if at < 0 {
+		return notMovedHere()
+	}
+	return checkRows(ctx, s, one, stores[at])
+}
+
+// checkRows compares the copies with what the file says of the target, by a catalog of
+// its own: what was taken in once is there, and would be in the way of what is right.
+func checkRows(ctx context.Context, s *session, one *rowStream, source catalog.Store) (err error) {
+	dir, err := os.MkdirTemp("", "firn-result")
+	if err != nil {
+		return &firn.Error{Op: "check a result", Subject: one.file, Kind: firn.Local, Err: cause(err)}
+	}
+	defer os.RemoveAll(dir)
+	aside, err := catalog.Open(ctx, filepath.Join(dir, "catalog.db"), s.env.Clock)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, aside.Close()) }()
+	h := &one.header.Store
+	target, err := aside.Register(ctx, catalog.StoreSpec{URL: h.URL, Kind: h.Kind, Identity: h.Identity, Name: h.Name, Region: h.Region, Address: h.Address})
+	if err != nil {
+		return err
+	}
+	if _, err := aside.ReadRows(ctx, target.ID, one.rows()); err != nil {
+		return err
+	}
+	f, err := openMoved(one.path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.batches(func(some []catalog.CopyPair) error {
+		return s.catalog.CheckCopiesIn(ctx, source.ID, aside, target.ID, some)
+	})
+}
+
+// notMovedHere is the error of a result that belongs elsewhere.
+func notMovedHere() error {
+	return &firn.Error{Op: "take in a result", Kind: firn.NotFound, Err: errors.New("this machine's catalog doesn't know the store that was moved"),
+		Hint: "take it in where the folder was made"}
+}
+
+// checkCopies looks at all copies of a result before one of them is believed.
+func checkCopies(ctx context.Context, s *session, path string, source, target catalog.Store) (unknown int64, err error) {
+	f, err := openMoved(path)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	err = f.batches(func(some []catalog.CopyPair) error {
+		n, err := s.catalog.CheckCopies(ctx, source.ID, target.ID, some)
+		unknown += int64(n)
+		return err
+	})
+	return unknown, err
+}
+
+// batches hands on the copies, some thousands at a time.
+func (f *movedFile) batches(each func([]catalog.CopyPair) error) error {
+	batch := make([]catalog.CopyPair, 0, copiesAtOnce)
+	for p, err := range f.copies() {
+		if err != nil {
+			return err
+		}
+		if batch = append(batch, p); len(batch) == cap(batch) {
+			if err := each(batch); err != nil {
+				return err
+			}
+			batch = batch[:0]
+		}
+	}
+	return each(batch)
+}
+
+// copiesText counts copies.
+func copiesText(n int64) string {
+	if n == 1 {
+		return "1 copy"
+	}
+	return ui.Count(n) + " copies"
 }
 
 // text says what became of a result.
 func (r *toGoResultRecord) text() string {
-	text := fmt.Sprintf("%s was moved to %s: %s", r.From, r.To, counted(r.Copies, "copy"))
+	text := fmt.Sprintf("%s was moved to %s: %s", r.From, r.To, copiesText(r.Copies))
 	if len(r.Moved) > 0 {
 		text += ", and with them " + ui.Text(strings.Join(r.Moved, ", "))
 	}
@@ -281,32 +413,18 @@ func movedStores(ctx context.Context, s *session, head movedHead) (source, targe
 		}
 	}
 	if err == nil && (source.ID == 0 || target.ID == 0) {
-		err = &firn.Error{Op: "take in a result", Kind: firn.NotFound, Err: errors.New("this machine's catalog doesn't know the store that was moved"),
-			Hint: "take it in where the folder was made"}
+		err = notMovedHere()
 	}
 	return source, target, err
 }
 
 // takeCopies records the copies of a result.
 func takeCopies(ctx context.Context, s *session, m catalog.Migration, f *movedFile, r *toGoResultRecord) error {
-	batch := make([]catalog.CopyPair, 0, copiesAtOnce)
-	flush := func() error {
-		n, err := s.catalog.TakeCopies(ctx, m, batch)
+	return f.batches(func(some []catalog.CopyPair) error {
+		n, err := s.catalog.TakeCopies(ctx, m, some)
 		r.Copies += int64(n)
-		batch = batch[:0]
 		return err
-	}
-	for p, err := range f.copies() {
-		if err != nil {
-			return err
-		}
-		if batch = append(batch, p); len(batch) == cap(batch) {
-			if err := flush(); err != nil {
-				return err
-			}
-		}
-	}
-	return flush()
+	})
 }
 
 // moveTrees moves what is copied whole, and finds out what isn't.

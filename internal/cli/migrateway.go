@@ -125,6 +125,15 @@ func wayText(w migrate.Way) string {
 	return fmt.Sprintf("%s %s of transfer, about %s", name, ui.Dollars(w.Transfer), ui.Duration(w.Time))
 }
 
+// grown is what those of the archives cost that came since somebody agreed to a price:
+// as much as their share in all that is left.
+func (p *migrationPrice) grown() price.Sum {
+	share := func(part, all int64) float64 { return min(1, float64(part)/float64(max(1, all))) }
+	more := p.Once
+	more.Amount = price.Amount(float64(more.Amount) * max(share(p.look.Grown.Files, p.look.Archives), share(p.look.Grown.Bytes, p.look.Bytes)))
+	return more
+}
+
 // items are what is charged once, in words.
 func (p *migrationPrice) items() (items []costItem) {
 	for _, c := range p.Charges {

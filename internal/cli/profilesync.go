@@ -81,6 +81,9 @@ func (o *syncOptions) syncProfiles(ctx context.Context, file *config.File, profi
 	if o.Journal != "" && len(profiles) > 1 {
 		return wrongUsage("sync", "--journal has the names of one directory, and %d profiles are given; sync them one by one, each with a journal of its own", len(profiles))
 	}
+	if o.Store.Endpoint != "" && len(profiles) > 1 {
+		return wrongUsage("sync", "--endpoint-url is the address of one store, and %d profiles are given; write down each one's as its endpoint", len(profiles))
+	}
 	o.about = []string{"--tree", o.Tree}
 	for _, p := range profiles {
 		o.about = append(o.about, p.Name)

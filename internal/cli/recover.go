@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -215,8 +217,16 @@ func retrievalItems(prices price.Tariff, tier firn.Tier, n recovery.Need) []cost
 		bytes = n.Requests * snapshotGuess
 		size = "at most some " + ui.Bytes(bytes)
 	}
+	cost := price.Sum{Known: true}
+	for _, class := range slices.Sorted(maps.Keys(n.Classes)) {
+		part := n.Classes[class]
+		if !n.Known {
+			part.Bytes = part.Requests * snapshotGuess
+		}
+		cost = cost.Plus(prices.Of(class).Retrieval(tier, part.Requests, part.Bytes))
+	}
 	return []costItem{
-		{counted(n.Requests, "retrieval") + " of " + size, prices.Retrieval(tier, n.Requests, bytes)},
+		{counted(n.Requests, "retrieval") + " of " + size, cost},
 		{"their transfer", prices.Cost(price.TransferOut, bytes)},
 	}
 }

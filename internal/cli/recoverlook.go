@@ -33,7 +33,7 @@ func (o *recoverOptions) look(ctx context.Context) error {
 		ui.Column[foundRecord]{Head: "size", Right: true, Cell: func(r foundRecord) string { return ui.Bytes(r.Bytes) }, Plain: func(r foundRecord) string { return exact(r.Bytes) }},
 	)
 	vaults, marked := 0, 0
-	for i, region := range wire.Regions(env) {
+	for i, region := range wire.Regions(env, o.Common.wire()) {
 		n, m, err := o.lookIn(ctx, region, list.Add)
 		vaults, marked = vaults+n, marked+m
 		switch {
@@ -60,7 +60,7 @@ func (o *recoverOptions) look(ctx context.Context) error {
 // lookIn looks through the vaults of one region, and counts them and those that
 // are firn's.
 func (o *recoverOptions) lookIn(ctx context.Context, region string, add func(foundRecord)) (vaults, marked int, err error) {
-	for info, err := range wire.Vaults(ctx, region) {
+	for info, err := range wire.VaultsOf(ctx, o.app.wireEnv(), region, o.Common.wire()) {
 		if err != nil {
 			return vaults, marked, err
 		}

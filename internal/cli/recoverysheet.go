@@ -16,6 +16,7 @@ import (
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/catalog"
 	"github.com/firn-archive/firn/internal/config"
+	"github.com/firn-archive/firn/internal/wire"
 )
 
 type recoverySheetOptions struct {
@@ -136,6 +137,7 @@ func (o *recoverySheetOptions) sheet(ctx context.Context, s *session, store cata
 	if p := o.profile(s, store); p != nil {
 		r.Profile, r.Endpoint, identity = p.Name, p.Endpoint, p.IdentityFile
 	}
+	r.Endpoint = cmp.Or(wire.EndpointOf(store), r.Endpoint) // where it was seen is where it is
 	if err := o.addTrees(ctx, s, store, &r); err != nil {
 		return r, err
 	}

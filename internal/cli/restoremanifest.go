@@ -79,7 +79,9 @@ func (o *restoreOptions) newManifest(s *session) (*manifestStore, error) {
 }
 
 // StartRetrieval writes an archive into the manifest. The fields are bucket and key,
-// the key as in a URL. Source: Amazon S3 user guide, "Specifying a manifest".
+// the key as in a URL. Where the bucket keeps versions no field names one: the newest
+// is restored then, which is the one that firn reads. Source: Amazon S3 user guide,
+// "Creating an S3 Batch Operations job".
 func (m *manifestStore) StartRetrieval(_ context.Context, spec firn.RetrievalSpec) (firn.JobID, error) {
 	bucket, key, ok := m.object(spec.Archive)
 	if !ok {
@@ -186,5 +188,5 @@ aws s3control create-job --region %[6]s --account-id "$ACCOUNT" --role-arn "$ROL
 	--manifest "{\"Spec\":{\"Format\":\"S3BatchOperations_CSV_20180820\",\"Fields\":[\"Bucket\",\"Key\"]},\"Location\":{\"ObjectArn\":\"arn:%[8]s:s3:::$WORK/%[7]s/%[1]s\",\"ETag\":$etag}}" \
 	--report "{\"Bucket\":\"arn:%[8]s:s3:::$WORK\",\"Prefix\":\"%[7]s\",\"Format\":\"Report_CSV_20180820\",\"Enabled\":true,\"ReportScope\":\"FailedTasksOnly\"}" \
 	--priority 10 --client-request-token %[9]s --no-confirmation-required
-`, manifestName, m.n, ui.Text(s.loc.String()), strings.ToUpper(string(m.tier)), m.days, place.region, folder, place.partition(), firn.NewToken())
+`, manifestName, m.n, ui.Text(s.loc.String()), strings.ToUpper(string(m.tier)), m.days, shellWord(place.region), folder, place.partition(), firn.NewToken())
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/firn-archive/firn"
@@ -67,7 +68,7 @@ func (b *restoreBill) tiers(p *restore.Plan) (all []tierChoice) {
 		by := p.By(tier, int64(b.RetrieveRate.byteSize))
 		need := b.need
 		need.Days = int64(by.ThawDays)
-		all = append(all, tierChoice{tier: tier, cost: b.prices.Bill(tier, need).Total(), earliest: by.Earliest, latest: by.Latest})
+		all = append(all, tierChoice{tier: tier, cost: b.bill(tier, need).Total(), earliest: by.Earliest, latest: by.Latest})
 	}
 	return all
 }
@@ -155,8 +156,14 @@ func (b *restoreBill) lines(p *restore.Plan) []string {
 
 // thawLines are what is asked for of a store whose archives thaw as a whole.
 func (b *restoreBill) thawLines(p *restore.Plan) []string {
+	thaws := int64(0)
+	for _, s := range p.Shares {
+		if s.Thaws() {
+			thaws += s.RetrieveBytes
+		}
+	}
 	lines := []string{fmt.Sprintf("from %s: %s thaw, as whole archives, and can be read for %s; %s to download",
-		counted(p.Archives, "archive"), ui.Bytes(p.RetrieveBytes), counted(int64(p.ThawDays), "day"), ui.Bytes(p.DownloadBytes))}
+		counted(p.Archives, "archive"), ui.Bytes(thaws), counted(int64(p.ThawDays), "day"), ui.Bytes(p.DownloadBytes))}
 	lines = append(lines, takenLines(p)...)
 	if p.Waves > 1 {
 		lines = append(lines, fmt.Sprintf("in %d portions, each as much as is downloaded while the next one thaws, %s", p.Waves, rateText(p)))
@@ -197,8 +204,8 @@ func (b *restoreBill) tierLines(p *restore.Plan) []string {
 			cost = "nothing"
 		}
 		lines = append(lines, fmt.Sprintf("  %-20s %10s   %s to %s", name, cost, ui.Duration(c.earliest.Sub(p.Now)), ui.Duration(c.latest.Sub(p.Now))))
-		if c.cost.Doubt != "" {
-			doubts = append(doubts, "  "+c.cost.Doubt)
+		if doubt := "  " + c.cost.Doubt; c.cost.Doubt != "" && !slices.Contains(doubts, doubt) {
+			doubts = append(doubts, doubt)
 		}
 	}
 	if b.prices.Free {

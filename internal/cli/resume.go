@@ -201,6 +201,8 @@ func (o *resumeOptions) settle(ctx context.Context, t *heldTask, err error) erro
 	t.State, t.Exit, t.Said = catalog.TaskOpen, int(status), spoken(err)
 	state, done := "waiting", false
 	switch {
+	case status == Failed && !pending && errors.Is(err, errLacking):
+		state, done = "ended", true // it takes other commands first
 	case status == Failed && !pending:
 		t.Failures++
 		t.Next = o.app.env.Clock.Now().Add(min(firstRetry<<(t.Failures-1), lastRetry))

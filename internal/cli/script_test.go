@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 	run := func() {
 		ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
 		defer cancel()
-		os.Exit(Main(ctx, os.Args, System()))
+		os.Exit(Main(ctx, os.Args, inScript(System())))
 	}
 	testscript.Main(m, map[string]func(){"firn": run, "glacier": run, "mtglacier": run})
 }
@@ -48,6 +48,8 @@ func TestMain(m *testing.M) {
 //	s3 [THAW]               starts an S3 with the bucket "bucket", likewise, where what
 //	                        is cold can be read THAW after it was asked for
 //	later TIME              winds the clock of that S3
+//	wind TIME               winds the clock that all programs of the script have, the
+//	                        server too: see woundClock. It comes before serve
 //	vanish PREFIX           deletes all of its objects whose keys begin so, within
 //	                        any store
 //	unserve                 interrupts that server, which must end well; stdout
@@ -78,6 +80,7 @@ func runScripts(t *testing.T, files []string, more map[string]func(*testscript.T
 		"queues":     startQueues,
 		"s3":         startS3,
 		"later":      windS3,
+		"wind":       windAll,
 		"vanish":     vanishFromS3,
 		"unserve":    stopServer,
 		"status":     wantStatus,
@@ -109,7 +112,7 @@ func runScripts(t *testing.T, files []string, more map[string]func(*testscript.T
 // goes on at once.
 func raced(t *testing.T, dir string) (files []string) {
 	for _, name := range []string{
-		"adopt", "archivepipe", "bundles", "encryption", "prune", "queue", "recover", "restore", "resumejobs", "storeempty", "sync", "verifystore",
+		"archivepipe", "bundles", "prune", "recover", "restore", "resumejobs", "storeempty", "sync",
 	} {
 		file := filepath.Join(dir, name+".txtar")
 		if _, err := os.Stat(file); err != nil {

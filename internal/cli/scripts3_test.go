@@ -31,6 +31,7 @@ var onS3 = map[string]string{
 	"prune": "vault bundled sparse-vault", "recover": "vault sealed empty", "refresh": "vault", "restorechoice": "vault",
 	"restoreinplace": "vault", "storeempty": "vault", "sync": "vault", "trees": "vault", "trusttimes": "vault", "verify": "vault",
 	"versions": "vault vault2",
+	"profile":  "vault usb vault2", "uploads": "vault",
 }
 
 // localStore is a store in a folder, as scripts write it.

@@ -157,7 +157,7 @@ func runServe(ctx context.Context, o *serveOptions) error {
 	}
 	config := glacierd.Config{
 		Root: o.Dir, Credentials: glacierd.Credentials(keys.KeyPair), Account: o.Account, Region: o.Region,
-		Clock: o.clock, Timing: &o.Timing, Faults: faults,
+		Clock: o.clock, AuthClock: o.clock, Timing: &o.Timing, Faults: faults,
 	}
 	if o.LogRequests {
 		config.Log = o.ui.Notice

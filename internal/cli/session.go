@@ -33,6 +33,7 @@ type session struct {
 type storeOptions struct {
 	LimitUpload, LimitDownload rateLimit
 	Outage                     time.Duration
+	Endpoint                   endpoint
 }
 
 func (o *storeOptions) addFlags(f *pflag.FlagSet, upload, download bool) {
@@ -43,6 +44,7 @@ func (o *storeOptions) addFlags(f *pflag.FlagSet, upload, download bool) {
 		f.Var(&o.LimitDownload, "limit-download", "receive at most `RATE` bytes a second, such as 500K, or by a timetable")
 	}
 	f.DurationVar(&o.Outage, "outage", 24*time.Hour, "wait so long for a network or a service that is down")
+	o.Endpoint.addFlag(f)
 }
 
 func (o *storeOptions) wire() wire.Options {
@@ -50,7 +52,7 @@ func (o *storeOptions) wire() wire.Options {
 	if outage == 0 {
 		outage = -1 // guard takes 0 for its default
 	}
-	return wire.Options{LimitUpload: o.LimitUpload.live(), LimitDownload: o.LimitDownload.live(), Outage: outage}
+	return wire.Options{LimitUpload: o.LimitUpload.live(), LimitDownload: o.LimitDownload.live(), Outage: outage, Endpoint: string(o.Endpoint)}
 }
 
 func (a *app) wireEnv() wire.Env {
@@ -82,11 +84,14 @@ func (a *app) openStore(ctx context.Context, location string, o wire.Options) (*
 	if err != nil {
 		return nil, err
 	}
+	if o, err = a.reach(s, o); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
 	if p := s.profile; p != nil {
 		// Who has written down a vault wants it.
 		o.AWSProfile = p.AWSProfile
 		if !s.moved {
-			o.Endpoint, o.Class, o.MakeVault = p.Endpoint, cmp.Or(o.Class, p.Class), true
+			o.Class, o.MakeVault = cmp.Or(o.Class, p.Class), true
 		}
 	}
 	if a.once && (o.Outage == 0 || o.Outage > outageOnce) {
@@ -96,7 +101,7 @@ func (a *app) openStore(ctx context.Context, location string, o wire.Options) (*
 		return nil, errors.Join(err, s.close())
 	}
 	s.limit = o.LimitUpload
-	s.store, err = wire.Open(ctx, s.env, s.loc, o)
+	s.store, err = wire.OpenKnown(ctx, s.env, s.catalog, s.loc, o)
 	if err != nil {
 		return nil, errors.Join(err, s.close())
 	}

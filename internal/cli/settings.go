@@ -19,7 +19,7 @@ import (
 var (
 	// notInFile are those of firn sync that are for one run, or have another name
 	// in a profile.
-	notInFile = []string{"all", "dry-run", "expect-changes", "help", "tree", "tree-moved", "unencrypted", "recipient", "identity", "yes"}
+	notInFile = []string{"all", "dry-run", "expect-changes", "help", "tree", "tree-moved", "unencrypted", "recipient", "identity", "yes", "endpoint-url"}
 	// notOfSync are those of other commands that a profile may have.
 	notOfSync = []string{"limit-download", "tier"}
 	// files have values that are names of files.

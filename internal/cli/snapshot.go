@@ -82,6 +82,7 @@ func (j *syncJob) save(ctx context.Context) error {
 	if j.snapshots == nil || j.run.ID == 0 {
 		return nil
 	}
+	j.tidy(ctx)
 	due, err := j.snapshots.Due(ctx)
 	if err == nil && due {
 		err = j.snapshots.Make(ctx, j.run)
@@ -91,6 +92,19 @@ func (j *syncJob) save(ctx context.Context) error {
 	}
 	j.s.ui.Warn(err.Error())
 	return ErrPartial
+}
+
+// strayAge is how old a note about an upload is at the least that no upload may still
+// begin by: more than any call is tried for.
+const strayAge = 7 * 24 * time.Hour
+
+// tidy removes what kills have left of uploads. It is no more than tidiness, and who
+// may only add to a store can't.
+func (j *syncJob) tidy(ctx context.Context) {
+	_, err := firn.Tidy(ctx, j.s.store.Store, strayAge, false)
+	if err != nil && ctx.Err() == nil && firn.KindOf(err) != firn.Denied {
+		j.s.ui.Notice("what interrupted uploads left in the store stays: " + err.Error())
+	}
 }
 
 // newestSnapshot gives the newest snapshot of a store that this machine made and

@@ -51,7 +51,12 @@ another store. The store itself is not touched. It asks for the name first.`, ru
 
 // newStoreVerb gives a command that takes a store and nothing else.
 func newStoreVerb(a *app, use, short, long string, run storeRun) *cobra.Command {
-	o := &storeCmdOptions{app: a}
+	return (&storeCmdOptions{app: a}).verb(use, short, long, run)
+}
+
+// verb is newStoreVerb with these options.
+func (o *storeCmdOptions) verb(use, short, long string, run storeRun) *cobra.Command {
+	a := o.app
 	cmd := &cobra.Command{Use: use, Short: short, Long: long, Args: takes("STORE"), ValidArgsFunction: a.completeOneStore}
 	o.Common.addFlags(cmd.Flags(), false, false)
 	cmd.RunE = a.runner(func(ctx context.Context, args []string) error {
@@ -63,15 +68,11 @@ func newStoreVerb(a *app, use, short, long string, run storeRun) *cobra.Command 
 
 func newStoreCreateCmd(a *app) *cobra.Command {
 	o := &storeCmdOptions{app: a}
-	cmd := newStoreVerb(a, "create STORE", "make a vault, or a store in a bucket", `Make a vault: glacier:VAULT in the service, or local:DIR in an empty or new folder.
+	cmd := o.verb("create STORE", "make a vault, or a store in a bucket", `Make a vault: glacier:VAULT in the service, or local:DIR in an empty or new folder.
 Or make a store below a prefix of a bucket that is there: s3:BUCKET/PREFIX, with
 --class as the storage class of what will be stored there, DEEP_ARCHIVE if nothing
-is said. What exists already is left as it is. A store itself costs nothing.`, nil)
+is said. What exists already is left as it is. A store itself costs nothing.`, runStoreCreate)
 	cmd.Flags().StringVar(&o.Class, "class", "", "storage `CLASS` of S3: DEEP_ARCHIVE, GLACIER, GLACIER_IR or STANDARD")
-	cmd.RunE = a.runner(func(ctx context.Context, args []string) error {
-		o.Store = args[0]
-		return runStoreCreate(ctx, o)
-	})
 	return cmd
 }
 
@@ -85,6 +86,7 @@ says. Local vaults are listed by firn status.`,
 		Args:              takes("[REGION]"),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
+	o.Common.Endpoint.addFlag(cmd.Flags())
 	cmd.RunE = a.runner(func(ctx context.Context, args []string) error {
 		if len(args) > 0 {
 			o.Store = args[0]
@@ -97,12 +99,8 @@ says. Local vaults are listed by firn status.`,
 // newStoreSureCmd gives a command that takes a store and can't be taken back.
 func newStoreSureCmd(a *app, use, short, long string, run storeRun) *cobra.Command {
 	o := &storeCmdOptions{app: a}
-	cmd := newStoreVerb(a, use, short, long, nil)
+	cmd := o.verb(use, short, long, run)
 	cmd.Flags().BoolVar(&o.Yes, "yes", false, "do not ask")
-	cmd.RunE = a.runner(func(ctx context.Context, args []string) error {
-		o.Store = args[0]
-		return run(ctx, o)
-	})
 	return cmd
 }
 
@@ -187,7 +185,7 @@ func runStoreList(ctx context.Context, o *storeCmdOptions) error {
 		ui.Column[vaultRecord]{Head: "last inventory", Cell: func(r vaultRecord) string { return orNever(r.LastInventory) }},
 	)
 	defer list.Close()
-	for info, err := range wire.Vaults(ctx, o.Store) {
+	for info, err := range wire.VaultsOf(ctx, o.app.wireEnv(), o.Store, o.Common.wire()) {
 		if err != nil {
 			return err
 		}

@@ -355,13 +355,13 @@ func (m *emptying) stage(ctx context.Context) (inv catalog.Inventory, err error)
 
 // survey sums up what is to go.
 func (m *emptying) survey(ctx context.Context) (upkeep.EmptySurvey, error) {
-	return upkeep.SurveyEmptying(ctx, m.catalog, m.e, m.store.Info.Now, m.store.Traits().MinDuration, m.store.HeldPrices())
+	return upkeep.SurveyOwn(ctx, m.catalog, m.e, m.store.Info.Now, m.store.Traits().MinDuration, m.store.HeldPrices(), m.store.IsOthers)
 }
 
 // fees are what it costs to delete now what is charged for still.
 func (m *emptying) fees(s upkeep.EmptySurvey) (items []costItem) {
 	if s.Young.Files > 0 {
-		items = append(items, costItem{What: fmt.Sprintf("what is left of %d days for %s", m.store.Traits().MinDuration/(24*time.Hour), counted(s.Young.Files, "archive")), Cost: s.Fee})
+		items = append(items, costItem{What: fmt.Sprintf("what is left of %d days for %s", s.Longest/(24*time.Hour), counted(s.Young.Files, "archive")), Cost: s.Fee})
 	}
 	return items
 }
@@ -415,5 +415,8 @@ func (m *emptying) dryRun(ctx context.Context) (err error) {
 	}
 	m.record(emptyingRecord{DryRun: true, Archives: s.Todo.Files, Bytes: s.Todo.Bytes, Waiting: s.Young.Files, WaitingBytes: s.Young.Bytes, Free: timeText(s.Free), AllFree: timeText(s.AllFree)})
 	m.ui.Print(fmt.Sprintf("would delete %s with %s from %s", counted(s.Todo.Files, "archive"), ui.Bytes(s.Todo.Bytes), m.store.Info.Address))
+	if s.Others.Files > 0 {
+		m.ui.Print(fmt.Sprintf("%s with %s would stay: other programs keep them there", counted(s.Others.Files, "archive"), ui.Bytes(s.Others.Bytes)))
+	}
 	return nil
 }

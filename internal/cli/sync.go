@@ -285,7 +285,7 @@ func isDirectory(dir string) error {
 		return &firn.Error{Op: "sync", Subject: dir, Kind: firn.Local, Err: cause(err), Hint: "is its disk mounted?"}
 	}
 	if !info.IsDir() {
-		return wrongUsage("sync", "%s is no directory", dir)
+		return wrongUsage("sync", "%s is no directory; a file by itself is stored with: firn archive upload STORE %s", dir, quote(dir))
 	}
 	return nil
 }

@@ -155,8 +155,9 @@ var (
 	taskEndpointVars = []string{"AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_GLACIER", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_SNS", "AWS_ENDPOINT_URL_SQS"}
 )
 
-// taskEnv gives what a task keeps of the environment, as NAME=value. An address
-// with a password in it is not kept.
+// taskEnv gives what a task keeps of the environment, as NAME=value; what
+// --endpoint-url says is kept as if it were there. An address with a password in it
+// is not kept.
 func (a *app) taskEnv() (vars []string) {
 	keep := func(names []string, value func(string) string) {
 		for _, name := range names {
@@ -180,6 +181,9 @@ func (a *app) taskEnv() (vars []string) {
 		}
 		return v
 	})
+	if name, _, said := strings.Cut(a.reached, "="); said {
+		vars = append(slices.DeleteFunc(vars, func(v string) bool { return strings.HasPrefix(v, name+"=") }), a.reached)
+	}
 	return vars
 }
 

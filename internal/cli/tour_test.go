@@ -19,6 +19,9 @@ const tourStore = "FIRN_TOUR_STORE"
 
 // TestTour runs every block of docs/tour.md, as a newcomer would, in one shell.
 func TestTour(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one program after the other")
+	}
 	shell := testprog.Need(t, "bash")
 	firn, err := exec.LookPath("firn")
 	if err != nil {

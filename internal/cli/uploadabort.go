@@ -268,6 +268,9 @@ func runUploadClean(ctx context.Context, o *uploadAbortOptions) error {
 	}
 	defer d.close()
 	left, kept, err := d.leftovers(ctx, o)
+	if err == nil {
+		err = d.tidy(ctx, o)
+	}
 	if err != nil {
 		return err
 	}
@@ -302,6 +305,21 @@ func runUploadClean(ctx context.Context, o *uploadAbortOptions) error {
 		errs = append(errs, d.abort(ctx, o, u))
 	}
 	return d.endAbort(ctx, errs)
+}
+
+// tidy removes the notes that firn keeps in S3 about uploads which are over: nobody is
+// asked, since nobody can miss one.
+func (d *uploadDesk) tidy(ctx context.Context, o *uploadAbortOptions) error {
+	n, err := firn.Tidy(ctx, d.store.Store, max(strayAge, time.Duration(o.OlderThan)), o.DryRun)
+	switch {
+	case n > 0 && o.DryRun:
+		d.ui.Notice("would remove " + counted(int64(n), "note") + " about uploads that are over")
+	case n > 0:
+		d.ui.Notice("removed " + counted(int64(n), "note") + " about uploads that are over")
+	case firn.KindOf(err) == firn.Denied:
+		return nil // who may only add
+	}
+	return err
 }
 
 // leftovers gives the uploads that are to be cleaned, and how many stay for being

@@ -42,7 +42,7 @@ func (r *profileReader) place(p *Profile, region string) {
 	if Scheme(scheme) != S3 && p.Class != "" {
 		r.wrong(p.Line, "strike it", "the profile %s has a class, which only stores in S3 have", p.Name)
 	}
-	if u, err := url.Parse(p.Endpoint); p.Endpoint != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+	if p.Endpoint != "" && !isServer(p.Endpoint) {
 		r.wrong(p.Line, "an address is like http://127.0.0.1:8080", "the endpoint %q is not the address of a server", p.Endpoint)
 	}
 }

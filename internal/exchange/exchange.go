@@ -130,6 +130,7 @@ type Exchange struct {
 	connected bool          // ... and was there
 	broken    bool          // it broke before all was written
 	sent      int64         // bytes of the body that the connection took
+	ahead     bool          // the body was read before there was one
 	length    int64         // bytes of the body
 	bodyErr   error         // what reading the body gave, but io.EOF
 	signed    time.Time     // when it was signed, by the service's clock as far as known
@@ -235,17 +236,21 @@ func (c *Client) Do(req *http.Request) (*http.Response, error) {
 	}
 	x.note(func() {
 		x.reached, x.started, x.signed = true, now, signed
-		x.length = max(0, req.ContentLength)
+		x.length, x.ahead = max(0, req.ContentLength), false
 	})
 	// Else the transport would ask for gzip behind our back.
 	req.Header.Set("Accept-Encoding", "identity")
 	if req.Body != nil {
 		req.Body = &sending{ReadCloser: req.Body, x: x}
+		if err := x.readAhead(req); err != nil {
+			return nil, err
+		}
 	}
 	x.expect(x.client.stall())
 	go x.watch()
 	resp, err := c.Transport.RoundTrip(req.WithContext(httptrace.WithClientTrace(req.Context(), x.trace())))
 	if err != nil {
+		x.unwritten(err)
 		return nil, err
 	}
 	x.pause()
@@ -303,6 +308,7 @@ func (x *Exchange) trace() *httptrace.ClientTrace {
 		GetConn: func(string) { x.note(func() { x.asked = true }) },
 		GotConn: func(httptrace.GotConnInfo) {
 			x.note(func() { x.connected, x.broken = true, false })
+			x.wrote(false)
 			x.expect(x.client.stall())
 		},
 		WroteRequest: func(info httptrace.WroteRequestInfo) {
@@ -310,6 +316,7 @@ func (x *Exchange) trace() *httptrace.ClientTrace {
 				x.note(func() { x.broken = true })
 				return
 			}
+			x.wrote(true)
 			x.expect(x.AnswerWithin)
 		},
 	}

@@ -39,7 +39,8 @@ func Network(client aws.HTTPClient) http.RoundTripper {
 	t.MaxIdleConns, t.MaxIdleConnsPerHost = 64, 64
 	t.MaxConnsPerHost = 0
 	t.IdleConnTimeout = 20 * time.Second // sooner than servers do: a request that meets their close is in doubt
-	t.WriteBufferSize, t.ReadBufferSize = 256<<10, 128<<10
+	// Small bodies go out in one piece with their headers; large ones pass by these.
+	t.WriteBufferSize, t.ReadBufferSize = 64<<10, 32<<10
 	return t
 }
 

@@ -23,6 +23,9 @@ type Load struct {
 	Open transfer.Opening
 	From int64        // bytes into the output
 	Want firn.Content // Tree is zero where nobody knows it
+	// Arrived, unless nil, is called whenever a piece has come, perhaps by several
+	// goroutines at once: for retrieval.Asker.Stay.
+	Arrived func(ctx context.Context)
 }
 
 // identity tells the content of the load from others: by its hash, since another
@@ -67,13 +70,23 @@ func (l *Load) Into(ctx context.Context, d *transfer.Downloader, p Place) (trans
 	}
 	res, err := d.Download(ctx, transfer.Download{
 		Path: l.Label, Job: l.Job, Open: l.Open, Offset: l.From, Size: l.Want.Size, Tree: l.Want.Tree, Unproven: l.Want.Tree.IsZero(),
-		Dest: f, Done: f.done, Arrived: f.arrived,
+		Dest: f, Done: f.done,
+		Arrived: func(ctx context.Context, p transfer.Piece) error {
+			l.arrived(ctx)
+			return f.arrived(ctx, p)
+		},
 	})
 	if err != nil {
 		f.leave(firn.KindOf(err) == firn.Corrupt)
 		return res, err
 	}
 	return res, f.commit()
+}
+
+func (l *Load) arrived(ctx context.Context) {
+	if l.Arrived != nil {
+		l.Arrived(ctx)
+	}
 }
 
 // pourPiece is how many bytes are fetched in one request for what takes them in
@@ -102,6 +115,7 @@ func (l *Load) Pour(ctx context.Context, d *transfer.Downloader, w io.Writer, ev
 			g.Go(func() error {
 				data, err := d.Fetch(ctx, l.Job, l.Open, part)
 				if err == nil {
+					l.arrived(ctx)
 					piece <- data
 				}
 				return err

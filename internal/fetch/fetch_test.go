@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/firn-archive/firn"
@@ -304,4 +305,20 @@ func placeOf(t testing.TB, path string) Place {
 	}
 	t.Cleanup(func() { root.Close() })
 	return Place{Root: root, Name: filepath.Base(path)}
+}
+
+// TestArrivals: each piece that came is told of, to a file as in order; what was there
+// already is not.
+func TestArrivals(t *testing.T) {
+	for name, bring := range map[string]func(*bringer) error{
+		"file":     func(b *bringer) error { _, err := b.bring(); return err },
+		"in order": func(b *bringer) error { _, err := b.pour(io.Discard); return err },
+	} {
+		b := newBringer(t, 3<<20+7)
+		var n atomic.Int64
+		b.load.Arrived = func(context.Context) { n.Add(1) }
+		if err := bring(b); err != nil || n.Load() < 1 || n.Load() > int64(len(b.store.asked)) {
+			t.Errorf("%s: %d pieces came of %d that were asked for: %v", name, n.Load(), len(b.store.asked), err)
+		}
+	}
 }

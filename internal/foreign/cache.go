@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/firn-archive/firn"
@@ -23,6 +24,7 @@ import (
 // theirs. It is not safe for concurrent use; processes may share the file.
 type Cache struct {
 	path string
+	wait time.Duration // for others that have it locked
 	db   *sqldb.Shared
 	full bool // it has the two columns
 	hash bool // it has that of the tree hash
@@ -67,11 +69,18 @@ func (r *CacheRow) Seen() time.Time {
 }
 
 // OpenCache opens the cache at path, and makes it, and its folder, where it isn't
-// there. The caller closes it. Errors: Usage (it is something else), Local, Full.
+// there. The caller closes it. Who has it locked is waited for, a minute at the most,
+// here and later on. Errors, also of its methods: Usage (it is something else),
+// Corrupt, Conflict (it stays locked), Local, Full. None changes the file.
 func OpenCache(ctx context.Context, path string) (*Cache, error) {
-	c := &Cache{path: path}
+	const wait = time.Minute
+	return openCache(ctx, path, wait)
+}
+
+func openCache(ctx context.Context, path string, wait time.Duration) (*Cache, error) {
+	c := &Cache{path: path, wait: wait}
 	var err error
-	if c.db, err = sqldb.OpenShared(ctx, path, cacheSchema); err != nil {
+	if c.db, err = sqldb.OpenShared(ctx, path, cacheSchema, wait); err != nil {
 		return nil, c.fail("open", err)
 	}
 	err = c.db.Read(ctx, func(tx *sqldb.Tx) error { return c.recognize(ctx, tx) })
@@ -84,16 +93,38 @@ func OpenCache(ctx context.Context, path string) (*Cache, error) {
 // Close closes the cache.
 func (c *Cache) Close() error { return c.db.Close() }
 
+// fail says in plain words what is wrong with the cache.
 func (c *Cache) fail(op string, err error) error {
 	var known *firn.Error
 	if err == nil || errors.As(err, &known) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	kind := firn.Local
-	if errors.Is(err, sqldb.ErrNotDatabase) {
-		kind = firn.Usage
+	e := &firn.Error{Op: op, Subject: "the cache " + c.path, Kind: firn.Local, Err: err}
+	var file *fs.PathError
+	// SQLite's result codes. Source: sqlite.org, "Result and Error Codes".
+	const busy, readOnly, corrupt, full, cantOpen, notADatabase = 5, 8, 11, 13, 14, 26
+	var coded interface{ Code() int }
+	switch {
+	case errors.As(err, &file):
+		e.Err = file
+	case errors.Is(err, sqldb.ErrNotDatabase):
+		e.Kind, e.Err = firn.Usage, sqldb.ErrNotDatabase
+	case !errors.As(err, &coded):
+	default:
+		switch coded.Code() & 0xff {
+		case busy:
+			e.Kind, e.Err, e.Hint = firn.Conflict, fmt.Errorf("another program has had it locked for %v", c.wait), "it is as it was; try again when that program has ended"
+		case corrupt, notADatabase:
+			e.Kind, e.Err, e.Hint = firn.Corrupt, errors.New("it is damaged"), "move it away; glacier vault sync makes a new one, of what each vault has"
+		case readOnly:
+			e.Err = errors.New("it, or its folder, can't be written to")
+		case cantOpen:
+			e.Err = errors.New("it can't be opened, or nothing can be written beside it")
+		case full:
+			e.Kind, e.Err = firn.Full, errors.New("the disk is full")
+		}
 	}
-	return &firn.Error{Op: op, Subject: "the cache " + c.path, Kind: kind, Err: err}
+	return e
 }
 
 // recognize finds out which columns there are.
@@ -110,6 +141,9 @@ func (c *Cache) recognize(ctx context.Context, tx *sqldb.Tx) error {
 			return err
 		}
 		has[name] = true
+	}
+	if len(has) == 0 {
+		return &firn.Error{Op: "open", Subject: "the cache " + c.path, Kind: firn.Usage, Err: errors.New("it has no table archive, so that another program made it")}
 	}
 	for _, name := range []string{"id", "name", "vault", "key", "last_seen_upstream", "created_here", "deleted_here"} {
 		if !has[name] {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/config"
 	"github.com/firn-archive/firn/internal/exchange"
 )
 
@@ -217,7 +218,7 @@ func (s *service) hint(r *exchange.Refusal) string {
 		return "the account's data retrieval policy forbids more for this hour; try again later, or use the tier bulk, which it doesn't count"
 	case firn.NotFound:
 		if noVault(r) {
-			return fmt.Sprintf("create it with: firn store create %s, or name the region that it is in: glacier:REGION/VAULT", s.label)
+			return fmt.Sprintf("create it with: firn store create %s%s, or name the region that it is in: glacier:REGION/VAULT", s.label, config.EndpointOption(s.cfg.Endpoint))
 		}
 	case firn.Denied:
 		return deniedHint(r.Code)

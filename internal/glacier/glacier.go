@@ -53,6 +53,9 @@ type Config struct {
 	// Endpoint is the base URL of the server, where it isn't the region's own
 	// and AWS_ENDPOINT_URL doesn't say so.
 	Endpoint string
+	// Known is where the server was when it was seen last: it is asked there where
+	// nothing else says a base URL. Empty: at the region's own.
+	Known string
 	// Credentials, where given, stand in for the standard chain; then neither
 	// the environment nor the AWS configuration is read at all.
 	Credentials aws.CredentialsProvider
@@ -172,23 +175,32 @@ func Vaults(ctx context.Context, cfg Config) iter.Seq2[firn.StoreInfo, error] {
 
 func (s *service) vaults(ctx context.Context) iter.Seq2[firn.StoreInfo, error] {
 	return pages(func(marker *string) ([]firn.StoreInfo, *string, error) {
-		x := s.begin(ctx, "list vaults", "of "+s.label)
-		out, err := s.client.ListVaults(x.Ctx, &sdk.ListVaultsInput{AccountId: ownAccount(), Marker: marker})
-		if err := x.End(err); err != nil {
+		infos, next, err := s.vaultPage(ctx, marker)
+		if firn.KindOf(err) == firn.Skew { // the refusal told the client the service's time
+			return s.vaultPage(ctx, marker)
+		}
+		return infos, next, err
+	})
+}
+
+// vaultPage gives some vaults, and the marker of those that come next.
+func (s *service) vaultPage(ctx context.Context, marker *string) ([]firn.StoreInfo, *string, error) {
+	x := s.begin(ctx, "list vaults", "of "+s.label)
+	out, err := s.client.ListVaults(x.Ctx, &sdk.ListVaultsInput{AccountId: ownAccount(), Marker: marker})
+	if err := x.End(err); err != nil {
+		return nil, nil, err
+	}
+	var infos []firn.StoreInfo
+	for _, o := range out.VaultList {
+		info, err := s.infoOf(x, sdk.DescribeVaultOutput{
+			CreationDate: o.CreationDate, LastInventoryDate: o.LastInventoryDate,
+			NumberOfArchives: o.NumberOfArchives, SizeInBytes: o.SizeInBytes,
+			VaultARN: o.VaultARN, VaultName: o.VaultName, ResultMetadata: out.ResultMetadata,
+		})
+		if err != nil {
 			return nil, nil, err
 		}
-		var infos []firn.StoreInfo
-		for _, o := range out.VaultList {
-			info, err := s.infoOf(x, sdk.DescribeVaultOutput{
-				CreationDate: o.CreationDate, LastInventoryDate: o.LastInventoryDate,
-				NumberOfArchives: o.NumberOfArchives, SizeInBytes: o.SizeInBytes,
-				VaultARN: o.VaultARN, VaultName: o.VaultName, ResultMetadata: out.ResultMetadata,
-			})
-			if err != nil {
-				return nil, nil, err
-			}
-			infos = append(infos, info)
-		}
-		return infos, out.Marker, nil
-	})
+		infos = append(infos, info)
+	}
+	return infos, out.Marker, nil
 }

@@ -49,6 +49,9 @@ type Tally struct {
 	Lost   int64 // of Failed: that may have had an effect
 	Up     int64 // bytes of bodies that the store read
 	Down   int64 // bytes of outputs and inventories that were read from the store
+	// Class is the storage class of S3 that an output is of, where the store says so;
+	// in sums it is empty.
+	Class string
 }
 
 // A Counter holds the tallies of a store. It is safe for concurrent use, and
@@ -103,9 +106,9 @@ func (c *Counter) sum(op Op, t Tally) (watch func(Op, Tally)) {
 	return c.watcher
 }
 
-// outcome counts a call that is over.
-func (c *Counter) outcome(op Op, err error) {
-	t := Tally{Calls: 1}
+// outcome counts a call that is over, and was of a storage class, where one is known.
+func (c *Counter) outcome(op Op, class string, err error) {
+	t := Tally{Calls: 1, Class: class}
 	if err != nil {
 		t.Failed = 1
 		if firn.KindOf(err) == firn.Lost {
@@ -136,13 +139,13 @@ func (c *counting) watch(op Op, body *io.SectionReader) *io.SectionReader {
 
 // one counts a call that gives a value.
 func one[T any](c *counting, op Op, v T, err error) (T, error) {
-	c.counter.outcome(op, err)
+	c.counter.outcome(op, "", err)
 	return v, err
 }
 
 // none counts a call that gives nothing but an error.
 func (c *counting) none(op Op, err error) error {
-	c.counter.outcome(op, err)
+	c.counter.outcome(op, "", err)
 	return err
 }
 
@@ -156,7 +159,7 @@ func list[T any](c *counting, op Op, items iter.Seq2[T, error]) iter.Seq2[T, err
 				break
 			}
 		}
-		c.counter.outcome(op, failed)
+		c.counter.outcome(op, "", failed)
 	}
 }
 
@@ -213,20 +216,22 @@ func (c *counting) Jobs(ctx context.Context) iter.Seq2[firn.Job, error] {
 func (c *counting) Output(ctx context.Context, id firn.JobID, at firn.Range) (firn.Output, error) {
 	out, err := c.Store.Output(ctx, id, at)
 	if err == nil {
-		out.ReadCloser = &counted{out.ReadCloser, c.counter}
+		out.ReadCloser = &counted{out.ReadCloser, c.counter, out.Class}
 	}
-	return one(c, OpOutput, out, err)
+	c.counter.outcome(OpOutput, out.Class, err)
+	return out, err
 }
 
 // counted is an output whose bytes are counted as they are read.
 type counted struct {
 	io.ReadCloser
 	counter *Counter
+	class   string
 }
 
 func (d *counted) Read(p []byte) (int, error) {
 	n, err := d.ReadCloser.Read(p)
-	d.counter.add(OpOutput, Tally{Down: int64(n)})
+	d.counter.add(OpOutput, Tally{Down: int64(n), Class: d.class})
 	return n, err
 }
 

@@ -80,7 +80,23 @@ type retrier struct {
 // opening of an Output is repeated, not its body: the caller asks for what is
 // missing.
 func Retry(s firn.Store, o RetryOptions) firn.Store {
-	r := &retrier{Store: s, clock: o.Clock, outage: o.Outage, random: o.Random, weather: weather{events: o.Events}}
+	r := newRetrier(o)
+	r.Store = s
+	return r
+}
+
+// RetryVaults makes a list of vaults that begins again where it breaks off, as those
+// of a store do that Retry gives: no vault comes twice.
+func RetryVaults(ctx context.Context, list func(context.Context) iter.Seq2[firn.StoreInfo, error], o RetryOptions) iter.Seq2[firn.StoreInfo, error] {
+	return listAgain(newRetrier(o), ctx, list, func() func(firn.StoreInfo) bool {
+		first := onlyFirst()
+		return func(v firn.StoreInfo) bool { return first(v.Name) }
+	})
+}
+
+// newRetrier gives a retrier of no store yet.
+func newRetrier(o RetryOptions) *retrier {
+	r := &retrier{clock: o.Clock, outage: o.Outage, random: o.Random, weather: weather{events: o.Events}}
 	if r.clock == nil {
 		r.clock = clock.System{}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"strings"
 	"sync"
 	"testing"
@@ -367,6 +368,45 @@ func TestListingsGiveEachItemOnce(t *testing.T) {
 	}
 	if diff := cmp.Diff(wantJobs, gotJobs); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestVaultsAreListedAgain: a list of vaults that breaks begins again, no vault
+// comes twice, and what is refused is not asked again.
+func TestVaultsAreListedAgain(t *testing.T) {
+	for _, test := range []struct {
+		kind  firn.Kind
+		lists int // that are begun
+		want  []string
+	}{
+		{firn.Unavailable, 3, []string{"a", "b", "c"}},
+		{firn.Denied, 1, []string{"a"}},
+	} {
+		lists := 0
+		list := func(context.Context) iter.Seq2[firn.StoreInfo, error] {
+			return func(yield func(firn.StoreInfo, error) bool) {
+				lists++
+				for i, name := range []string{"a", "b", "c"} {
+					if i == lists && lists < 3 {
+						yield(firn.StoreInfo{}, &firn.Error{Op: "list vaults", Kind: test.kind})
+						return
+					}
+					if !yield(firn.StoreInfo{Name: name}, nil) {
+						return
+					}
+				}
+			}
+		}
+		var got []string
+		var last error
+		for v, err := range guard.RetryVaults(t.Context(), list, guard.RetryOptions{Clock: clock.NewManual(noon)}) {
+			if last = err; err == nil {
+				got = append(got, v.Name)
+			}
+		}
+		if diff := cmp.Diff(test.want, got); diff != "" || lists != test.lists || (last == nil) != (test.kind != firn.Denied) {
+			t.Errorf("%v: %d lists, %v, %s", test.kind, lists, last, diff)
+		}
 	}
 }
 

@@ -6,7 +6,7 @@ package loose
 import (
 	"context"
 	"errors"
-	"maps"
+	"slices"
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/describe"
@@ -152,24 +152,43 @@ func (j *Journal) Resolve(ctx context.Context, o reconcile.Options, doubt error)
 }
 
 // Settle settles what runs left open that were killed: those whose locks can be had
-// from lock, which gives how to give one back. Of o it needs what reconcile.Loose
-// does, but Alive.
-func Settle(ctx context.Context, o reconcile.Options, lock func(run int64) (unlock func() error, err error)) (reconcile.Result, error) {
+// from lock, which gives how to give one back. Of what can be gone on with the result has
+// what wanted reports: that is the caller's alone until it calls release, which it must
+// do, also beside an error. Of o it needs what reconcile.Loose does, but Alive.
+func Settle(ctx context.Context, o reconcile.Options, wanted func(catalog.Intent) bool, lock func(run int64) (unlock func() error, err error)) (res reconcile.Result, release func(), err error) {
 	dead := map[int64]func() error{}
-	defer func() {
-		for unlock := range maps.Values(dead) {
-			unlock()
-		}
-	}()
-	o.Alive = func(run int64) bool {
-		if dead[run] == nil {
-			unlock, err := lock(run)
-			if err != nil {
-				return true // or it can't be told, which is no reason to abort it
+	letGo := func(of func(run int64) bool) {
+		for run, unlock := range dead {
+			if of(run) {
+				unlock()
+				delete(dead, run)
 			}
-			dead[run] = unlock
 		}
-		return false
 	}
-	return reconcile.Loose(ctx, o)
+	release = func() { letGo(func(int64) bool { return true }) }
+	open, err := o.Catalog.OpenIntents(ctx, o.Row)
+	if err != nil {
+		return res, release, err
+	}
+	for _, in := range open {
+		if in.Tree != 0 || in.Kind != catalog.LooseArchive || dead[in.Run] != nil {
+			continue
+		}
+		// Where it can't be had, or that can't be told, nothing is to be aborted.
+		if unlock, err := lock(in.Run); err == nil {
+			dead[in.Run] = unlock
+		}
+	}
+	// What is open is read once more now: who had a lock before may have settled it.
+	o.Alive = func(run int64) bool { return dead[run] == nil }
+	if res, err = reconcile.Loose(ctx, o); err != nil {
+		return res, release, err
+	}
+	res.Resumable = slices.DeleteFunc(res.Resumable, func(in catalog.Intent) bool { return !wanted(in) })
+	kept := map[int64]bool{}
+	for _, in := range res.Resumable {
+		kept[in.Run] = true
+	}
+	letGo(func(run int64) bool { return !kept[run] })
+	return res, release, nil
 }

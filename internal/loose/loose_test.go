@@ -103,13 +103,14 @@ func TestSettle(t *testing.T) {
 		t.Helper()
 		now := d.journal("another", "", false)
 		unlocked := 0
-		_, err := loose.Settle(t.Context(), reconcile.Options{Catalog: d.catalog, Row: d.row.ID, Store: d.store, Run: now.Run, Clock: d.clock, Events: firn.Discard, Single: transfer.MaxSingle},
-			func(run int64) (func() error, error) {
+		_, release, err := loose.Settle(t.Context(), reconcile.Options{Catalog: d.catalog, Row: d.row.ID, Store: d.store, Run: now.Run, Clock: d.clock, Events: firn.Discard, Single: transfer.MaxSingle},
+			nobody, func(run int64) (func() error, error) {
 				if held {
 					return nil, io.ErrNoProgress
 				}
 				return func() error { unlocked++; return nil }, nil
 			})
+		release()
 		if err != nil || (unlocked > 0) == held {
 			t.Fatalf("%v, %d locks given back", err, unlocked)
 		}
@@ -125,6 +126,69 @@ func TestSettle(t *testing.T) {
 	}
 	if after := settle(false); after == before {
 		t.Errorf("nothing was settled: %v", after)
+	}
+}
+
+func nobody(catalog.Intent) bool { return false }
+
+// TestSettleKeeps: what is gone on with stays locked until it is released, the rest is
+// given back; and what its owner has settled before the lock was had isn't taken up.
+func TestSettleKeeps(t *testing.T) {
+	d := newDesk(t)
+	left := map[string]*loose.Journal{}
+	for _, name := range []string{"a", "b"} {
+		j := d.journal(name, "", false)
+		j.Again = true
+		begun := transfer.Begun{Stamp: firn.Stamp{Size: 9 << 20, ModTime: time.Unix(1, 0)}, Multipart: true}
+		begun.Content.Size = begun.Stamp.Size
+		told, err := j.Begin(t.Context(), begun)
+		if err != nil {
+			t.Fatal(err)
+		}
+		up, err := d.store.StartUpload(t.Context(), told.Description, 1<<20)
+		if err == nil {
+			err = j.Opened(t.Context(), up, 1<<20)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		left[name] = j
+	}
+	held := map[int64]bool{}
+	now := d.journal("a", "", false)
+	options := reconcile.Options{Catalog: d.catalog, Row: d.row.ID, Store: d.store, Run: now.Run, Clock: d.clock, Events: firn.Discard, Single: transfer.MaxSingle}
+	lock := func(run int64) (func() error, error) {
+		if held[run] {
+			return nil, io.ErrNoProgress
+		}
+		held[run] = true
+		return func() error { delete(held, run); return nil }, nil
+	}
+	mine, release, err := loose.Settle(t.Context(), options, now.IsOf, lock)
+	if err != nil || len(mine.Resumable) != 1 || mine.Resumable[0].ID != left["a"].Intent || !held[left["a"].Run.ID] || held[left["b"].Run.ID] {
+		t.Fatalf("%+v, %v, held %v", mine.Resumable, err, held)
+	}
+	other, releaseOther, err := loose.Settle(t.Context(), options, now.IsOf, lock)
+	if err != nil || len(other.Resumable) != 0 {
+		t.Fatalf("taken up twice: %+v, %v", other.Resumable, err)
+	}
+	releaseOther()
+	release()
+	if len(held) != 0 {
+		t.Errorf("still held: %v", held)
+	}
+	// While a caller waits for the lock its owner comes to an end.
+	late := func(run int64) (func() error, error) {
+		if in := left["a"]; run == in.Run.ID {
+			if err := in.Dropped(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return lock(run)
+	}
+	gone, release, err := loose.Settle(t.Context(), options, now.IsOf, late)
+	if release(); err != nil || len(gone.Resumable) != 0 {
+		t.Errorf("taken up after its end: %+v, %v", gone.Resumable, err)
 	}
 }
 

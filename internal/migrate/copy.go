@@ -23,6 +23,8 @@ type task struct {
 	job   firn.Job // zero: it is to be asked for
 	tree  treehash.Hash
 	gone  atomic.Bool // the job's output isn't there any more
+	// denied: the source doesn't let it be read.
+	denied atomic.Bool
 }
 
 func newTask(t catalog.CopyTask) *task {
@@ -36,10 +38,13 @@ func newTask(t catalog.CopyTask) *task {
 // stamp is that of the archive as a file: what is the same at every try.
 func (t *task) stamp() firn.Stamp { return firn.Stamp{Size: t.Size, ModTime: t.File.Stamp.ModTime} }
 
-// note remembers that the output is gone.
+// note remembers that the output is gone, or denied.
 func (t *task) note(err error) {
-	if kind := firn.KindOf(err); kind == firn.NotFound || kind == firn.NotReady {
+	switch firn.KindOf(err) {
+	case firn.NotFound, firn.NotReady:
 		t.gone.Store(true)
+	case firn.Denied:
+		t.denied.Store(true)
 	}
 }
 
@@ -51,6 +56,7 @@ func (m *mover) fetchable(ctx context.Context, t *task) error {
 		}
 		job, err := m.asker.Ask(ctx, t.want, m.Tiers[0])
 		if err != nil {
+			t.denied.Store(firn.KindOf(err) == firn.Denied)
 			return err
 		}
 		t.job = job
@@ -132,6 +138,9 @@ func (m *mover) settleTask(ctx context.Context, t *task, j *copyJournal, err err
 	}
 	if errors.Is(err, errDiffers) {
 		return m.fail(ctx, t, j, err)
+	}
+	if t.denied.Load() && firn.KindOf(err) == firn.Denied {
+		return m.deny(reading, t, j, err)
 	}
 	switch firn.KindOf(err) {
 	case firn.InDoubt, firn.NotReady, firn.Lost:
@@ -284,6 +293,7 @@ func (m *mover) copied(t *task, to firn.ArchiveID) {
 	m.res.Copied.Bytes += t.Size
 	m.lastCopied = m.Clock.Now()
 	m.mu.Unlock()
+	m.denials.had(reading)
 	m.Events(firn.FileEvent{Action: firn.Sent, Tree: t.Tree, Path: t.label, Size: t.Size, Archive: to})
 }
 

@@ -53,7 +53,10 @@ type Review struct {
 	// is in it any more.
 	Pruned  firn.Count
 	Lacking firn.Count // have none, or it isn't as recorded
-	Young   firn.Count // have one that may be too young to be listed
+	// Uncopied of those have no copy at all, and Unlisted one that the catalog holds to
+	// be in the target, and that isn't there as recorded.
+	Uncopied, Unlisted int64
+	Young              firn.Count // have one that may be too young to be listed
 }
 
 // Good reports whether all that is to go may go.
@@ -116,6 +119,7 @@ func (r *reviewer) judge(ctx context.Context, item *catalog.EmptyItem) error {
 		return err
 	}
 	if !found {
+		r.sums.Uncopied++
 		bad("", "it was not copied")
 		return nil
 	}
@@ -134,9 +138,10 @@ func (r *reviewer) judge(ctx context.Context, item *catalog.EmptyItem) error {
 		bad(at.Remote, "its copy is not in the target any more, or is to be deleted from it")
 	case r.Witness.Confirmed(&catalog.Location{Archive: at.Archive, State: there.State}):
 		count(&r.sums.Copied, item.Size)
-	case r.Margin > 0 && there.Created.Add(r.Margin).After(r.Dated):
+	case r.Margin > 0 && (there.Came.IsZero() || there.Came.Add(r.Margin).After(r.Dated)):
 		count(&r.sums.Young, item.Size)
 	default:
+		r.sums.Unlisted++
 		bad(at.Remote, "its copy is not in the target's inventory as it was recorded")
 	}
 	return nil
@@ -178,6 +183,9 @@ func (r *reviewer) judgePruned(ctx context.Context) error {
 		for _, l := range r.pruned[row] {
 			switch {
 			case needed[row] || !whole:
+				if !needed[row] {
+					r.sums.Unlisted++ // something else that is recorded is not there
+				}
 				r.tell(l)
 			case !settled:
 				count(&r.sums.Young, l.Size)

@@ -55,6 +55,7 @@ type Options struct {
 
 	Only         string // name of the one tree that is moved; "": all there is
 	Bundling     Bundling
+	LeastCharged int64       // bytes that the target charges for an archive at the least
 	Tiers        []firn.Tier // by which the source is asked, in order of preference
 	RetrieveRate int64       // bytes an hour; 0: as much as can be fetched
 	MaxFiles     int64       // archives that are asked for, or copied, in this run; 0: all
@@ -69,6 +70,13 @@ type Options struct {
 	// run asks by another tier, or with AgreeAgain, of what is left; nil: nobody is.
 	Agree      func(ctx context.Context, o Outlook) error
 	AgreeAgain bool
+	// AgreeMore is asked where so much came to the source since somebody agreed that it
+	// is a tenth more than that was: of what is left, of which Grown is new. It reports
+	// whether that was agreed to, or is too little to ask about. nil: nobody is asked.
+	AgreeMore func(ctx context.Context, o Outlook) (asked bool, err error)
+	// Listed is what an inventory that was read for this run showed that the catalog
+	// doesn't know; nil: none was, and what the last one showed still holds.
+	Listed *Unknown
 	// Lock keeps all else from a tree of the source while it moves.
 	Lock func(ctx context.Context, tree string) (unlock func(), err error)
 	// Saved is called when trees have moved, for snapshots of both stores; run is
@@ -86,6 +94,10 @@ type Result struct {
 	Ready time.Time
 	// Done: all that was to be copied is.
 	Done bool
+	// Unknown is what of the source is no part of it.
+	Unknown Unknown
+	// Mended is how many versions in the target have a copy again, which was lost.
+	Mended int64
 }
 
 // Pending reports whether the source is getting archives ready, or whether some
@@ -112,6 +124,8 @@ type mover struct {
 	largest  int64
 	admitted firn.Count // in this run
 	told     bool       // that nothing more is asked for
+	terms    agreed
+	denials  denials
 
 	mu         sync.Mutex
 	res        Result
@@ -193,15 +207,8 @@ func (m *mover) begin(ctx context.Context) (err error) {
 	if err := m.check(ctx); err != nil {
 		return err
 	}
-	tier := string(m.Tiers[0])
-	if m.Agree != nil && (m.m.ID == 0 || m.m.State >= catalog.MigrationDone || m.m.Options != tier || m.AgreeAgain) {
-		o, err := m.outlook(ctx)
-		if err == nil {
-			err = m.Agree(ctx, o)
-		}
-		if err != nil {
-			return err
-		}
+	if err := m.agree(ctx); err != nil {
+		return err
 	}
 	if m.m.Run == 0 || m.m.State >= catalog.MigrationDone {
 		run, err := m.Catalog.BeginRun(ctx, m.To.Row.ID, 0, catalog.MigrateRun)
@@ -210,10 +217,10 @@ func (m *mover) begin(ctx context.Context) (err error) {
 		}
 		m.m.Run = run.ID
 	}
-	m.m.Options = tier
-	if m.m, _, err = m.Catalog.BeginMigration(ctx, m.m); err != nil {
+	if err := m.record(ctx); err != nil {
 		return err
 	}
+	m.res.Unknown = m.terms.Unknown
 	m.run = catalog.Run{ID: m.m.Run, Store: m.To.Row.ID, Command: catalog.MigrateRun}
 	if _, err := m.Catalog.PlanCopies(ctx, m.m, false); err != nil {
 		return err
@@ -229,6 +236,13 @@ func (m *mover) begin(ctx context.Context) (err error) {
 		Tier: m.Tiers[0], Run: m.run, Poll: m.Poll, Waker: m.Waker, Concurrency: m.Concurrency,
 	})
 	return nil
+}
+
+// record writes down that the migration goes on, and on which terms.
+func (m *mover) record(ctx context.Context) (err error) {
+	m.m.Options = m.terms.text()
+	m.m, _, err = m.Catalog.BeginMigration(ctx, m.m)
+	return err
 }
 
 // check refuses what would be in the way at the end.
@@ -311,13 +325,27 @@ func (m *mover) finish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if more > 0 {
+		if asked, err := m.agreeMore(ctx); err != nil {
+			return err
+		} else if asked {
+			if err := m.record(ctx); err != nil {
+				return err
+			}
+		}
+	}
 	if more+again > 0 && !m.isOver() { // came meanwhile, or went
 		return m.rounds(ctx)
 	}
 	if _, err := m.open(ctx); err != nil || more+again > 0 {
 		return err
 	}
+	m.asker = nil // it knows many jobs, and what follows needs memory too
 	if err := m.moveTrees(ctx); err != nil {
+		return err
+	}
+	// Where a copy was lost that versions of the target were in, they get the new one.
+	if m.res.Mended, err = m.Catalog.Mend(ctx, m.run); err != nil {
 		return err
 	}
 	m.res.Done = len(m.res.Left) == 0 && m.m.Totals[catalog.CopyFailed].Files == 0

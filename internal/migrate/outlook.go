@@ -28,6 +28,12 @@ type Outlook struct {
 	// shortest time, in byte-seconds, as of the source's clock.
 	Young, YoungBytes int64
 	YoungByteSeconds  float64
+	// Held says of which storage classes the archives are in the source: one, as a
+	// rule. None: of that of the source.
+	Held []Held
+	// Kept is how many bytes the target charges for of what is copied one by one; 0: as
+	// many as they have.
+	Kept int64
 	// Tier that the source is asked with; empty where it takes no time.
 	Tier firn.Tier
 	// Rate at which the source is asked, bytes an hour; 0: as fast as it gives.
@@ -37,6 +43,9 @@ type Outlook struct {
 	// Source is all that is stored in the source now, Target all in the target.
 	SourceArchives, SourceBytes int64
 	TargetArchives, TargetBytes int64
+	// Grown of the archives came since the price was agreed to; none: it wasn't yet, or
+	// they are few.
+	Grown firn.Count
 	// Made is when this was found out, by the source's clock.
 	Made time.Time
 }
@@ -51,23 +60,21 @@ func (m *mover) outlook(ctx context.Context) (o Outlook, err error) {
 	if m.slow {
 		o.Tier = m.Tiers[0]
 	}
-	sums, err := m.Catalog.SumToCopy(ctx, m.m, catalog.CopyRule{Below: m.Bundling.Below, Body: bodySize, Parts: int64(m.traits.MaxParts), Now: info.Now, MinAge: o.From.MinDuration})
+	sums, err := m.Catalog.SumToCopy(ctx, m.m, catalog.CopyRule{Below: m.Bundling.Below, Body: bodySize, Parts: int64(m.traits.MaxParts), Now: info.Now, MinAge: o.From.MinDuration, Least: m.LeastCharged})
 	if err != nil {
 		return o, err
 	}
-	o.Archives, o.Bytes = sums.All.Files, sums.All.Bytes
-	o.Bundled, o.BundledBytes = sums.Small.Files, sums.Small.Bytes
+	for i := range sums {
+		o.add(&sums[i])
+	}
 	if o.Bundled > 0 {
 		o.Bundles = max(1, (o.BundledBytes+o.Bundled*entryRoom)/max(1, m.Bundling.Size-m.Bundling.Size/indexPart))
 	}
-	o.Singles, o.Starts, o.Parts = sums.Singles, sums.Multi, sums.Parts
 	if m.Bundling.Size > bodySize {
 		o.Starts, o.Parts = o.Starts+o.Bundles, o.Parts+o.Bundles*((m.Bundling.Size+bodySize-1)/bodySize)
 	} else {
 		o.Singles += o.Bundles
 	}
-	o.Chunks = sums.All.Files - sums.Multi + sums.Parts
-	o.Young, o.YoungBytes, o.YoungByteSeconds = sums.Young.Files, sums.Young.Bytes, sums.YoungByteSeconds
 	for _, s := range []struct {
 		id              int64
 		archives, bytes *int64
@@ -83,4 +90,49 @@ func (m *mover) outlook(ctx context.Context) (o Outlook, err error) {
 		}
 	}
 	return o, nil
+}
+
+// Held is what of a migration is of one storage class in the source.
+type Held struct {
+	Class           string // of S3; empty elsewhere
+	Archives, Bytes int64
+	Charged         int64 // bytes that the source charges for
+	Chunks          int64 // as in Outlook
+	// Young of them, by the bytes that are charged for: as in Outlook.
+	Young, YoungBytes int64
+	YoungByteSeconds  float64
+}
+
+// add takes in what is of one class.
+func (o *Outlook) add(s *catalog.CopySums) {
+	h := Held{
+		Class: s.Class, Archives: s.All.Files, Bytes: s.All.Bytes, Charged: s.Charged, Chunks: s.All.Files - s.Multi + s.Parts,
+		Young: s.Young.Files, YoungBytes: s.Young.Bytes, YoungByteSeconds: s.YoungByteSeconds,
+	}
+	o.Held = append(o.Held, h)
+	o.Archives, o.Bytes, o.Chunks = o.Archives+h.Archives, o.Bytes+h.Bytes, o.Chunks+h.Chunks
+	o.Bundled, o.BundledBytes, o.Kept = o.Bundled+s.Small.Files, o.BundledBytes+s.Small.Bytes, o.Kept+s.Kept
+	o.Singles, o.Starts, o.Parts = o.Singles+s.Singles, o.Starts+s.Multi, o.Parts+s.Parts
+	o.Young, o.YoungBytes, o.YoungByteSeconds = o.Young+h.Young, o.YoungBytes+h.YoungBytes, o.YoungByteSeconds+h.YoungByteSeconds
+}
+
+// held gives what is of which class, at least one.
+func (o *Outlook) held() []Held {
+	if len(o.Held) > 0 {
+		return o.Held
+	}
+	return []Held{{Archives: o.Archives, Bytes: o.Bytes, Charged: o.Bytes, Chunks: o.Chunks, Young: o.Young, YoungBytes: o.YoungBytes, YoungByteSeconds: o.YoungByteSeconds}}
+}
+
+// pace is that of a class of the source, or of the slowest of all.
+func (o *Outlook) pace(classes ...Held) firn.Pace {
+	pace := firn.InstantPace
+	for _, h := range classes {
+		if h.Class == "" {
+			pace = pace.Slower(o.From.Pace)
+		} else {
+			pace = pace.Slower(firn.PaceOf(h.Class))
+		}
+	}
+	return pace
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/retrieval"
 )
 
 // A measurement of how fast archives go from store to store counts from so many on,
@@ -31,6 +33,26 @@ func (r *round) measure(ctx context.Context, bytes int64) {
 	if err := r.Catalog.SetDownloadRate(ctx, r.From.Row.ID, rate); err != nil {
 		r.Events(firn.NoticeEvent{Warn: true, Text: fmt.Sprintf("how fast the store's bytes arrive could not be recorded: %v", err)})
 	}
+}
+
+// stay has copies that the source has thawed stay, while others are fetched.
+func (m *mover) stay(ctx context.Context) {
+	m.asker.Stay(ctx, func(yield func(retrieval.Want, error) bool) {
+		var at catalog.CopyCursor
+		for n := pageSize; n == pageSize; {
+			page, next, err := m.Catalog.CopyPage(ctx, m.m.ID, at, pageSize)
+			if err != nil {
+				yield(retrieval.Want{}, err)
+				return
+			}
+			for i := range page {
+				if !yield(newTask(page[i]).want, nil) {
+					return
+				}
+			}
+			at, n = next, len(page)
+		}
+	})
 }
 
 func (m *mover) copiedBytes() int64 {

@@ -235,7 +235,7 @@ func (p *pack) fetchAll(ctx context.Context, tasks []*task, coming chan<- chan f
 		go func() {
 			err := p.fetchable(ctx, t)
 			if err == nil {
-				_, err = p.down.Download(ctx, transfer.Download{Path: t.label, Job: t.job.ID, Size: t.Size, Tree: t.tree, Unproven: t.tree.IsZero(), Dest: memoryFile(data)})
+				_, err = p.down.Download(ctx, transfer.Download{Path: t.label, Job: t.job.ID, Size: t.Size, Tree: t.tree, Unproven: t.tree.IsZero(), Dest: transfer.Memory(data)})
 				if err != nil {
 					t.note(err)
 				}
@@ -255,6 +255,8 @@ func (p *pack) append(ctx context.Context, w *bundle.Writer, got *fetched) error
 	if got.err != nil {
 		return p.settleTask(ctx, t, nil, got.err)
 	}
+	p.denials.had(reading)
+	p.stay(ctx)
 	f := t.File
 	f.Stamp.Size = t.Size
 	tree := t.Content.Tree

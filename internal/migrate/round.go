@@ -80,6 +80,9 @@ func (m *mover) round(ctx context.Context) (*round, error) {
 		return r, context.Cause(ctx)
 	}
 	if err == nil {
+		err = m.settleDenied(ctx)
+	}
+	if err == nil {
 		err = r.explain()
 	}
 	return r, err
@@ -181,6 +184,7 @@ func (r *round) visit(ctx context.Context, t *task) (goesOn bool, err error) {
 		r.reserve(t.Size)
 		return true, r.hand(ctx, t)
 	case ok:
+		r.denials.had(asking)
 		r.reserve(t.Size)
 		r.expect(retrieval.ExpectedAt(r.supply.Pace, job))
 		return true, nil
@@ -268,6 +272,7 @@ func (r *round) ask(ctx context.Context, t *task) error {
 		days := r.supply.ThawDays(r.Tiers[tier], t.Size, r.rate, r.known)
 		job, err := r.asker.AskFor(ctx, t.want, r.Tiers[tier], days)
 		if err == nil {
+			r.denials.had(asking)
 			r.expect(retrieval.ExpectedAt(r.supply.Pace, job))
 			r.began(job.ID)
 			return nil
@@ -278,6 +283,12 @@ func (r *round) ask(ctx context.Context, t *task) error {
 		switch firn.KindOf(err) {
 		case firn.NotFound, firn.Invalid:
 			return r.fail(ctx, t, nil, err)
+		case firn.Denied:
+			err := r.deny(asking, t, nil, err)
+			if err != nil {
+				r.halt(err)
+			}
+			return err
 		case firn.Capacity:
 			if r.fallBack(tier, err) {
 				continue

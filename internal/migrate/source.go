@@ -3,7 +3,6 @@ package migrate
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"sync"
 
@@ -129,12 +128,13 @@ func (s *source) fetch(w *window, at int64) error {
 	if err != nil {
 		return err
 	}
-	d := transfer.Download{Path: s.task.label, Job: s.task.job.ID, Offset: at, Size: n, Dest: memoryFile(data)}
+	d := transfer.Download{Path: s.task.label, Job: s.task.job.ID, Offset: at, Size: n, Dest: transfer.Memory(data)}
 	if d.Tree = s.task.tree; n != s.task.Size || d.Tree.IsZero() {
 		d.Tree, d.Unproven = [32]byte{}, true
 	}
-	d.Arrived = func(_ context.Context, p transfer.Piece) error {
+	d.Arrived = func(ctx context.Context, p transfer.Piece) error {
 		w.tree = p.Tree // a window is one piece
+		s.stay(ctx)
 		return nil
 	}
 	if _, err := s.down.Download(s.ctx, d); err != nil {
@@ -189,6 +189,7 @@ func (st *stream) read(s *source, p []byte, at, end int64) (int, error) {
 	}
 	n, err := io.ReadFull(st.body, p)
 	st.at += int64(n)
+	s.stay(s.ctx)
 	if err != nil || st.at == end {
 		st.close()
 	}
@@ -260,27 +261,4 @@ func (m *mover) borrow(ctx context.Context, n int64, wait bool) (data []byte, he
 func (m *mover) giveBack(data []byte, held int64) {
 	m.buffers.Put(&data)
 	m.memory.Release(held)
-}
-
-// A memoryFile is memory that is written and read like a file.
-type memoryFile []byte
-
-// WriteAt writes to it.
-func (f memoryFile) WriteAt(p []byte, off int64) (int, error) {
-	if off < 0 || off+int64(len(p)) > int64(len(f)) {
-		return 0, fmt.Errorf("%d bytes at %d are beyond %d", len(p), off, len(f))
-	}
-	return copy(f[off:], p), nil
-}
-
-// ReadAt reads from it.
-func (f memoryFile) ReadAt(p []byte, off int64) (int, error) {
-	if off >= int64(len(f)) {
-		return 0, io.EOF
-	}
-	n := copy(p, f[off:])
-	if n < len(p) {
-		return n, io.EOF
-	}
-	return n, nil
 }

@@ -3,6 +3,7 @@ package migrate
 import (
 	"fmt"
 	"strings"
+	"unicode"
 )
 
 // The files of a folder that goes to a machine in the region.
@@ -18,8 +19,8 @@ const (
 // A ToGo is a migration that another machine is to do.
 type ToGo struct {
 	From, To string   // stores, as that machine names them
-	Args     []string // further arguments of the migration, as a shell reads them
-	Env      []string // NAME='value', as a shell reads it; no secrets
+	Args     []string // further arguments of the migration
+	Env      []string // NAME=value; no secrets
 	Host     string   // the machine whose trees they are
 }
 
@@ -28,10 +29,11 @@ type ToGo struct {
 func (t ToGo) Script() string {
 	var env strings.Builder
 	for _, one := range t.Env {
-		fmt.Fprintf(&env, "export %s\n", one)
+		name, value, _ := strings.Cut(one, "=")
+		fmt.Fprintf(&env, "export %s=%s\n", name, word(value))
 	}
 	return fmt.Sprintf(`#!/bin/sh
-# Moves %[1]s to %[2]s.
+# Moves %[9]s to %[10]s.
 # What is given to this script goes to firn migrate: --yes, --max-cost 50, --dry-run.
 set -u
 cd "$(dirname "$0")" || exit 1
@@ -53,14 +55,36 @@ case " $* " in *" --dry-run "* | *" -n "*) exit "$status" ;; esac
 ./%[5]s migrate %[1]s %[2]s --to-go-result %[8]s || exit 1
 echo "take home: $PWD/%[8]s"
 exit "$status"
-`, t.From, t.To, ToGoConfig, env.String(), ToGoProgram, ToGoCatalog, prefixed(t.Args), ToGoResult)
+`, word(t.From), word(t.To), ToGoConfig, env.String(), ToGoProgram, ToGoCatalog, prefixed(t.Args), ToGoResult, line(t.From), line(t.To))
 }
 
-// prefixed are arguments, each behind a space.
+// word is a word of the script. Bytes other than ASCII stay, since not every sh knows
+// dollar-single-quotes.
+func word(s string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@+=,", r)
+	}
+	if s != "" && !strings.ContainsFunc(s, func(r rune) bool { return !plain(r) }) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// line is a text that ends no line.
+func line(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// prefixed are arguments as words, each behind a space.
 func prefixed(args []string) string {
 	text := ""
 	for _, arg := range args {
-		text += " " + arg
+		text += " " + word(arg)
 	}
 	return text
 }
@@ -81,5 +105,5 @@ the region of the first, so that no byte crosses the internet.
 4. Delete the source from either place, but from one: firn migrate --finish %[1]s %[2]s
 
 home/ is made there: the catalog. Keep it until the source is gone.
-`, t.From, t.To, ToGoScript, ToGoResult, t.Host)
+`, line(word(t.From)), line(word(t.To)), ToGoScript, ToGoResult, line(t.Host))
 }

@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"cmp"
 	"math"
 	"time"
 
@@ -78,8 +79,11 @@ func Price(o Outlook, t Terms) Bill {
 	for _, c := range b.Charges {
 		b.Once = b.Once.Plus(c.Cost)
 	}
-	b.Before = t.From.Stored(o.Archives, o.Bytes)
-	b.After = t.To.Stored(o.Archives-o.Bundled+o.Bundles, o.Bytes)
+	b.Before.Known = true
+	for _, h := range o.held() {
+		b.Before = b.Before.Plus(t.From.Of(h.Class).Stored(h.Archives, h.Charged))
+	}
+	b.After = t.To.Stored(o.Archives-o.Bundled+o.Bundles, max(o.Bytes, o.Kept+o.BundledBytes))
 	b.Early = early(o, t.From)
 	b.Months = monthsUntil(b.Once, b.Before, b.After)
 	return b
@@ -108,11 +112,15 @@ func charge(item price.Item, units int64, t price.Tariff) Charge {
 // bringing is what the source charges for bringing everything once, with the copies
 // that stay readable for some days where it makes any.
 func bringing(o Outlook, t Terms) (lines []Charge) {
-	need, tier := price.Need{Requests: o.Archives, Retrieve: o.Bytes, Days: t.ThawDays}, o.Tier
-	if tier == "" { // read at once, and charged for by any tier alike
-		need.Requests, tier = o.Chunks, firn.Bulk
+	var bill price.Bill
+	for _, h := range o.held() {
+		need, tier := price.Need{Requests: h.Archives, Retrieve: h.Bytes, Days: t.ThawDays}, o.Tier
+		if tier == "" || o.pace(h) == firn.InstantPace { // read at once, and charged for by any tier alike
+			need.Requests, tier = h.Chunks, cmp.Or(tier, firn.Bulk)
+		}
+		bill = bill.Plus(t.From.Of(h.Class).Bill(tier, need))
 	}
-	for _, l := range t.From.Bill(tier, need) {
+	for _, l := range bill {
 		if l.Item != price.TransferOut { // that depends on the way
 			lines = append(lines, Charge(l))
 		}
@@ -123,11 +131,15 @@ func bringing(o Outlook, t Terms) (lines []Charge) {
 // early is the fee for what is young in the source. Each archive is charged for more
 // bytes than its own: these are spread over all as its own are.
 func early(o Outlook, from price.Tariff) price.Sum {
-	if o.Young == 0 || o.YoungBytes == 0 {
-		return price.Sum{Known: true}
+	sum := price.Sum{Known: true}
+	for _, h := range o.held() {
+		if h.Young == 0 || h.YoungBytes == 0 {
+			continue
+		}
+		byteHours := h.YoungByteSeconds / time.Hour.Seconds()
+		sum = sum.Plus(from.Of(h.Class).EarlyHours(byteHours*float64(h.Young)/float64(h.YoungBytes), byteHours))
 	}
-	byteHours := o.YoungByteSeconds / time.Hour.Seconds()
-	return from.EarlyHours(byteHours*float64(o.Young)/float64(o.YoungBytes), byteHours)
+	return sum
 }
 
 // monthsUntil is after how many months a saving has paid for a price.
@@ -164,7 +176,7 @@ func ways(o Outlook, t Terms) []Way {
 func (o *Outlook) lasts(rate float64) time.Duration {
 	var wait time.Duration
 	if o.Tier != "" {
-		_, wait = o.Tier.Delivery()
+		_, wait, _ = o.pace(o.held()...).Delivery(o.Tier)
 	}
 	seconds := 0.0
 	if rate > 0 {

@@ -1,6 +1,9 @@
 package price
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Where the prices of S3 come from.
 const (
@@ -18,7 +21,8 @@ type class struct {
 	requestE, requestS, requestB Amount
 	doubt                        string // of uploads and retrievals
 	shortest                     time.Duration
-	archive                      bool // objects are charged for the overhead of archives
+	archive                      bool  // objects are charged for the overhead of archives
+	least                        int64 // bytes that an object is charged for at the least
 }
 
 // none is the price of what a class doesn't offer.
@@ -31,11 +35,41 @@ const millionth = Dollar / 1_000_000
 // with requests that the tier says nothing about.
 func classes() []class {
 	return []class{
-		{"DEEP_ARCHIVE", 990, 50_000, none, 20_000, 2_500, none, 100_000, 25_000, "", 180 * day, true},
-		{"GLACIER", 3_600, 30_000, 30_000, 10_000, 0, 10_000_000, 50_000, 0, "", 90 * day, true},
-		{"GLACIER_IR", 4_000, 20_000, 30_000, 30_000, 30_000, 10_000, 10_000, 10_000, restDoubt, 90 * day, false},
-		{"STANDARD", standardStorage, 5_000, 0, 0, 0, 400, 400, 400, restDoubt, 0, false},
+		{"DEEP_ARCHIVE", 990, 50_000, none, 20_000, 2_500, none, 100_000, 25_000, "", 180 * day, true, 0},
+		{"GLACIER", 3_600, 30_000, 30_000, 10_000, 0, 10_000_000, 50_000, 0, "", 90 * day, true, 0},
+		{"GLACIER_IR", 4_000, 20_000, 30_000, 30_000, 30_000, 10_000, 10_000, 10_000, restDoubt, 90 * day, false, warmLeast},
+		{"STANDARD", standardStorage, 5_000, 0, 0, 0, 400, 400, 400, restDoubt, 0, false, 0},
 	}
+}
+
+// warmLeast is what an object of a warm class is charged for at the least, in bytes:
+// smaller ones as if they had so many. Source: Amazon S3 user guide, "Understanding and
+// managing Amazon S3 storage classes": "minimum billable object size", 128 KB.
+const warmLeast = 128 * kib
+
+// A rule is what holds in a class that firn stores nothing in, of which it has no
+// prices: somebody, or a rule of the bucket, may have moved objects there.
+type rule struct {
+	name     string
+	shortest time.Duration
+	least    int64
+}
+
+// rules are those of the classes for what is read seldom. Source: as of warmLeast.
+func rules() []rule {
+	return []rule{{"STANDARD_IA", 30 * day, warmLeast}, {"ONEZONE_IA", 30 * day, warmLeast}}
+}
+
+// Classes lists the storage classes of which firn knows for how long, and for how many
+// bytes, an object is charged for at the least.
+func Classes() (names []string) {
+	for _, c := range classes() {
+		names = append(names, c.name)
+	}
+	for _, r := range rules() {
+		names = append(names, r.name)
+	}
+	return names
 }
 
 // SnapshotClass is the storage class of snapshots of the catalog in S3, whatever that
@@ -82,22 +116,31 @@ func Bucket(class, region string) Tariff { return Shipped().Bucket(class, region
 // nothing.
 func (ts Tables) Bucket(class, region string) Tariff {
 	if class == "" {
-		return Tariff{For: region}
+		return Tariff{For: region, of: ts}
 	}
 	other := -1
 	for i, t := range ts {
 		switch {
 		case t.Class != class:
 		case t.Region == region:
-			return Tariff{Table: t, For: region}
+			return Tariff{Table: t, For: region, of: ts}
 		case other < 0:
 			other = i
 		}
 	}
 	if other < 0 {
-		return Tariff{For: region}
+		return Tariff{For: region, of: ts}
 	}
-	return Tariff{Table: ts[other], For: region}
+	return Tariff{Table: ts[other], For: region, of: ts}
+}
+
+// Of is what the store charges for archives of a storage class: in S3 a store may hold
+// several. Of none, and of what isn't in S3, it is the tariff itself.
+func (t Tariff) Of(class string) Tariff {
+	if t.of == nil || class == "" || class == t.Class {
+		return t
+	}
+	return t.of.Bucket(class, t.For)
 }
 
 // Shortest is for how long a store of some kind ("glacier", "s3", "local"), and in
@@ -113,6 +156,19 @@ func Shortest(kind, class string) time.Duration {
 	return 0
 }
 
+// ShortestOf is for how long an archive of a storage class is charged for at the least;
+// otherwise is that of no class, and of one that firn doesn't know.
+func ShortestOf(class string, otherwise time.Duration) time.Duration {
+	if !slices.Contains(Classes(), class) {
+		return otherwise
+	}
+	return Shortest("s3", class)
+}
+
+// Least is how many bytes an archive of a storage class of S3 is charged for at the
+// least.
+func Least(class string) int64 { return ofClass(class, "").Least }
+
 // ofClass is a table of a region that has all but the prices, as the class has it.
 func ofClass(name, region string) Table {
 	for _, c := range classes() {
@@ -122,11 +178,16 @@ func ofClass(name, region string) Table {
 			return t
 		}
 	}
+	for _, r := range rules() {
+		if r.name == name {
+			return Table{Region: region, Class: name, Shortest: r.shortest, Least: r.least}
+		}
+	}
 	return Table{Region: region, Class: name}
 }
 
 func (c class) table() Table {
-	t := Table{Region: bucketRegion, Class: c.name, AsOf: bucketAsOf(), Shortest: c.shortest, Thaws: c.archive, Prices: map[Item]Price{
+	t := Table{Region: bucketRegion, Class: c.name, AsOf: bucketAsOf(), Shortest: c.shortest, Least: c.least, Thaws: c.archive, Prices: map[Item]Price{
 		TransferOut: {Amount: 90_000 * millionth, Per: gb, Confidence: Confirmed, Source: outList},
 	}}
 	if c.archive {

@@ -97,6 +97,61 @@ func TestShortest(t *testing.T) {
 	}
 }
 
+// TestLeastCharged: small archives of the warm classes are charged for as if they had
+// 128 KiB, others by what they have; and the tariff of a store gives those of its other
+// classes.
+func TestLeastCharged(t *testing.T) {
+	const kib = 1 << 10
+	deep := price.Bucket("DEEP_ARCHIVE", "us-east-1")
+	for _, c := range []struct {
+		class       string
+		size, least int64
+		month       string // of 8,192 archives of that size
+	}{
+		{"GLACIER_IR", 10 * kib, 128 * kib, "0.004"},
+		{"GLACIER_IR", 128 * kib, 128 * kib, "0.004"},
+		{"GLACIER_IR", 256 * kib, 128 * kib, "0.008"},
+		{"STANDARD", 10 * kib, 0, "0.001796875"},
+		{"DEEP_ARCHIVE", 0, 0, "0.001684999"}, // 32 KiB by its rate, and 8 KiB by that of STANDARD
+		{"STANDARD_IA", 10 * kib, 128 * kib, "unknown"},
+		{"FROZEN", 10 * kib, 0, "unknown"},
+	} {
+		tariff := deep.Of(c.class)
+		if got := price.Least(c.class); got != c.least || tariff.Class == c.class && tariff.Charged(c.size) != max(c.size, c.least) {
+			t.Errorf("%s: %d at the least, %d of %d", c.class, got, tariff.Charged(c.size), c.size)
+		}
+		if got := tariff.Stored(8192, 8192*c.size).String(); got != c.month {
+			t.Errorf("%s, %d bytes: %s a month, want %s", c.class, c.size, got, c.month)
+		}
+	}
+	if got := deep.Of("GLACIER_IR").EarlyDeletion(8192, 8192, 30*24*time.Hour).String(); got != "0.004" {
+		t.Errorf("to delete small ones a month early: %s", got)
+	}
+	if vault := price.Vault("us-east-1"); vault.Of("GLACIER_IR").Class != "" || deep.Of("").Class != "DEEP_ARCHIVE" {
+		t.Error("a tariff without classes, or of none, is another one")
+	}
+	if got := price.ShortestOf("STANDARD", time.Hour) + price.ShortestOf("FROZEN", time.Hour) + price.ShortestOf("", time.Hour); got != 2*time.Hour {
+		t.Errorf("shortest times of what is known and what isn't: %v", got)
+	}
+}
+
+// TestBillsTogether: what two classes are charged for is one bill, line by line.
+func TestBillsTogether(t *testing.T) {
+	need := price.Need{Requests: 1000, Retrieve: 1 << 30, Transfer: 1 << 30, Days: 3}
+	warm, deep := price.Bucket("GLACIER_IR", "us-east-1"), price.Bucket("DEEP_ARCHIVE", "us-east-1")
+	both := warm.Bill(firn.Bulk, need).Plus(deep.Bill(firn.Bulk, need))
+	var got []string
+	for _, l := range both {
+		got = append(got, l.Cost.String())
+	}
+	if want := []string{"0.035", "0.0325", "0.18", "0.003066667"}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	if both[0].Units != 2000 || both[3].Units != 4<<30 {
+		t.Errorf("%+v", both)
+	}
+}
+
 // TestGivenClasses: prices of a class that somebody knows better take the place of
 // firn's, and its overhead, of which a part is charged for at another rate, goes by
 // them.

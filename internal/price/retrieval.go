@@ -3,6 +3,7 @@ package price
 import (
 	"cmp"
 	"math"
+	"slices"
 
 	"github.com/firn-archive/firn"
 )
@@ -34,6 +35,21 @@ func (b Bill) Total() Sum {
 		sum = sum.Plus(l.Cost)
 	}
 	return sum
+}
+
+// Plus is both bills together, line by line: what both have is one line.
+func (b Bill) Plus(o Bill) Bill {
+	b = slices.Clone(b)
+	for _, l := range o {
+		i := slices.IndexFunc(b, func(have Line) bool { return have.Item == l.Item })
+		if i < 0 {
+			b = append(b, l)
+			continue
+		}
+		b[i].Units += l.Units
+		b[i].Cost = b[i].Cost.Plus(l.Cost)
+	}
+	return b
 }
 
 // itemsOf are what asking costs with a tier: requests, and bytes.

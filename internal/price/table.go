@@ -65,6 +65,7 @@ type Table struct {
 	AsOf     time.Time     // the day on which the prices were gathered, in UTC
 	Overhead int64         // bytes that each archive is charged for beside its own
 	Shortest time.Duration // that each archive is charged for, also where it is deleted before
+	Least    int64         // bytes that each archive is charged for, also where it has fewer
 	Thaws    bool          // what is retrieved is a copy that is charged for while it is there
 	Prices   map[Item]Price
 }
@@ -110,6 +111,7 @@ type Tariff struct {
 	Table
 	For  string // the region of the store
 	Free bool   // it charges nothing
+	of   Tables // that it is from, of what is in S3; else nil
 }
 
 // Vault gives the tariff of vaults in a region. Of a region without data it is
@@ -140,16 +142,26 @@ func (t Tariff) Cost(item Item, n int64) Sum {
 	return Sum{Amount: p.Cost(n), Known: true, Doubt: p.Doubt}
 }
 
-// Stored is the price of keeping archives for a month that have so many bytes
-// together.
+// Charged is how many bytes an archive of some size is charged for, without the
+// overhead.
+func (t Tariff) Charged(size int64) int64 { return max(size, t.Least) }
+
+// kept is how many bytes archives are charged for that have so many together: at
+// least as many as if each had the same.
+func (t Tariff) kept(archives, bytes int64) int64 {
+	return max(bytes, archives*t.Least) + archives*t.Overhead
+}
+
+// Stored is the price of keeping archives for a month that are Charged for so many
+// bytes together.
 func (t Tariff) Stored(archives, bytes int64) Sum {
-	return t.Cost(Storage, bytes+archives*t.Overhead)
+	return t.Cost(Storage, t.kept(archives, bytes))
 }
 
 // EarlyDeletion is the fee for deleting archives before the shortest time that
 // the store charges for is over, of which some is left.
 func (t Tariff) EarlyDeletion(archives, bytes int64, left time.Duration) Sum {
-	s := t.Cost(EarlyDelete, bytes+archives*t.Overhead)
+	s := t.Cost(EarlyDelete, t.kept(archives, bytes))
 	if left <= 0 {
 		left = 0
 	}
@@ -174,7 +186,7 @@ type Choice struct {
 // Priced is the choice with its prices and its overhead, where the files hold
 // content bytes.
 func (t Tariff) Priced(c Choice, content int64) Choice {
-	c.Overhead = c.Bytes - content + c.Archives*t.Overhead
+	c.Overhead = t.kept(c.Archives, c.Bytes) - content
 	c.Upload, c.Month = t.Cost(Upload, c.Requests), t.Stored(c.Archives, c.Bytes)
 	return c
 }

@@ -110,6 +110,6 @@ func (t Tariff) EarlyHours(archiveHours, byteHours float64) Sum {
 
 // charged is how many bytes for a whole month some are for some hours of it.
 func (t Tariff) charged(archiveHours, byteHours float64, month time.Duration) int64 {
-	n := (byteHours + archiveHours*float64(t.Overhead)) / month.Hours()
+	n := (max(byteHours, archiveHours*float64(t.Least)) + archiveHours*float64(t.Overhead)) / month.Hours()
 	return int64(min(n, 1<<62))
 }

@@ -192,7 +192,8 @@ func (r *reconciler) keepOne(ctx context.Context, in catalog.Intent, open []firn
 
 // complete asks again for the completion that went unanswered.
 func (r *reconciler) complete(ctx context.Context, in catalog.Intent) error {
-	id, err := r.Store.CompleteUpload(ctx, in.Upload, in.Size, in.TreeHash)
+	var receipt firn.Receipt
+	id, err := r.Store.CompleteUpload(firn.WithReceipt(ctx, &receipt), in.Upload, in.Size, in.TreeHash)
 	switch firn.KindOf(err) {
 	case firn.NotFound:
 		return r.doubt(ctx, in)
@@ -203,7 +204,7 @@ func (r *reconciler) complete(ctx context.Context, in catalog.Intent) error {
 	if err != nil {
 		return err
 	}
-	archive := firn.Archive{ID: id, Description: in.Description, Size: in.Size, Tree: in.TreeHash}
+	archive := firn.Archive{ID: id, Description: in.Description, Size: in.Size, Tree: in.TreeHash, Receipt: receipt}
 	return r.adopt(ctx, in, archive)
 }
 

@@ -51,7 +51,13 @@ type Need struct {
 	Requests int64
 	Bytes    int64 // as far as Known
 	Known    bool  // of all of them the size is known
+	// Classes say of which storage classes of S3 they are, each with its requests and
+	// bytes: one, as a rule, which is empty for that of the store.
+	Classes map[string]Part
 }
+
+// A Part is what of a Need is of one storage class.
+type Part struct{ Requests, Bytes int64 }
 
 // A Result says what was found.
 type Result struct {
@@ -177,7 +183,7 @@ func (r *recoverer) failed(ctx context.Context, what string, err error) error {
 
 // ask gets archives, or pieces of them, and hands out what is there. It gives
 // what can't be had, and errPending where something is on its way.
-func (r *recoverer) ask(ctx context.Context, what string, wants []retrieval.Want, each func(context.Context, retrieval.Want, *retrieval.Ready) error) ([]retrieval.Failure, error) {
+func (r *recoverer) ask(ctx context.Context, what string, wants []retrieval.Want, classOf func(firn.ArchiveID) string, each func(context.Context, retrieval.Want, *retrieval.Ready) error) ([]retrieval.Failure, error) {
 	if len(wants) == 0 {
 		return nil, nil
 	}
@@ -185,18 +191,20 @@ func (r *recoverer) ask(ctx context.Context, what string, wants []retrieval.Want
 	if err != nil {
 		return nil, err
 	}
-	need := Need{What: what, Known: true}
+	need := Need{What: what, Known: true, Classes: map[string]Part{}}
 	for _, w := range wants {
 		if asked[keyOf(w.Remote, w.Range)] {
 			continue // by an earlier run, which is paid for
 		}
 		need.Requests++
 		need.Known = need.Known && w.Size > 0
+		bytes := w.Size
 		if w.Range != nil {
-			need.Bytes += w.Range.Len()
-		} else {
-			need.Bytes += w.Size
+			bytes = w.Range.Len()
 		}
+		need.Bytes += bytes
+		part := need.Classes[classOf(w.Remote)]
+		need.Classes[classOf(w.Remote)] = Part{part.Requests + 1, part.Bytes + bytes}
 	}
 	if need.Requests > 0 {
 		if err := r.Agree(ctx, need); err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/describe"
 	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/price"
 	"github.com/firn-archive/firn/internal/retrieval"
 	"github.com/firn-archive/firn/internal/rows"
 	"github.com/firn-archive/firn/internal/seal"
@@ -239,7 +240,13 @@ func (r *recoverer) fetchChain(ctx context.Context, chain []snapshot.Candidate, 
 		}
 		wants[i] = retrieval.Want{Remote: c.Archive, Size: c.Size, Tree: links[i].archive.Tree, Label: fmt.Sprintf("snapshot %d of the catalog", c.Seq)}
 	}
-	failed, err := r.ask(ctx, wants[len(wants)-1].Label, wants, func(ctx context.Context, w retrieval.Want, ready *retrieval.Ready) error {
+	classOf := func(id firn.ArchiveID) string { // which s3cold chooses for snapshots
+		if class := listed[id].Class; class != "" || r.Row.Kind != "s3" {
+			return class
+		}
+		return price.SnapshotClass
+	}
+	failed, err := r.ask(ctx, wants[len(wants)-1].Label, wants, classOf, func(ctx context.Context, w retrieval.Want, ready *retrieval.Ready) error {
 		return byArchive[w.Remote].fetch(ctx, ready)
 	})
 	if len(failed) > 0 {

@@ -91,7 +91,7 @@ func (t *tails) run(ctx context.Context) error {
 		if n := len(t.bundles); n > 1 {
 			what = fmt.Sprintf("the indexes of %d bundles", n)
 		}
-		failed, err := t.ask(ctx, what, wants, t.read)
+		failed, err := t.ask(ctx, what, wants, func(id firn.ArchiveID) string { return t.bundles[id].archive.Class }, t.read)
 		for _, f := range failed {
 			if err := t.failed(ctx, "bundle "+string(f.Want.Remote), f.Err); err != nil {
 				return err

@@ -79,7 +79,7 @@ func (d *days) place(s *span, rg *catalog.RestoreRange) {
 		s.state, s.job, s.why = catalog.RangeReady, newReadyJob(&job), ""
 	case ok:
 		s.state, s.job = catalog.RangeRequested, nil
-		s.expectAt(retrieval.ExpectedAt(d.r.supply.Pace, job))
+		s.expectAt(retrieval.ExpectedAt(s.pace, job))
 	case s.state != catalog.RangePlanned:
 		d.lost(s, d.failure(s, want))
 	}
@@ -89,7 +89,7 @@ func (d *days) place(s *span, rg *catalog.RestoreRange) {
 // it didn't, but is gone: an earlier one may have failed.
 func (d *days) failure(s *span, want retrieval.Want) string {
 	why, created := d.asker.Failure(want)
-	least, _, _ := d.r.supply.Pace.Delivery(tierCodes[s.tier])
+	least, _, _ := s.pace.Delivery(tierCodes[s.tier])
 	asked := s.expected().Add(-least)
 	if s.expect != 0 && created.Before(asked.Add(-time.Minute)) {
 		return ""
@@ -309,7 +309,7 @@ func (d *days) afford(tier int, requests, bytes int64) error {
 // refuses for good is settled.
 func (a *asking) one(ctx context.Context, s *span, rg catalog.RestoreRange) error {
 	for {
-		tier := a.tierNow()
+		tier := a.tierFor(s)
 		days := a.d.r.supply.ThawDays(tier, a.d.download(s), a.rate, a.known)
 		job, err := a.d.asker.AskFor(ctx, wantOf(&rg), tier, days)
 		if err != nil && ctx.Err() != nil {
@@ -324,10 +324,16 @@ func (a *asking) one(ctx context.Context, s *span, rg catalog.RestoreRange) erro
 	}
 }
 
-func (a *asking) tierNow() firn.Tier {
+// tierFor is the tier that a range is asked for with: the one in use, or the first
+// after it that the class of its archive has.
+func (a *asking) tierFor(s *span) firn.Tier {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.d.r.Tiers[a.tier]
+	tiers := a.d.r.Tiers[a.tier:]
+	if tier, ok := offered(s.pace, tiers); ok {
+		return tier
+	}
+	return tiers[0]
 }
 
 // note takes account of what became of a request, in a.mu; again: with another
@@ -335,7 +341,7 @@ func (a *asking) tierNow() firn.Tier {
 func (a *asking) note(s *span, tier firn.Tier, job firn.Job, err error) (again bool, _ error) {
 	if err == nil {
 		s.tier, s.why = codeOf(tier), ""
-		s.expectAt(retrieval.ExpectedAt(a.d.r.supply.Pace, job))
+		s.expectAt(retrieval.ExpectedAt(s.pace, job))
 		s.asked++
 		a.changes = append(a.changes, s.become(catalog.RangeRequested))
 		a.next = earlier(a.next, s.expected())

@@ -15,7 +15,7 @@ func BenchmarkSpans(b *testing.B) {
 	fill := func() *spans {
 		s := &spans{}
 		for i := range int64(n) {
-			s.add(&catalog.RestoreRange{Archive: i + 1, Range: firn.Range{End: 5 << 20}, Files: 1, Bytes: 5 << 20, State: catalog.RangeRequested, Tier: firn.Bulk, Asked: 1})
+			s.add(&catalog.RestoreRange{Archive: i + 1, Range: firn.Range{End: 5 << 20}, Files: 1, Bytes: 5 << 20, State: catalog.RangeRequested, Tier: firn.Bulk, Asked: 1}, firn.VaultPace)
 		}
 		s.sort()
 		return s
@@ -46,7 +46,7 @@ func BenchmarkSpans(b *testing.B) {
 	})
 	one := &spans{} // of the largest archive there may be
 	for i := range int64(40_000) {
-		one.add(&catalog.RestoreRange{Archive: 1, Range: firn.Range{Start: i << 30, End: (i + 1) << 30}})
+		one.add(&catalog.RestoreRange{Archive: 1, Range: firn.Range{Start: i << 30, End: (i + 1) << 30}}, firn.VaultPace)
 	}
 	b.Run("find", func(b *testing.B) {
 		for i := int64(0); b.Loop(); i++ {

@@ -45,7 +45,7 @@ type days struct {
 	undressed pathSet
 	recorded  recorded
 	stopped   bool // the pass has come there
-	staying   staying
+	staying   retrieval.Stays
 }
 
 // recorded is what the catalog keeps for us of how a restore was begun.
@@ -394,7 +394,7 @@ func (d *days) load(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		d.spans.add(&rg)
+		d.spans.add(&rg, d.r.paceOf(rg.Class))
 		d.askedRequests += int64(rg.Asked)
 		d.askedBytes += int64(rg.Asked) * rg.Range.Len()
 	}

@@ -43,7 +43,7 @@ func newForger(t *testing.T) *forger {
 		File: firn.File{Path: "good", Kind: firn.Regular, Mode: 0o644, UID: -1, GID: -1, Stamp: firn.Stamp{Size: 7, ModTime: long}},
 	}}
 	takeIn(b, find)
-	db, err := sqldb.Open(t.Context(), path, sqldb.Options{ApplicationID: catalog.ApplicationID, Name: "catalog", Migrations: make([]string, 4)})
+	db, err := sqldb.Open(t.Context(), path, sqldb.Options{ApplicationID: catalog.ApplicationID, Name: "catalog", Migrations: make([]string, 5)})
 	must(t, err)
 	t.Cleanup(func() {
 		db.Close()

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,8 +42,12 @@ type Plan struct {
 	Tier             firn.Tier
 	Earliest, Latest time.Time
 	Now              time.Time
+	// Shares say of which storage classes what is asked for is: of one, as a rule.
+	Shares []Share
 
 	supply plan.Supply
+	// classes are those of all that it waits for, asked for before or not.
+	classes []string
 }
 
 // A planning is the first walk of a restore that takes days: it changes
@@ -260,25 +265,34 @@ func (p *planning) record(ctx context.Context, id, maxRange int64) error {
 // reckon completes a plan by what is asked for already, and how fast the rest
 // may come.
 func (p *planning) reckon(ctx context.Context, id int64, asker *retrieval.Asker) (Plan, error) {
-	r, copyDays := p.r, 0.0 // bytes and days
+	r, copyDays, copies := p.r, 0.0, int64(0) // bytes and days, and bytes
 	for rg, err := range r.Catalog.RestoreRanges(ctx, id) {
 		if err != nil {
 			return Plan{}, err
 		}
-		if _, ok := asker.Find(wantOf(&rg)); ok {
+		if !slices.Contains(p.plan.classes, rg.Class) {
+			p.plan.classes = append(p.plan.classes, rg.Class)
+		}
+		// What is read at once needs no job, and is charged for as it is read.
+		if _, ok := asker.Find(wantOf(&rg)); ok && (rg.Class == "" || r.paceOf(rg.Class) != firn.InstantPace) {
 			p.plan.Taken++
 			continue
 		}
 		p.plan.Requests++
 		p.plan.RetrieveBytes += rg.Range.Len()
+		p.plan.share(&rg)
+		if r.paceOf(rg.Class) == firn.InstantPace {
+			continue // no copy is made
+		}
+		copies += rg.Range.Len()
 		copyDays += float64(rg.Range.Len()) * float64(r.supply.ThawDays(r.Tiers[0], downloadOf(&rg), p.plan.Rate, p.plan.RateKnown))
 	}
 	p.plan.Tier = r.Tiers[0]
-	if p.plan.RetrieveBytes > 0 {
-		p.plan.ThawDays = int(math.Ceil(copyDays / float64(p.plan.RetrieveBytes)))
+	if copies > 0 {
+		p.plan.ThawDays = int(math.Ceil(copyDays / float64(copies)))
 	}
 	p.plan.schedule(r)
-	return p.plan, nil
+	return p.plan, p.plan.offers(r)
 }
 
 // measure looks how fast the store's bytes arrive.
@@ -291,8 +305,16 @@ func (p *Plan) measure(ctx context.Context, r *restorer) (err error) {
 func (p *Plan) schedule(r *restorer) {
 	p.Now = r.Clock.Now()
 	p.supply = r.supply
-	p.Waves = p.supply.Waves(p.Tier, p.RetrieveBytes, p.DownloadBytes, p.Rate, p.RateKnown)
-	p.Earliest, p.Latest = plan.Journey{Supply: p.supply, Tier: p.Tier, Waves: p.Waves, Retrieve: p.RetrieveBytes, Download: p.DownloadBytes,
+	tier := p.Tier // of the slowest
+	for i, class := range p.classes {
+		pace := r.paceOf(class)
+		if i == 0 || p.supply.Pace.Slower(pace) != p.supply.Pace {
+			s := Share{Class: class}
+			p.supply.Pace, tier = pace, s.Tier(r.Tiers)
+		}
+	}
+	p.Waves = p.supply.Waves(tier, p.RetrieveBytes, p.DownloadBytes, p.Rate, p.RateKnown)
+	p.Earliest, p.Latest = plan.Journey{Supply: p.supply, Tier: tier, Waves: p.Waves, Retrieve: p.RetrieveBytes, Download: p.DownloadBytes,
 		Rate: p.Rate, RateKnown: p.RateKnown, HourlyBytes: r.RetrieveRate}.Span(p.Now)
 	if p.Requests+p.Taken == 0 || !r.slow {
 		p.Earliest, p.Latest = p.Now, p.Now

@@ -33,6 +33,7 @@ type span struct {
 	files             uint32
 	asked, failed     uint16 // how often; the most that can be counted means more
 	tier              tierCode
+	pace              firn.Pace // of its archive
 	state             catalog.RangeState
 	touched           bool // an earlier process may have fetched it
 
@@ -105,9 +106,10 @@ type spans struct {
 	all []span
 }
 
-func (s *spans) add(rg *catalog.RestoreRange) {
+// add takes in a range of an archive of some pace.
+func (s *spans) add(rg *catalog.RestoreRange, pace firn.Pace) {
 	one := span{archive: rg.Archive, from: rg.Range.Start, to: rg.Range.End, files: few[uint32](rg.Files), bytes: rg.Bytes, download: downloadOf(rg),
-		state: rg.State, tier: codeOf(rg.Tier), asked: few[uint16](int64(rg.Asked)), failed: few[uint16](int64(rg.Failed)), why: rg.Why}
+		state: rg.State, tier: codeOf(rg.Tier), asked: few[uint16](int64(rg.Asked)), failed: few[uint16](int64(rg.Failed)), why: rg.Why, pace: pace}
 	if one.state == catalog.RangeReady {
 		one.state, one.touched = catalog.RangeRequested, true // until the store's list shows its job
 	}

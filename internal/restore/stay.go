@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
-	"sync"
 	"time"
 
 	"github.com/firn-archive/firn"
@@ -14,50 +12,17 @@ import (
 	"github.com/firn-archive/firn/internal/retrieval"
 )
 
-// How copies are kept that a slow line has not brought yet: every so often, while
-// something is fetched, those are asked to stay that would be gone soon.
-const (
-	stayEvery = 30 * time.Minute
-	staySoon  = 24 * time.Hour
-)
-
-// staying is when copies were looked after.
-type staying struct {
-	mu   sync.Mutex
-	next time.Time // zero: nothing was fetched yet
-	busy bool      // somebody looks after them
-}
-
-// begin reports, once every so often, that it is time to look; end must follow.
-func (s *staying) begin(now time.Time) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	first := s.next.IsZero()
-	if s.busy || now.Before(s.next) {
-		return false
-	}
-	s.next = now.Add(stayEvery)
-	s.busy = !first // what is fetched at once needs no more time
-	return s.busy
-}
-
-func (s *staying) end() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.busy = false
-}
-
 // stay has copies stay that are fetched too slowly: it asks for them once more. What
 // can't be had longer is asked for again when it is gone.
 func (d *days) stay(ctx context.Context) {
 	r := d.r
 	now := r.Clock.Now()
-	if !r.supply.Thaws || !d.staying.begin(now) {
+	if !r.supply.Thaws || !d.staying.Begin(now) {
 		return
 	}
-	defer d.staying.end()
+	defer d.staying.End()
 	if err := d.extend(ctx, now); err != nil && ctx.Err() == nil {
-		r.Events(firn.NoticeEvent{Warn: true, Text: fmt.Sprintf("what is thawed can't be kept longer, and is asked for again when it is gone: %v", err)})
+		r.Events(retrieval.StayFailed(err))
 	}
 }
 
@@ -159,10 +124,7 @@ func (d *days) anyLeaves(now time.Time) bool {
 func (d *days) leaves(s *span, now time.Time) firn.JobID {
 	d.spans.mu.Lock()
 	defer d.spans.mu.Unlock()
-	if s.state != catalog.RangeReady || s.job.expires == 0 {
-		return ""
-	}
-	if left := time.Unix(s.job.expires, 0).Sub(now); left <= 0 || left >= staySoon {
+	if s.state != catalog.RangeReady || s.job.expires == 0 || !retrieval.LeavesSoon(time.Unix(s.job.expires, 0), now) {
 		return ""
 	}
 	return s.job.id

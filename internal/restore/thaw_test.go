@@ -167,6 +167,9 @@ func TestCopiesStay(t *testing.T) {
 		"many small ones":       {40, 2 << 20, time.Minute, false},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if testing.Short() && c.files == 1 {
+				t.Skip("many small files come by the same way, and in parallel")
+			}
 			b, server := thawing(t, s3cold.DeepArchive, 12*time.Hour)
 			for i := range c.files {
 				b.Write(fmt.Sprintf("f%02d", i), string(storetest.Data(uint64(i), int(c.size))))
@@ -254,6 +257,9 @@ func TestCopiesThatAreGone(t *testing.T) {
 // over processes; where that is too much they go, and are asked for again if that may
 // be.
 func TestKeptCopiesAreAffordable(t *testing.T) {
+	if testing.Short() {
+		t.Skip("this is about sums")
+	}
 	tooDear := &firn.Error{Op: "retrieve", Kind: firn.Usage, Err: errors.New("too dear")}
 	slow := func(t *testing.T) (*worktest.Bench, *s3test.Server, restore.Options) {
 		b, server := thawing(t, s3cold.DeepArchive, 12*time.Hour)

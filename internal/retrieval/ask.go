@@ -154,7 +154,7 @@ func (a *Asker) forget(ctx context.Context, job *firn.Job, why string) error {
 // Output gives what a ready job brings. Errors: Corrupt (it is not of the archive
 // that is wanted, by what is known of that).
 func (a *Asker) Output(w Want, job firn.Job) (*Ready, error) {
-	r := &Ready{Job: job, want: w, from: a.o.Downloader}
+	r := &Ready{Job: job, want: w, from: a.o.Downloader, stay: a.stayRound}
 	return r, r.check()
 }
 
@@ -238,7 +238,7 @@ func (a *Asker) Days(ctx context.Context, bytes int64) (int, error) {
 
 // startRecorded records the intent before it asks, and the outcome after.
 func (a *Asker) startRecorded(ctx context.Context, w Want, tier firn.Tier, days int) (firn.Job, error) {
-	job := firn.Job{Kind: firn.RetrievalJob, State: firn.JobRunning, Archive: w.Remote, ArchiveSize: w.Size, Tier: tier, Created: a.o.Clock.Now()}
+	job := firn.Job{Kind: firn.RetrievalJob, State: firn.JobRunning, Archive: w.Remote, ArchiveSize: w.Size, Tier: tier, Created: momentOf(a.o.Clock.Now()).time()}
 	if at := a.rangeOf(w); at != nil {
 		job.Range = *at
 	} else if a.whole {

@@ -404,7 +404,7 @@ func TestAskedTwice(t *testing.T) {
 // alone.
 func TestManyJobs(t *testing.T) {
 	const n = 5000
-	a, store, now := crowded(t, n, true)
+	a, store, now := crowded(t, n, true, false)
 	count := func(want map[catalog.JobState]int) {
 		t.Helper()
 		got := map[catalog.JobState]int{}

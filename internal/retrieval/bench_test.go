@@ -23,6 +23,7 @@ import (
 type crowd struct {
 	firn.Store
 	jobs  int
+	whole bool // each brings all of its archive
 	now   time.Time
 	state firn.JobState
 	lists int
@@ -46,6 +47,9 @@ func (c *crowd) job(i int) firn.Job {
 		Archive: crowdArchive(i), ArchiveSize: 64 << 20, Range: firn.Range{Start: 4 << 20, End: 6 << 20},
 	}
 	j.ArchiveTree[0] = 1
+	if c.whole {
+		j.Range, j.RangeTree = firn.Range{End: j.ArchiveSize}, j.ArchiveTree
+	}
 	if c.state == firn.JobReady {
 		j.Completed = c.now.Add(5 * time.Hour)
 	}
@@ -67,7 +71,7 @@ func (c *crowd) Job(context.Context, firn.JobID) (firn.Job, error) { panic("it a
 
 // crowded gives an asker of a store with n jobs, of which the catalog knows that
 // it asked for them.
-func crowded(tb testing.TB, n int, ours bool) (*retrieval.Asker, *crowd, *clock.Manual) {
+func crowded(tb testing.TB, n int, ours, whole bool) (*retrieval.Asker, *crowd, *clock.Manual) {
 	tb.Helper()
 	must := func(err error) {
 		if err != nil {
@@ -80,7 +84,7 @@ func crowded(tb testing.TB, n int, ours bool) (*retrieval.Asker, *crowd, *clock.
 	tb.Cleanup(func() { c.Close() })
 	row, err := c.Register(tb.Context(), catalog.StoreSpec{URL: "memory:", Kind: "memory", Identity: "memory", Name: "memory"})
 	must(err)
-	store := &crowd{Store: storetest.NewMemory(slow), jobs: n, now: now.Now(), state: firn.JobRunning, catalog: c, row: row.ID}
+	store := &crowd{Store: storetest.NewMemory(slow), jobs: n, whole: whole, now: now.Now(), state: firn.JobRunning, catalog: c, row: row.ID}
 	if ours {
 		var seen []catalog.SeenJob
 		for i := range n {
@@ -97,18 +101,22 @@ func crowded(tb testing.TB, n int, ours bool) (*retrieval.Asker, *crowd, *clock.
 }
 
 // BenchmarkLook100k looks at 100,000 jobs: those of this catalog that have become
-// ready, the same again without news, those of others, and those that are gone.
+// ready, for parts of archives or all of them, the same again without news, those of
+// others, and those that are gone; and it says what is kept of each.
 func BenchmarkLook100k(b *testing.B) {
 	const jobs = 100_000
 	for _, how := range []struct {
-		name           string
-		ours, old, end bool
-	}{{name: "ready", ours: true}, {name: "no news", ours: true, old: true}, {name: "others"}, {name: "gone", ours: true, end: true}} {
+		name                  string
+		ours, whole, old, end bool
+	}{
+		{name: "ready", ours: true}, {name: "whole archives ready", ours: true, whole: true}, {name: "no news", ours: true, old: true},
+		{name: "others"}, {name: "gone", ours: true, end: true},
+	} {
 		b.Run(how.name, func(b *testing.B) {
 			var held uint64
 			for b.Loop() {
 				b.StopTimer()
-				a, store, now := crowded(b, jobs, how.ours)
+				a, store, now := crowded(b, jobs, how.ours, how.whole)
 				if how.old {
 					look(b, a)
 				}
@@ -127,7 +135,7 @@ func BenchmarkLook100k(b *testing.B) {
 				b.StartTimer()
 			}
 			b.ReportMetric(float64(b.N)*jobs/b.Elapsed().Seconds(), "jobs/s")
-			b.ReportMetric(float64(held)/(1<<20), "held-MiB")
+			b.ReportMetric(float64(held)/jobs, "held-B/job")
 			if peak := usage.PeakMemory(); peak > 0 {
 				b.ReportMetric(float64(peak)/(1<<20), "peak-MiB")
 			}

@@ -2,6 +2,7 @@ package retrieval
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 // look at them. It is safe for concurrent use.
 type book struct {
 	mu    sync.Mutex
-	looks int             // that were begun
+	looks int32           // that were begun
 	jobs  digests[*entry] // by archive; the last one that was added
 	pace  firn.Pace
 	why   digests[string]  // by archive: what the store says of the last job that failed
@@ -40,16 +41,58 @@ func output(archive firn.ArchiveID, size int64, at firn.Range) string {
 // holds no more than it must.
 type entry struct {
 	id                 firn.JobID
-	tier               firn.Tier
 	size               int64 // of the archive
-	tree, rangeTree    treehash.Hash
-	at                 firn.Range
-	created, completed time.Time
+	tree               treehash.Hash
+	part               *part // nil: it brings all of the archive
+	created, completed moment
+	expires            int64  // Unix seconds; 0: nobody knows
 	row                int64  // in the catalog; 0: none waits for it
 	next               *entry // of the same archive
-	look               int    // the last one that it was seen in
-	expires            int64  // Unix seconds; 0: nobody knows
+	look               int32  // the last one that it was seen in
+	tier               tier
 	ready              bool
+}
+
+// A part is what a job brings that doesn't bring all of its archive.
+type part struct {
+	at   firn.Range
+	tree treehash.Hash
+}
+
+// isWhole reports whether a job brings all of its archive.
+func isWhole(j *firn.Job) bool {
+	return j.Range == firn.Range{} || j.Range == firn.Range{End: j.ArchiveSize}
+}
+
+// A moment is a time in nanoseconds since 1970, of this century; 0: nobody knows.
+type moment int64
+
+func momentOf(t time.Time) moment {
+	if t.IsZero() {
+		return 0
+	}
+	return moment(t.UnixNano())
+}
+
+func (m moment) time() time.Time {
+	if m == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, int64(m)).UTC()
+}
+
+// A tier is the place of a firn.Tier in tiers, from 1 on; 0: none that is known.
+type tier uint8
+
+var tiers = [...]firn.Tier{firn.Bulk, firn.Standard, firn.Expedited}
+
+func tierOf(t firn.Tier) tier { return tier(slices.Index(tiers[:], t) + 1) }
+
+func (t tier) tier() firn.Tier {
+	if t == 0 {
+		return ""
+	}
+	return tiers[t-1]
 }
 
 func newBook(p firn.Pace) *book {
@@ -89,11 +132,15 @@ func (b *book) add(j *firn.Job, row int64) {
 		e = e.next
 	}
 	if e == nil {
-		e = &entry{id: j.ID, tier: oneTier(j.Tier), at: j.Range, next: first}
+		e = &entry{id: j.ID, tier: tierOf(j.Tier), next: first}
 		b.jobs.set(string(j.Archive), e)
 	}
-	e.size, e.tree, e.rangeTree = j.ArchiveSize, j.ArchiveTree, j.RangeTree
-	e.created, e.completed, e.ready = j.Created, j.Completed, j.State == firn.JobReady
+	e.size, e.tree = j.ArchiveSize, j.ArchiveTree
+	e.part = nil
+	if !isWhole(j) {
+		e.part = &part{j.Range, j.RangeTree}
+	}
+	e.created, e.completed, e.ready = momentOf(j.Created), momentOf(j.Completed), j.State == firn.JobReady
 	e.row, e.look, e.expires = row, b.looks, 0
 	if !j.Expires.IsZero() {
 		e.expires = j.Expires.Unix()
@@ -136,16 +183,6 @@ func (b *book) keep(archive digest, first *entry, which func(*entry) bool) {
 	}
 }
 
-// oneTier is a tier without memory of its own.
-func oneTier(t firn.Tier) firn.Tier {
-	for _, known := range []firn.Tier{firn.Bulk, firn.Standard, firn.Expedited} {
-		if t == known {
-			return known
-		}
-	}
-	return t
-}
-
 // failure is what the store says of the last job of an archive that failed.
 func (b *book) failure(archive firn.ArchiveID) string {
 	b.mu.Lock()
@@ -154,8 +191,17 @@ func (b *book) failure(archive firn.ArchiveID) string {
 	return why
 }
 
-// is reports whether the entry is that of a job of its archive.
-func (e *entry) is(job *firn.Job) bool { return e.id == job.ID && e.at == job.Range }
+// is reports whether the entry is that of a job of its archive. Not everybody who
+// tells of a job knows how large its archive is.
+func (e *entry) is(job *firn.Job) bool {
+	if e.id != job.ID {
+		return false
+	}
+	if e.part != nil {
+		return e.part.at == job.Range
+	}
+	return isWhole(job) || job.Range == firn.Range{End: e.size}
+}
 
 // waits gives the catalog's row that waits for a job, once; 0: none does.
 func (b *book) waits(job *firn.Job) (row int64) {
@@ -197,8 +243,7 @@ func (b *book) find(w *Want) (job firn.Job, ok bool) {
 
 // serves reports whether a job brings what is wanted.
 func (e *entry) serves(w *Want) bool {
-	whole := e.at == firn.Range{} || e.at == firn.Range{End: e.size}
-	return whole || w.Range != nil && e.at.Start <= w.Range.Start && w.Range.End <= e.at.End
+	return e.part == nil || w.Range != nil && e.part.at.Start <= w.Range.Start && w.Range.End <= e.part.at.End
 }
 
 // better compares jobs that bring the same.
@@ -207,24 +252,31 @@ func (e *entry) better(than *entry, p firn.Pace) bool {
 		return e.ready
 	}
 	if e.ready {
-		return e.completed.After(than.completed)
+		return e.completed > than.completed
 	}
-	mine, _, _ := p.Delivery(e.tier)
-	other, _, _ := p.Delivery(than.tier)
-	return e.created.Add(mine).Before(than.created.Add(other))
+	mine, _, _ := p.Delivery(e.tier.tier())
+	other, _, _ := p.Delivery(than.tier.tier())
+	return e.created.time().Add(mine).Before(than.created.time().Add(other))
 }
 
 // job is the entry as the store tells of jobs.
 func (e *entry) job(archive firn.ArchiveID) firn.Job {
 	j := firn.Job{
-		ID: e.id, Kind: firn.RetrievalJob, State: firn.JobRunning, Created: e.created, Completed: e.completed, Tier: e.tier,
-		Archive: archive, ArchiveSize: e.size, ArchiveTree: e.tree, Range: e.at, RangeTree: e.rangeTree,
+		ID: e.id, Kind: firn.RetrievalJob, State: firn.JobRunning, Tier: e.tier.tier(),
+		Created: e.created.time(), Completed: e.completed.time(),
+		Archive: archive, ArchiveSize: e.size, ArchiveTree: e.tree, Range: firn.Range{End: e.size},
 	}
 	if e.ready {
 		j.State = firn.JobReady
 	}
 	if e.expires != 0 {
 		j.Expires = time.Unix(e.expires, 0).UTC()
+	}
+	if e.part == nil && e.ready {
+		j.RangeTree = e.tree // what brings all has the hash of all
+	}
+	if e.part != nil {
+		j.Range, j.RangeTree = e.part.at, e.part.tree
 	}
 	return j
 }

@@ -18,7 +18,8 @@ type Ready struct {
 
 	want Want
 	from *transfer.Downloader
-	gone atomic.Bool // the output was asked for, and is gone
+	stay func(context.Context) // has others stay that wait meanwhile
+	gone atomic.Bool           // the output was asked for, and is gone
 }
 
 // Gone reports whether the output was to be read, and isn't there any more.
@@ -76,6 +77,7 @@ func (r *Ready) Fetch(ctx context.Context, at firn.Range) ([]byte, error) {
 	if err != nil {
 		return nil, r.note(err)
 	}
+	r.stay(ctx)
 	if want := r.treeOf(at); !want.IsZero() {
 		if got := treehash.Sum(data); got != want {
 			return nil, r.corrupt(fmt.Errorf("bytes %d to %d have the tree hash %s, and should have %s", at.Start, at.End, got, want))
@@ -98,6 +100,7 @@ func (r *Ready) Download(ctx context.Context, dest transfer.Dest) error {
 	}
 	_, err = r.from.Download(ctx, transfer.Download{
 		Path: r.want.Label, Job: r.Job.ID, Offset: from, Size: at.Len(), Tree: r.treeOf(at), Dest: dest,
+		Arrived: func(ctx context.Context, _ transfer.Piece) error { r.stay(ctx); return nil },
 	})
 	return r.note(err)
 }

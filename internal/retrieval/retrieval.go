@@ -94,9 +94,12 @@ type Asker struct {
 	looked time.Duration // how long the last look took
 	deaf   bool          // it was told that the Waker hears nothing
 
+	stays Stays
+
 	mu    sync.Mutex          // of what follows
+	left  map[string]Want     // of the round: those that are not settled
 	res   Result              // of the round
-	tries digests[uint8]      // by what is wanted: how often it was asked for
+	tries map[uint64]uint8    // by the hash of what is wanted: how often it was asked for
 	gone  map[firn.JobID]bool // jobs that the store may list, though their output is gone
 }
 
@@ -121,7 +124,7 @@ func New(o Options) *Asker {
 	traits := o.Store.Traits()
 	return &Asker{
 		o: o, slow: !traits.InstantJobs, whole: traits.ThawsWhole, pace: traits.Pace, book: newBook(traits.Pace), seed: maphash.MakeSeed(),
-		tries: newDigests[uint8](), gone: map[firn.JobID]bool{},
+		tries: map[uint64]uint8{}, gone: map[firn.JobID]bool{},
 	}
 }
 
@@ -168,6 +171,11 @@ func (a *Asker) Round(ctx context.Context, wants []Want, each func(ctx context.C
 	if err := a.Look(ctx); err != nil {
 		return Result{Pending: wants}, err
 	}
+	a.left = make(map[string]Want, len(wants))
+	for _, w := range wants {
+		a.left[w.key()] = w
+	}
+	defer func() { a.left = nil }()
 	// Whole archives first: a job that brings one serves all ranges of it.
 	for _, whole := range []bool{true, false} {
 		g, gctx := errgroup.WithContext(ctx)
@@ -189,7 +197,11 @@ func (a *Asker) Round(ctx context.Context, wants []Want, each func(ctx context.C
 
 // settle notes what became of a want; an error ends the round.
 func (a *Asker) settle(ctx context.Context, w Want, err error) error {
+	a.mu.Lock()
+	delete(a.left, w.key())
+	a.mu.Unlock()
 	if err == nil {
+		a.stayRound(ctx)
 		return nil
 	}
 	if ctx.Err() != nil {
@@ -270,8 +282,8 @@ func (a *Asker) told(ctx context.Context, w Want, job firn.Job) (firn.Job, error
 func (a *Asker) Try(w Want) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if n, _ := a.tries.get(w.key()); n < startTries {
-		a.tries.set(w.key(), n+1)
+	if key := maphash.String(a.seed, w.key()); a.tries[key] < startTries {
+		a.tries[key]++
 		return nil
 	}
 	err := fmt.Errorf("it was asked for %d times, in vain", startTries)

@@ -12,9 +12,9 @@ import (
 	"github.com/firn-archive/firn/internal/price"
 )
 
-// recordsAtOnce is how many jobs are recorded in one transaction of the catalog:
-// less than half a second, in which nobody else can write.
-const recordsAtOnce = 4096
+// recordsAtOnce is how many jobs are recorded in one transaction of the catalog, and
+// held until then: some 100 ms, in which nobody else can write, and a MiB.
+const recordsAtOnce = 1024
 
 // A Listed is a job in the store's list, whoever started it.
 type Listed struct {
@@ -69,15 +69,15 @@ type updating struct {
 	seen  []catalog.SeenJob // still to be recorded
 }
 
-// A known is an open job of the catalog.
+// A known is an open job of the catalog: there may be very many.
 type known struct {
 	row    int64
 	asked  int64 // when, in seconds since 1970
 	state  catalog.JobState
+	tier   tier
 	fresh  bool // the store never told of it
 	late   bool // it was asked for so long ago that the store should list it
 	brings bool // an archive, and no inventory
-	tier   firn.Tier
 	listed bool
 }
 
@@ -91,7 +91,7 @@ func patience(k *catalog.JobKey) time.Duration {
 
 func (u *updating) know(k *catalog.JobKey) {
 	u.last = k.ID
-	one := known{row: k.ID, asked: k.Asked.Unix(), state: k.State, fresh: !k.Seen, late: u.began.Sub(k.Asked) > patience(k), brings: k.Kind == firn.RetrievalJob, tier: k.Tier}
+	one := known{row: k.ID, asked: k.Asked.Unix(), state: k.State, fresh: !k.Seen, late: u.began.Sub(k.Asked) > patience(k), brings: k.Kind == firn.RetrievalJob, tier: tierOf(k.Tier)}
 	if k.Remote == "" {
 		u.tokens[k.Token] = one
 		if one.late && one.brings && plan.SupplyOf(u.o.Store.Traits()).Thaws {
@@ -127,7 +127,7 @@ func (u *updating) take(ctx context.Context, job *firn.Job) (row int64, err erro
 		job.Created = time.Unix(k.asked, 0).UTC() // the store keeps no times of jobs
 	}
 	if job.Tier == "" && k.brings {
-		job.Tier = k.tier // nor of their tiers
+		job.Tier = k.tier.tier() // nor of their tiers
 	}
 	news := k.fresh || k.state != stateOf(job.State)
 	k.listed, k.fresh, k.state = true, false, stateOf(job.State)

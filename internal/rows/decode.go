@@ -205,7 +205,7 @@ func (o *object) archive(a *Archive) {
 		Run: o.number("run"), Settled: o.number("settled"), Token: o.token("token"),
 		Remote: firn.ArchiveID(o.text("remote")), Size: o.number("size"), Tree: o.hash("hash", o.get("hash", "")),
 		Created: o.moment("created"), Leaves: o.moment("leaves"), Note: o.text("note"), Description: o.text("description"),
-		Format: o.text("format"), Packed: o.text("packed"), Header: o.bytes("header"), Recipients: o.hex("recipients"),
+		Format: o.text("format"), Packed: o.text("packed"), Class: o.text("class"), Checksum: o.text("checksum"), Header: o.bytes("header"), Recipients: o.hex("recipients"),
 	}
 	a.Contents = o.contents(contents)
 }

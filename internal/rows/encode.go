@@ -163,6 +163,8 @@ func (e *encoder) archive(a *Archive) {
 	e.text("description", a.Description)
 	e.text("format", a.Format)
 	e.text("packed", a.Packed)
+	e.text("class", a.Class)
+	e.text("checksum", a.Checksum)
 	e.bytes("header", a.Header)
 	e.hex("recipients", a.Recipients)
 	if len(a.Contents) > 0 {

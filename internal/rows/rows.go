@@ -132,6 +132,9 @@ type Archive struct {
 	// Description is kept of archives that others wrote, or that are of no
 	// tree; Format says whose it is, Packed how its maker packed the content.
 	Description, Format, Packed string
+	// Class is the storage class of S3, Checksum what S3 confirmed, as in
+	// firn.Receipt; each is empty where nobody knows.
+	Class, Checksum string
 	// Header is the head of an encrypted archive, Recipients stand for all who
 	// can open it; nil where it isn't encrypted.
 	Header, Recipients []byte

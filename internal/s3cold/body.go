@@ -67,11 +67,16 @@ const typeRegular = 0o100000
 
 // metadata says of an archive what the store is told of it.
 func metadata(description string) map[string]string {
+	d := describe.Decode(description)
+	return metadataOf(&d, description)
+}
+
+// metadataOf is metadata of a description that was read already.
+func metadataOf(d *describe.Archive, description string) map[string]string {
 	m := map[string]string{metaDescription: description}
 	if strings.Trim(description, " ") != description || description == "" {
 		m = map[string]string{metaEncoded: "b64:" + base64.RawURLEncoding.EncodeToString([]byte(description))}
 	}
-	d := describe.Decode(description)
 	if d.Format != describe.Firn || d.Kind != describe.File {
 		return m
 	}

@@ -138,7 +138,7 @@ func (s *Store) removeCompanions(ctx context.Context, archive firn.ArchiveID) er
 		return err
 	}
 	for _, key := range keys {
-		if err := s.remove(ctx, "delete archive", key); err != nil {
+		if err := s.removeAll(ctx, "delete archive", key); err != nil {
 			return err
 		}
 	}

@@ -50,6 +50,9 @@ func connect(ctx context.Context, cfg Config) (s service, err error) {
 		if cfg.Endpoint != "" {
 			o.BaseEndpoint = &cfg.Endpoint
 		}
+		if o.BaseEndpoint == nil && cfg.Known != "" {
+			o.BaseEndpoint = &cfg.Known
+		}
 		if o.Region == "" && o.BaseEndpoint != nil {
 			o.Region = "us-east-1" // only signed with; another server has no regions
 		}

@@ -120,6 +120,7 @@ type found struct {
 	key     string
 	size    int64
 	created time.Time
+	class   Class
 }
 
 // list hands the archives of a listing to each, page by page, and gives the time
@@ -135,7 +136,7 @@ func (s *Store) list(ctx context.Context, l listing, each func(*sdk.ListObjectsV
 		var some []found
 		for _, o := range page.Contents {
 			key, ok := s.keyOf(page, o)
-			f := found{key, aws.ToInt64(o.Size), aws.ToTime(o.LastModified).UTC()}
+			f := found{key, aws.ToInt64(o.Size), aws.ToTime(o.LastModified).UTC(), Class(o.StorageClass)}
 			if !ok || !isArchive(key) || f.size == 0 || f.created.Before(l.After) || !l.Before.IsZero() && !f.created.Before(l.Before) {
 				continue
 			}
@@ -205,7 +206,7 @@ func (s *Store) InventoryBut(ctx context.Context, id firn.JobID, recall firn.Rec
 func (s *Store) learn(ctx context.Context, some []found, recall firn.Recall) ([]firn.Archive, error) {
 	archives := make([]firn.Archive, len(some))
 	for i, f := range some {
-		archives[i] = firn.Archive{ID: idOf(f.key), Size: f.size, Created: f.created.Truncate(time.Second)}
+		archives[i] = firn.Archive{ID: idOf(f.key), Size: f.size, Created: f.created.Truncate(time.Second), Receipt: firn.Receipt{Class: string(f.class)}}
 	}
 	known := make([]bool, len(some))
 	if recall != nil && len(some) > 0 {
@@ -228,6 +229,7 @@ func (s *Store) learn(ctx context.Context, some []found, recall firn.Recall) ([]
 			}
 			if err == nil {
 				archives[i], err = s.archiveOf(inner, f.key, head)
+				archives[i].Class = string(f.class)
 			}
 			return err
 		})
@@ -242,12 +244,12 @@ func (s *Store) learn(ctx context.Context, some []found, recall firn.Recall) ([]
 }
 
 // archiveOf is what an object says of itself. One that firn didn't write has its
-// key for a description, where that is text, and no tree hash.
+// key for a description, and no tree hash.
 func (s *Store) archiveOf(ctx context.Context, key string, head *sdk.HeadObjectOutput) (a firn.Archive, err error) {
 	a = firn.Archive{ID: idOf(key), Size: aws.ToInt64(head.ContentLength), Created: aws.ToTime(head.LastModified).UTC()}
 	description, ours := descriptionOf(head.Metadata)
-	if !ours && checkDescription(key) == nil {
-		description = key
+	if !ours {
+		description = describeKey(key)
 	}
 	a.Description = description
 	if tree, err := treehash.Parse(head.Metadata[metaTree]); err == nil {

@@ -12,6 +12,7 @@ import (
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 
 	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/config"
 )
 
 // formatVersion is that of store.json.
@@ -27,7 +28,7 @@ func (s *Store) identify(ctx context.Context) (identity, time.Time, error) {
 		s.forget()
 		var refused *firn.Error
 		if errors.As(err, &refused) && refused.Kind == firn.NotFound && refused.Hint == "" {
-			refused.Err, refused.Hint = errNoStore, "is the name right? A new store is made with: firn store create "+s.cfg.Label
+			refused.Err, refused.Hint = errNoStore, "is the name right? A new store is made with: firn store create "+s.cfg.Label+config.EndpointOption(s.cfg.Endpoint)
 			refused.Subject = s.cfg.Label
 		}
 		return identity{}, time.Time{}, err
@@ -87,6 +88,12 @@ func (s *Store) Describe(ctx context.Context) (firn.StoreInfo, error) {
 // prefix stays, and counts as archives that somebody else made.
 func (s *Store) Create(ctx context.Context) error {
 	if _, _, err := s.identify(ctx); firn.KindOf(err) != firn.NotFound || !errors.Is(err, errNoStore) {
+		return err
+	}
+	if err := s.CheckAlone(ctx); err != nil {
+		return err
+	}
+	if err := s.checkBelow(ctx); err != nil {
 		return err
 	}
 	now, err := s.now(ctx)
@@ -158,7 +165,7 @@ func (s *Store) Delete(ctx context.Context) error {
 		}
 	}
 	for _, key := range append(own, storeName) {
-		if err := s.remove(ctx, "delete", key); err != nil {
+		if err := s.removeAll(ctx, "delete", key); err != nil {
 			return err
 		}
 	}

@@ -43,8 +43,9 @@ func validKey(key string) bool {
 
 // A naming says under which names an archive may be stored, the best first.
 type naming struct {
-	keys     []string // below the prefix
-	own      bool     // its description is firn's: two with the same one are one archive
+	keys     []string         // below the prefix
+	read     describe.Archive // what its description says
+	own      bool             // that is firn's: two with the same one are one archive
 	snapshot bool
 }
 
@@ -54,13 +55,13 @@ type naming struct {
 func (s *Store) name(description string, conditional bool) naming {
 	d := describe.Decode(description)
 	if d.Format != describe.Firn || d.Token.IsZero() {
-		n := naming{keys: []string{randomName()}}
+		n := naming{keys: []string{randomName()}, read: d}
 		if conditional && isAnnexKey(description) && validKey(description) && len(s.base+description) <= maxKey {
 			n.keys = slices.Insert(n.keys, 0, description)
 		}
 		return n
 	}
-	n := naming{own: true, snapshot: d.Kind == describe.Snapshot}
+	n := naming{read: d, own: true, snapshot: d.Kind == describe.Snapshot}
 	if !conditional {
 		n.keys = []string{randomName()}
 		return n

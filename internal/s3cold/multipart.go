@@ -204,7 +204,7 @@ func (s *Store) CompleteUpload(ctx context.Context, id firn.UploadID, size int64
 		return "", err
 	}
 	archive := idOf(u.Key)
-	parts, err := s.completeParts(ctx, u, size)
+	parts, class, err := s.completeParts(ctx, u, size)
 	if firn.KindOf(err) == firn.NotFound {
 		return archive, s.completed(ctx, u, err)
 	}
@@ -215,6 +215,7 @@ func (s *Store) CompleteUpload(ctx context.Context, id firn.UploadID, size int64
 	// another archive of the name is not to be overwritten either.
 	switch head, err := s.head(ctx, op, u.Key); {
 	case err == nil && head.Metadata[metaUpload] == u.Nonce:
+		firn.GiveReceipt(ctx, firn.Receipt{Class: s.classIn(head)})
 		return archive, nil
 	case err == nil:
 		return "", s.giveUp(ctx, u)
@@ -224,7 +225,7 @@ func (s *Store) CompleteUpload(ctx context.Context, id firn.UploadID, size int64
 	if err := s.putHash(ctx, u, size, tree); err != nil {
 		return "", err
 	}
-	x, err := s.complete(ctx, u, parts, size)
+	x, err := s.complete(ctx, u, parts, size, class)
 	switch x.RefusedWith() {
 	case codeNoUpload, codeNotThere:
 		err = s.completed(ctx, u, err)
@@ -249,8 +250,9 @@ func (s *Store) giveUp(ctx context.Context, u uploadID) error {
 	return s.fail("complete upload", firn.NotFound, fmt.Errorf("%q is another archive's by now, and the upload was given up", u.Key))
 }
 
-// complete asks for the archive. The answer may take many minutes.
-func (s *Store) complete(ctx context.Context, u uploadID, parts []types.CompletedPart, size int64) (*exchange.Exchange, error) {
+// complete asks for the archive, which is of the class that the upload was started
+// with, maybe by another process. The answer may take many minutes.
+func (s *Store) complete(ctx context.Context, u uploadID, parts []types.CompletedPart, size int64, class types.StorageClass) (*exchange.Exchange, error) {
 	conditional, err := s.isConditional(ctx)
 	x := s.begin(ctx, "complete upload", "to "+s.cfg.Label)
 	x.AnswerWithin = exchange.CompleteWithin
@@ -266,8 +268,11 @@ func (s *Store) complete(ctx context.Context, u uploadID, parts []types.Complete
 	if conditional {
 		in.IfNoneMatch = aws.String("*")
 	}
-	_, err = s.client.CompleteMultipartUpload(x.Ctx, in)
-	return x, x.End(err)
+	out, err := s.client.CompleteMultipartUpload(x.Ctx, in)
+	if err = x.End(err); err == nil {
+		firn.GiveReceipt(ctx, firn.Receipt{Class: string(class), Checksum: completeChecksums(out).text()})
+	}
+	return x, err
 }
 
 // completed tells whether an upload that isn't there is complete already: nil, or
@@ -282,28 +287,29 @@ func (s *Store) completed(ctx context.Context, u uploadID, gone error) error {
 	case head.Metadata[metaUpload] != u.Nonce:
 		return gone
 	}
+	firn.GiveReceipt(ctx, firn.Receipt{Class: s.classIn(head)})
 	return nil
 }
 
 // completeParts gives the parts of an upload as its completion names them, once
-// they are those of size bytes.
-func (s *Store) completeParts(ctx context.Context, u uploadID, size int64) (parts []types.CompletedPart, err error) {
+// they are those of size bytes, and the class that the list of them tells.
+func (s *Store) completeParts(ctx context.Context, u uploadID, size int64) (parts []types.CompletedPart, class types.StorageClass, err error) {
 	var end int64
-	for p, err := range s.parts(ctx, "complete upload", u) {
+	for p, err := range s.parts(ctx, "complete upload", u, &class) {
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
 		at, length := u.offset(p), aws.ToInt64(p.Size)
 		if at != end || length != u.PartSize && at+length != size {
-			return nil, s.fail("complete upload", firn.Invalid, fmt.Errorf("the parts don't join: %d bytes at %d, after %d", length, at, end))
+			return nil, "", s.fail("complete upload", firn.Invalid, fmt.Errorf("the parts don't join: %d bytes at %d, after %d", length, at, end))
 		}
 		end = at + length
 		parts = append(parts, types.CompletedPart{ETag: p.ETag, PartNumber: p.PartNumber, ChecksumSHA256: p.ChecksumSHA256})
 	}
 	if end != size || size == 0 {
-		return nil, s.fail("complete upload", firn.Invalid, fmt.Errorf("the parts have %d bytes, not %d", end, size))
+		return nil, "", s.fail("complete upload", firn.Invalid, fmt.Errorf("the parts have %d bytes, not %d", end, size))
 	}
-	return parts, nil
+	return parts, class, nil
 }
 
 // offset is where a part begins.
@@ -489,7 +495,7 @@ func (s *Store) Parts(ctx context.Context, id firn.UploadID) iter.Seq2[firn.Part
 			yield(firn.Part{}, err)
 			return
 		}
-		for p, err := range s.parts(ctx, "list parts", u) {
+		for p, err := range s.parts(ctx, "list parts", u, nil) {
 			if err != nil {
 				yield(firn.Part{}, err)
 				return
@@ -501,7 +507,8 @@ func (s *Store) Parts(ctx context.Context, id firn.UploadID) iter.Seq2[firn.Part
 	}
 }
 
-func (s *Store) parts(ctx context.Context, op string, u uploadID) iter.Seq2[types.Part, error] {
+// parts lists the parts of an upload; class, unless nil, is set to that of the upload.
+func (s *Store) parts(ctx context.Context, op string, u uploadID, class *types.StorageClass) iter.Seq2[types.Part, error] {
 	return func(yield func(types.Part, error) bool) {
 		in := &sdk.ListPartsInput{Bucket: s.bucket(), Key: s.full(u.Key), UploadId: &u.Upload}
 		for {
@@ -510,6 +517,9 @@ func (s *Store) parts(ctx context.Context, op string, u uploadID) iter.Seq2[type
 			if err := x.End(err); err != nil {
 				yield(types.Part{}, err)
 				return
+			}
+			if class != nil {
+				*class = out.StorageClass
 			}
 			slices.SortFunc(out.Parts, func(a, b types.Part) int { return cmp.Compare(aws.ToInt32(a.PartNumber), aws.ToInt32(b.PartNumber)) })
 			for _, p := range out.Parts {

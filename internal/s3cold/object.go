@@ -62,6 +62,13 @@ type condition struct {
 // put writes a small object of firn's own, which can be read at any time.
 // Errors: Conflict (the condition doesn't hold).
 func (s *Store) put(ctx context.Context, op, key string, data []byte, when condition) error {
+	_, err := s.putVersion(ctx, op, key, data, when)
+	return err
+}
+
+// putVersion is put, and gives the version that it made; "" where the bucket keeps
+// none.
+func (s *Store) putVersion(ctx context.Context, op, key string, data []byte, when condition) (version string, err error) {
 	double := treehash.NewDouble()
 	double.Write(data)
 	sums := double.Sums()
@@ -76,8 +83,11 @@ func (s *Store) put(ctx context.Context, op, key string, data []byte, when condi
 		in.IfMatch = &when.etag
 	}
 	x := s.begin(ctx, op, s.cfg.Label)
-	_, err := s.client.PutObject(x.Ctx, in, preset(sums))
-	return x.End(err)
+	out, err := s.client.PutObject(x.Ctx, in, preset(sums))
+	if err := x.End(err); err != nil {
+		return "", err
+	}
+	return aws.ToString(out.VersionId), nil
 }
 
 // remove deletes an object; one that is gone is no error. Where the bucket keeps

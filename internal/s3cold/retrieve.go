@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	sdk "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/treehash"
@@ -211,26 +213,55 @@ func (s *Store) Jobs(ctx context.Context) iter.Seq2[firn.Job, error] {
 				yield(firn.Job{}, err)
 				return
 			}
-			now, _ := awsmiddleware.GetServerTime(page.ResultMetadata)
-			for _, o := range page.Contents {
-				key, ok := s.keyOf(page, o)
-				if !ok || !isArchive(key) || aws.ToInt64(o.Size) == 0 {
-					continue
-				}
-				told = told || o.RestoreStatus != nil
-				state, expires, err := s.listedState(ctx, key, o, told, now)
-				if err != nil {
-					yield(firn.Job{}, err)
-					return
-				}
-				job := thaw{key: key}.job(state, aws.ToInt64(o.Size))
-				job.Expires = expires
-				if state != "" && !yield(job, nil) {
+			told = told || slices.ContainsFunc(page.Contents, func(o types.Object) bool { return o.RestoreStatus != nil })
+			jobs, err := s.jobsOf(ctx, page, told)
+			if err != nil {
+				yield(firn.Job{}, err)
+				return
+			}
+			for _, job := range jobs {
+				if !yield(job, nil) {
 					return
 				}
 			}
 		}
 	}
+}
+
+// jobsOf gives the jobs of a page of a listing, in its order. Where the server's
+// lists don't tell which objects are restored, those of cold classes are asked about,
+// headsAtOnce at a time.
+func (s *Store) jobsOf(ctx context.Context, page *sdk.ListObjectsV2Output, told bool) ([]firn.Job, error) {
+	now, _ := awsmiddleware.GetServerTime(page.ResultMetadata)
+	jobs := make([]firn.Job, len(page.Contents)) // without a state: none
+	group, inner := errgroup.WithContext(ctx)
+	group.SetLimit(headsAtOnce)
+	for i, o := range page.Contents {
+		key, ok := s.keyOf(page, o)
+		if !ok || !isArchive(key) || aws.ToInt64(o.Size) == 0 {
+			continue
+		}
+		look := func() error {
+			state, expires, err := s.listedState(inner, key, o, told, now)
+			jobs[i] = thaw{key: key}.job(state, aws.ToInt64(o.Size))
+			jobs[i].Expires = expires
+			return err
+		}
+		if told || !s.cold(Class(o.StorageClass)) {
+			if err := look(); err != nil { // which asks nobody
+				return nil, err
+			}
+			continue
+		}
+		group.Go(look)
+	}
+	if err := group.Wait(); err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		return nil, err
+	}
+	return slices.DeleteFunc(jobs, func(j firn.Job) bool { return j.State == "" }), nil
 }
 
 // listedState is the state of a listed object, empty where it has no job, and until
@@ -309,7 +340,11 @@ func (s *Store) open(ctx context.Context, id firn.JobID, t thaw, at firn.Range) 
 	if at == (firn.Range{End: size}) {
 		tree, _ = treehash.Parse(out.Metadata[metaTree])
 	}
-	return firn.Output{ReadCloser: body, Tree: tree}, nil
+	class := string(out.StorageClass)
+	if class == "" && s.home == amazon { // as of classIn
+		class = string(Standard)
+	}
+	return firn.Output{ReadCloser: body, Tree: tree, Class: class}, nil
 }
 
 // notReadable tells why an object can't be read: its copy is on its way still, or

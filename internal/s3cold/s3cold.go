@@ -104,6 +104,9 @@ type Config struct {
 	// and AWS_ENDPOINT_URL or AWS_ENDPOINT_URL_S3 doesn't say so. A server that
 	// isn't Amazon's is asked for the bucket in the path, not in the host's name.
 	Endpoint string
+	// Known is where the server was when it was seen last: it is asked there where
+	// nothing else says a base URL. Empty: at the region's own.
+	Known string
 	// Credentials, where given, stand in for the standard chain; then neither
 	// the environment nor the AWS configuration is read at all.
 	Credentials aws.CredentialsProvider

@@ -241,10 +241,7 @@ func TestSnapshotsNeedNoThaw(t *testing.T) {
 // TestStrangers: objects that firn didn't write are listed with their keys.
 func TestStrangers(t *testing.T) {
 	server, s := create(t, s3test.Options{}, nil)
-	other := open(t, server, func(c *s3cold.Config) { c.Prefix = "" }) // sees it all as its own
-	if err := other.Create(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	other := around(t, server) // sees it all as its own
 	upload(t, s, "ours", []byte("content"))
 	id, err := other.StartInventory(t.Context(), firn.InventorySpec{})
 	if err != nil {

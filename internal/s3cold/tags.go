@@ -31,21 +31,23 @@ func (s *Store) Tags(ctx context.Context) (map[string]string, error) {
 	return tags, err
 }
 
-func (s *Store) readTags(ctx context.Context) (tags map[string]string, etag string, err error) {
-	got, err := s.get(ctx, "read tags of", tagsName)
+// readTags reads the tags, and gives the object that holds them; an empty one where
+// there is none yet.
+func (s *Store) readTags(ctx context.Context) (tags map[string]string, from got, err error) {
+	from, err = s.get(ctx, "read tags of", tagsName)
 	if firn.KindOf(err) == firn.NotFound {
-		return map[string]string{}, "", nil
+		return map[string]string{}, got{}, nil
 	}
 	if err != nil {
-		return nil, "", err
+		return nil, got{}, err
 	}
-	if err := decodeJSON(got.data, &tags); err != nil {
-		return nil, "", s.fail("read tags of", firn.Corrupt, fmt.Errorf("%s: %w", s.base+tagsName, err))
+	if err := decodeJSON(from.data, &tags); err != nil {
+		return nil, got{}, s.fail("read tags of", firn.Corrupt, fmt.Errorf("%s: %w", s.base+tagsName, err))
 	}
 	if tags == nil {
 		tags = map[string]string{}
 	}
-	return tags, got.etag, nil
+	return tags, from, nil
 }
 
 // SetTags adds tags, all of them or none.
@@ -85,7 +87,7 @@ func (s *Store) changeTags(ctx context.Context, change func(map[string]string) e
 		return err
 	}
 	for try := 1; ; try++ {
-		tags, etag, err := s.readTags(ctx)
+		tags, from, err := s.readTags(ctx)
 		if err != nil {
 			return err
 		}
@@ -102,9 +104,13 @@ func (s *Store) changeTags(ctx context.Context, change func(map[string]string) e
 		}
 		when := condition{}
 		if conditional {
-			when = condition{absent: etag == "", etag: etag}
+			when = condition{absent: from.etag == "", etag: from.etag}
 		}
-		err = s.put(ctx, "tag", tagsName, data, when)
+		version, err := s.putVersion(ctx, "tag", tagsName, data, when)
+		if err == nil {
+			s.removeReplaced(ctx, tagsName, from.version, version)
+			return nil
+		}
 		if firn.KindOf(err) != firn.Conflict || try == tagTries {
 			return err
 		}

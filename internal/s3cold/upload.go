@@ -46,7 +46,7 @@ func (s *Store) UploadArchive(ctx context.Context, description string, body *io.
 			}
 		}
 		if free {
-			err = s.putArchive(ctx, key, description, body, sums, name.snapshot, conditional)
+			err = s.putArchive(ctx, key, description, body, sums, &name, conditional)
 			if firn.KindOf(err) != firn.Conflict {
 				return idOf(key), err
 			}
@@ -87,18 +87,22 @@ func beforehand(err error) error {
 }
 
 // putArchive stores an archive under a key.
-func (s *Store) putArchive(ctx context.Context, key, description string, body *io.SectionReader, sums treehash.Sums, snapshot, conditional bool) error {
+func (s *Store) putArchive(ctx context.Context, key, description string, body *io.SectionReader, sums treehash.Sums, name *naming, conditional bool) error {
 	in := &sdk.PutObjectInput{
 		Bucket: s.bucket(), Key: s.full(key), Body: fresh(body), ContentLength: aws.Int64(body.Size()),
-		ChecksumSHA256: checksum(sums), Metadata: metadata(description), StorageClass: s.classOf(snapshot),
+		ChecksumSHA256: checksum(sums), Metadata: metadataOf(&name.read, description), StorageClass: s.classOf(name.snapshot),
 	}
 	in.Metadata[metaTree] = sums.Tree.String()
 	if conditional {
 		in.IfNoneMatch = aws.String("*")
 	}
 	x := s.begin(ctx, "upload", "to "+s.cfg.Label)
-	_, err := s.client.PutObject(x.Ctx, in, preset(sums))
-	return x.End(err)
+	out, err := s.client.PutObject(x.Ctx, in, preset(sums))
+	if err := x.End(err); err != nil {
+		return err
+	}
+	firn.GiveReceipt(ctx, firn.Receipt{Class: string(in.StorageClass), Checksum: putChecksums(out).text()})
+	return nil
 }
 
 // isSame reports whether the archive under a key is this one.
@@ -111,6 +115,7 @@ func (s *Store) isSame(ctx context.Context, op, key, description string, size in
 		return false, err
 	}
 	there, known := descriptionOf(head.Metadata)
+	firn.GiveReceipt(ctx, firn.Receipt{Class: s.classIn(head)}) // which counts if this is it
 	return known && there == description && aws.ToInt64(head.ContentLength) == size && head.Metadata[metaTree] == tree.String(), nil
 }
 

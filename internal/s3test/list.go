@@ -136,8 +136,9 @@ func (c *call) listParts(u *upload) *refusal {
 		XMLName              xml.Name `xml:"ListPartsResult"`
 		IsTruncated          bool
 		NextPartNumberMarker string `xml:",omitempty"`
+		StorageClass         string
 		Part                 []entry
-	}{}
+	}{StorageClass: u.class}
 	after, _ := strconv.Atoi(c.query["part-number-marker"])
 	for _, n := range slices.Sorted(maps.Keys(u.parts)) {
 		if n <= after {

@@ -1,6 +1,8 @@
 package s3test
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/xml"
 	"fmt"
 	"net/http"
@@ -54,6 +56,7 @@ func (c *call) complete(u *upload) *refusal {
 		return no(400, "MalformedXML")
 	}
 	o := &object{class: u.class, modified: u.started.Truncate(time.Second), meta: u.meta}
+	var sums []string
 	for i, p := range in.Part {
 		have, ok := u.parts[p.PartNumber]
 		switch {
@@ -65,14 +68,30 @@ func (c *call) complete(u *upload) *refusal {
 			return no(400, "EntityTooSmall")
 		}
 		o.data = append(o.data, have.data...)
+		sums = append(sums, have.sum)
 	}
 	o.etag = fmt.Sprintf(`"%032x-%d"`, len(o.data), len(in.Part))
 	delete(c.uploads, c.query["uploadId"])
 	c.store(o)
 	c.xml(200, struct {
-		XMLName xml.Name `xml:"CompleteMultipartUploadResult"`
-		Key     string
-		ETag    string
-	}{Key: c.key, ETag: o.etag})
+		XMLName        xml.Name `xml:"CompleteMultipartUploadResult"`
+		Key            string
+		ETag           string
+		ChecksumSHA256 string `xml:",omitempty"`
+	}{Key: c.key, ETag: o.etag, ChecksumSHA256: composite(sums)})
 	return nil
+}
+
+// composite is the checksum of an object that came in parts: that of their checksums,
+// and how many they were. It is empty where not each of them had one.
+func composite(sums []string) string {
+	all := sha256.New()
+	for _, s := range sums {
+		sum, err := base64.StdEncoding.DecodeString(s)
+		if err != nil || len(sum) != sha256.Size {
+			return ""
+		}
+		all.Write(sum)
+	}
+	return fmt.Sprintf("%s-%d", base64.StdEncoding.EncodeToString(all.Sum(nil)), len(sums))
 }

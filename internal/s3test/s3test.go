@@ -47,6 +47,9 @@ type Options struct {
 	NoRestoreStatus bool
 	// Versioned: its buckets keep versions, and say so.
 	Versioned bool
+	// Suspended: its buckets kept versions once. What is put has the version "null", in
+	// place of the one that had it.
+	Suspended bool
 	// LateErrors is how many completions of uploads fail with the status of a
 	// success, before the first that doesn't.
 	LateErrors int
@@ -68,8 +71,9 @@ type Server struct {
 
 type bucket struct {
 	objects map[string]*object
-	sorted  []string // their keys; nil where these changed
-	hidden  int      // versions that a delete marker hides
+	sorted  []string             // their keys; nil where these changed
+	hidden  int                  // versions that a delete marker hides
+	older   map[string][]*object // versions in whose place others were put
 	uploads map[string]*upload
 }
 
@@ -107,7 +111,7 @@ func New(o Options) *Server {
 	}
 	s := &Server{o: o, buckets: map[string]*bucket{}, calls: map[string]int{}}
 	for _, name := range o.Buckets {
-		s.buckets[name] = &bucket{objects: map[string]*object{}, uploads: map[string]*upload{}}
+		s.buckets[name] = &bucket{objects: map[string]*object{}, uploads: map[string]*upload{}, older: map[string][]*object{}}
 	}
 	return s
 }
@@ -170,11 +174,16 @@ func (s *Server) Keys(name string) []string {
 	return slices.Clone(s.buckets[name].keys())
 }
 
-// Hidden counts the versions that a deletion without a version has only hidden.
+// Hidden counts the versions that a deletion without a version has only hidden, and
+// those in whose place another was put.
 func (s *Server) Hidden(name string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.buckets[name].hidden
+	n := s.buckets[name].hidden
+	for _, older := range s.buckets[name].older {
+		n += len(older)
+	}
+	return n
 }
 
 // Object gives the bytes, the class and the metadata of an object; nil where there
@@ -390,10 +399,17 @@ func etag(data []byte) string {
 }
 
 func (c *call) store(o *object) {
+	if c.o.Suspended {
+		o.version = "null"
+		c.w.Header().Set("X-Amz-Version-Id", o.version)
+	}
 	if c.o.Versioned {
 		c.serial++
 		o.version = fmt.Sprint("version-", c.serial)
 		c.w.Header().Set("X-Amz-Version-Id", o.version)
+		if old := c.objects[c.key]; old != nil {
+			c.older[c.key] = append(c.older[c.key], old)
+		}
 	}
 	c.keep(c.key, o)
 }
@@ -445,6 +461,9 @@ func (c *call) put() *refusal {
 	o := &object{data: c.body, etag: etag(c.body), class: c.classOf(), modified: c.now.Truncate(time.Second), meta: c.metadata()}
 	c.store(o)
 	c.w.Header().Set("ETag", o.etag)
+	if sum := c.r.Header.Get("X-Amz-Checksum-Sha256"); sum != "" { // which was checked
+		c.w.Header().Set("X-Amz-Checksum-Sha256", sum)
+	}
 	return nil
 }
 
@@ -532,14 +551,23 @@ func span(header string, size int) (first, last int, ok bool) {
 	return first, last, first <= last
 }
 
+// remove deletes an object, or the version of it that is named. Where that was the one
+// that shows, the one before shows again.
 func (c *call) remove() *refusal {
-	o := c.objects[c.key]
-	if o != nil && c.o.Versioned && c.query["versionId"] != o.version {
+	o, older, version := c.objects[c.key], c.older[c.key], c.query["versionId"]
+	defer c.w.WriteHeader(http.StatusNoContent)
+	if i := slices.IndexFunc(older, func(one *object) bool { return version != "" && one.version == version }); i >= 0 {
+		c.older[c.key] = slices.Delete(older, i, i+1)
+		return nil
+	}
+	if o != nil && (c.o.Versioned || c.o.Suspended) && version != o.version {
 		c.hidden++
 	}
 	delete(c.objects, c.key)
 	c.sorted = nil
-	c.w.WriteHeader(http.StatusNoContent)
+	if n := len(older); version != "" && n > 0 {
+		c.objects[c.key], c.older[c.key] = older[n-1], older[:n-1]
+	}
 	return nil
 }
 
@@ -567,6 +595,8 @@ func (c *call) restore() *refusal {
 	switch {
 	case !c.cold(o):
 		return no(403, "InvalidObjectState")
+	case o.class == "DEEP_ARCHIVE" && in.GlacierJobParameters.Tier == "Expedited": // which it doesn't have
+		return no(400, "InvalidArgument")
 	case ongoing:
 		return no(409, "RestoreAlreadyInProgress")
 	case readable:

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
+	"time"
 )
 
 // A Shared is a database that another program made, or may make, and goes on to
@@ -22,15 +22,18 @@ type Shared struct {
 // OpenShared opens the database at path. Where there is none, it and its folder are
 // made, with schema, which must make nothing that is there. The file is brought to
 // existence in one transaction, so that whoever comes second finds all of it.
-func OpenShared(ctx context.Context, path, schema string) (*Shared, error) {
-	s, err := openShared(ctx, path, schema)
+//
+// Whoever has the file locked is waited for as long as wait, now and in each
+// transaction; 0: a minute.
+func OpenShared(ctx context.Context, path, schema string, wait time.Duration) (*Shared, error) {
+	s, err := openShared(ctx, path, schema, wait)
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)
 	}
 	return s, nil
 }
 
-func openShared(ctx context.Context, path, schema string) (*Shared, error) {
+func openShared(ctx context.Context, path, schema string, wait time.Duration) (*Shared, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
 	}
@@ -40,7 +43,7 @@ func openShared(ctx context.Context, path, schema string) (*Shared, error) {
 	if err := checkMagic(path); err != nil {
 		return nil, err
 	}
-	db := &DB{path: path, giver: &giver{}}
+	db := &DB{path: path, busy: wait, giver: &giver{}}
 	source, err := newConnector(uri(path), db.giver)
 	if err != nil {
 		return nil, err
@@ -58,7 +61,7 @@ func openShared(ctx context.Context, path, schema string) (*Shared, error) {
 }
 
 // checkMagic refuses a file that is no database: SQLite would say so later, and
-// less plainly.
+// less plainly, and would take one of a few bytes for a new one.
 func checkMagic(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -67,7 +70,7 @@ func checkMagic(path string) error {
 	defer f.Close()
 	head := make([]byte, len(Magic))
 	n, err := f.Read(head)
-	if n > 0 && !strings.HasPrefix(Magic, string(head[:n])) {
+	if n > 0 && string(head[:n]) != Magic {
 		return ErrNotDatabase
 	}
 	if n == 0 {
@@ -94,7 +97,7 @@ func (s *Shared) Read(ctx context.Context, fn func(tx *Tx) error) error {
 }
 
 // Write runs fn in a write transaction, and returns once that is durable. Other
-// processes that write meanwhile wait, and are waited for, up to a minute.
+// processes that write meanwhile wait, and are waited for.
 func (s *Shared) Write(ctx context.Context, fn func(tx *Tx) error) error {
 	return s.run(ctx, "BEGIN IMMEDIATE", fn)
 }

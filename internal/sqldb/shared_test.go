@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/firn-archive/firn/internal/sqldb"
 	"github.com/firn-archive/firn/internal/testprog"
@@ -18,7 +19,7 @@ const sharedSchema = "CREATE TABLE IF NOT EXISTS thing (id VARCHAR NOT NULL, at 
 
 func openShared(t *testing.T, path string) *sqldb.Shared {
 	t.Helper()
-	s, err := sqldb.OpenShared(t.Context(), path, sharedSchema)
+	s, err := sqldb.OpenShared(t.Context(), path, sharedSchema, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +65,7 @@ func TestSharedByMany(t *testing.T) {
 	var all sync.WaitGroup
 	for n := range 4 {
 		all.Go(func() {
-			s, err := sqldb.OpenShared(t.Context(), path, sharedSchema)
+			s, err := sqldb.OpenShared(t.Context(), path, sharedSchema, time.Minute)
 			if err != nil {
 				t.Error(err)
 				return
@@ -115,7 +116,7 @@ func TestSharedRefuses(t *testing.T) {
 	if err := os.WriteFile(path, []byte("dear diary"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := sqldb.OpenShared(t.Context(), path, sharedSchema); !errors.Is(err, sqldb.ErrNotDatabase) || !strings.Contains(err.Error(), path) {
+	if _, err := sqldb.OpenShared(t.Context(), path, sharedSchema, time.Minute); !errors.Is(err, sqldb.ErrNotDatabase) || !strings.Contains(err.Error(), path) {
 		t.Error(err)
 	}
 	if got, _ := os.ReadFile(path); string(got) != "dear diary" {

@@ -7,6 +7,7 @@
 package sqldb
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -17,6 +18,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Options say what a database is and how it came to its present shape.
@@ -51,9 +53,14 @@ var (
 // first of them waits for the last.
 const maxGroup = 256
 
+// busyWait is how long another process is waited for that has the file locked: it may
+// commit a large group.
+const busyWait = time.Minute
+
 // A DB is an open database. All its methods are safe for concurrent use.
 type DB struct {
 	path    string
+	busy    time.Duration // in place of busyWait; 0: that
 	pool    *sql.DB
 	opts    Options
 	write   *writer
@@ -178,9 +185,9 @@ func (db *DB) connect(ctx context.Context, cacheKiB int) (*Tx, error) {
 	}
 	tx := &Tx{conn: conn, stmts: map[string]*sql.Stmt{}}
 	for _, p := range []string{
-		"busy_timeout=60000", // another process may commit a large group
-		"synchronous=FULL",   // NORMAL loses the last commits at a power cut
-		"fullfsync=1",        // macOS: fsync alone leaves data in the drive's cache
+		fmt.Sprintf("busy_timeout=%d", cmp.Or(db.busy, busyWait).Milliseconds()),
+		"synchronous=FULL", // NORMAL loses the last commits at a power cut
+		"fullfsync=1",      // macOS: fsync alone leaves data in the drive's cache
 		"checkpoint_fullfsync=1",
 		"foreign_keys=ON",
 		"temp_store=FILE", // sorting a million rows in memory takes 160 MB

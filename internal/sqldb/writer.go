@@ -20,9 +20,11 @@ type writer struct {
 }
 
 type request struct {
-	ctx  context.Context
-	fn   func(*Tx) error
-	done chan error // of capacity 1: the leader never waits for the asker
+	ctx   context.Context
+	fn    func(*Tx) error
+	again bool       // fn may run twice
+	err   error      // of fn
+	done  chan error // of capacity 1: the leader never waits for the asker
 }
 
 // Write runs fn in a write transaction and returns once that is durable. It
@@ -31,8 +33,18 @@ type request struct {
 // once, with no other writer of this process beside it; it must not call Write
 // or Read of the same database. When ctx ends before fn began, fn never runs.
 func (db *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
-	w := db.write
-	r := &request{ctx: ctx, fn: fn, done: make(chan error, 1)}
+	return db.write.do(&request{ctx: ctx, fn: fn, done: make(chan error, 1)})
+}
+
+// WriteAgain is Write for a function that may run a second time, after all that
+// it wrote the first time was taken back: of what it sets in memory, the second
+// time must not depend on the first. It is for the many small writes of an
+// upload, which cost far less in a group then.
+func (db *DB) WriteAgain(ctx context.Context, fn func(tx *Tx) error) error {
+	return db.write.do(&request{ctx: ctx, fn: fn, again: true, done: make(chan error, 1)})
+}
+
+func (w *writer) do(r *request) error {
 	if err := w.enqueue(r); err != nil {
 		return err
 	}
@@ -40,9 +52,9 @@ func (db *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
 		select {
 		case err := <-r.done:
 			return err
-		case <-ctx.Done():
+		case <-r.ctx.Done():
 			if w.withdraw(r) {
-				return context.Cause(ctx)
+				return context.Cause(r.ctx)
 			}
 			return <-r.done
 		case w.lead <- struct{}{}:
@@ -105,32 +117,61 @@ func (w *writer) commit(group []*request) {
 	if len(group) == 0 {
 		return
 	}
-	results := make([]error, len(group))
-	err := w.transact(group, results)
-	for i, r := range group {
-		if results[i] == nil {
-			results[i] = err
+	err := w.transact(group)
+	for _, r := range group {
+		if r.err == nil {
+			r.err = err
 		}
-		r.done <- results[i]
+		r.done <- r.err
 	}
 }
 
-func (w *writer) transact(group []*request, results []error) error {
-	ctx := context.Background()
-	if _, err := w.tx.Exec(ctx, "BEGIN IMMEDIATE"); err != nil {
+// transact runs a group, and gives what fails all of it.
+func (w *writer) transact(group []*request) error {
+	if err := w.begin(); err != nil {
 		return err
 	}
 	if len(group) == 1 {
 		return w.tx.end(group[0].run(w.tx))
 	}
-	for i, r := range group {
-		result, broken := w.within(r)
-		if broken != nil {
-			return w.tx.end(broken)
+	rest, err := w.together(group)
+	if err != nil {
+		// What the others did can't be told from what this one did.
+		w.tx.end(err)
+		if err := w.begin(); err != nil {
+			return err
 		}
-		results[i] = result
+		rest = group
+	}
+	for _, r := range rest {
+		if err := w.within(r); err != nil {
+			return w.tx.end(err)
+		}
 	}
 	return w.tx.end(nil)
+}
+
+func (w *writer) begin() error {
+	_, err := w.tx.Exec(context.Background(), "BEGIN IMMEDIATE")
+	return err
+}
+
+// together runs those functions first that may run again, one after the other,
+// and gives the requests that are left. The error is that of the first that fails.
+func (w *writer) together(group []*request) (rest []*request, err error) {
+	for _, r := range group {
+		switch {
+		case !r.again:
+			rest = append(rest, r)
+		case r.ctx.Err() != nil:
+			r.err = context.Cause(r.ctx)
+		default:
+			if err := r.run(w.tx); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return rest, nil
 }
 
 // run runs the function, unless its context ended while it waited.
@@ -141,19 +182,20 @@ func (r *request) run(tx *Tx) error {
 	return r.fn(tx)
 }
 
-// within runs one function in a savepoint. An error of the savepoint itself
-// means that the whole transaction is broken. Whoever is alone in a transaction
-// needs none: in a savepoint SQLite copies each page that is changed first.
-func (w *writer) within(r *request) (result, broken error) {
+// within runs one function in a savepoint; its error means that the whole
+// transaction is broken. Whoever is alone in a transaction needs none, nor do those
+// that may run again: in a savepoint SQLite copies each page that is changed first,
+// and makes a file for the copies where they are many.
+func (w *writer) within(r *request) error {
 	ctx := context.Background()
 	if _, err := w.tx.Exec(ctx, "SAVEPOINT one"); err != nil {
-		return nil, err
+		return err
 	}
-	if result = r.run(w.tx); result != nil {
+	if r.err = r.run(w.tx); r.err != nil {
 		if _, err := w.tx.Exec(ctx, "ROLLBACK TO one"); err != nil {
-			return nil, fmt.Errorf("%w (after: %w)", err, result)
+			return fmt.Errorf("%w (after: %w)", err, r.err)
 		}
 	}
-	_, broken = w.tx.Exec(ctx, "RELEASE one")
-	return result, broken
+	_, err := w.tx.Exec(ctx, "RELEASE one")
+	return err
 }

@@ -205,7 +205,7 @@ func (t *suiteTest) readInventory(id firn.JobID) ([]firn.Archive, firn.Inventory
 // describes fails the test where a isn't the archive of data.
 func (t *suiteTest) describes(a firn.Archive, id firn.ArchiveID, description string, data []byte) {
 	t.Helper()
-	want := firn.Archive{ID: id, Description: description, Created: a.Created, Size: int64(len(data)), Tree: treehash.Sum(data)}
+	want := firn.Archive{ID: id, Description: description, Created: a.Created, Size: int64(len(data)), Tree: treehash.Sum(data), Receipt: a.Receipt}
 	if a != want {
 		t.Errorf("got  %+v\nwant %+v", a, want)
 	}

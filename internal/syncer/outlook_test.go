@@ -108,6 +108,9 @@ func TestOutlookIsWhatASyncDoes(t *testing.T) {
 	for name, plant := range forests() {
 		for _, way := range []struct{ below, size int64 }{{0, 0}, {1000, 64 << 10}, {50_000, 100_000}, {1 << 20, 64 << 20}} {
 			for _, sealed := range []bool{false, true} {
+				if testing.Short() && sealed != (way.below == 1000) {
+					continue
+				}
 				t.Run(fmt.Sprintf("%s, below %d into %d, sealed %t", name, way.below, way.size, sealed), func(t *testing.T) {
 					b := worktest.New(t, storetest.MemoryOptions{})
 					if way.below > 0 {

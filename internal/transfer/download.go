@@ -179,7 +179,7 @@ func (d *Downloader) Fetch(ctx context.Context, job firn.JobID, open Opening, at
 		return nil, context.Cause(ctx)
 	}
 	defer d.slots.Release(1)
-	to := inMemory(make([]byte, size))
+	to := make(Memory, size)
 	dl := &download{
 		Downloader: d, Download: Download{Job: job, Open: open, Offset: at.Start, Size: size, Dest: to}, parts: parts{size, size},
 		events: firn.Discard, trees: make([]treehash.Hash, 1), state: make([]state, 1),
@@ -187,15 +187,35 @@ func (d *Downloader) Fetch(ctx context.Context, job firn.JobID, open Opening, at
 	return to, dl.fetch(ctx, 0)
 }
 
-// inMemory is a Dest of fixed size.
-type inMemory []byte
+// Memory is a Dest of fixed size, into which bytes are read straight from the store.
+type Memory []byte
 
-func (m inMemory) WriteAt(p []byte, off int64) (int, error) { return copy(m[off:], p), nil }
-func (m inMemory) ReadAt(p []byte, off int64) (int, error)  { return copy(p, m[off:]), nil }
+// WriteAt writes to it.
+func (m Memory) WriteAt(p []byte, off int64) (int, error) {
+	if off < 0 || off+int64(len(p)) > int64(len(m)) {
+		return 0, fmt.Errorf("%d bytes at %d are beyond %d", len(p), off, len(m))
+	}
+	return copy(m[off:], p), nil
+}
+
+// ReadAt reads from it.
+func (m Memory) ReadAt(p []byte, off int64) (int, error) {
+	if off >= int64(len(m)) {
+		return 0, io.EOF
+	}
+	n := copy(p, m[off:])
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
 
 func (d *Downloader) plan(t Download) (*download, error) {
 	if t.Dest == nil || t.Size < 0 || t.Offset < 0 {
 		return nil, usage("check task", "it has no destination, or %d bytes from %d on", t.Size, t.Offset)
+	}
+	if m, ok := t.Dest.(Memory); ok && int64(len(m)) < t.Size {
+		return nil, usage("check task", "it has %d bytes, and memory for %d", t.Size, len(m))
 	}
 	if t.Tree.IsZero() != t.Unproven {
 		return nil, usage("check task", "it has no tree hash to verify the bytes with, or has one and shall not use it")

@@ -204,17 +204,22 @@ func TestDownloadsOvercome(t *testing.T) {
 		{"four resets in a row", fourResets, true, 8},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s, d, events := &shelf{file: newFile(4*mib, 1), silent: c.silent, spoil: c.spoil}, &disk{}, &tally{}
-			dl, task := fetching(t, s, d, events)
-			if _, err := dl.Download(t.Context(), task); err != nil {
-				t.Fatal(err)
-			}
-			d.holds(t, s.file)
-			if len(s.calls) != c.calls {
-				t.Errorf("%d calls, want %d: %v", len(s.calls), c.calls, s.calls)
-			}
-			if events.bytes != 4*mib {
-				t.Errorf("events tell of %d bytes", events.bytes)
+			for _, memory := range []Memory{nil, make(Memory, 4*mib)} {
+				s, d, events := &shelf{file: newFile(4*mib, 1), silent: c.silent, spoil: c.spoil}, &disk{data: memory}, &tally{}
+				dl, task := fetching(t, s, d, events)
+				if memory != nil {
+					task.Dest = memory
+				}
+				if _, err := dl.Download(t.Context(), task); err != nil {
+					t.Fatal(err)
+				}
+				d.holds(t, s.file)
+				if len(s.calls) != c.calls {
+					t.Errorf("%d calls, want %d: %v", len(s.calls), c.calls, s.calls)
+				}
+				if events.bytes != 4*mib {
+					t.Errorf("events tell of %d bytes", events.bytes)
+				}
 			}
 		})
 	}
@@ -384,6 +389,7 @@ func TestDownloadsThatMakeNoSense(t *testing.T) {
 	}
 	for name, task := range map[string]Download{
 		"nowhere": {Size: 1, Tree: treehash.Hash{1}}, "unverified": {Size: 1, Dest: &disk{}}, "less than nothing": {Size: -1, Dest: &disk{}, Tree: treehash.Hash{1}},
+		"more than fits": {Size: 2, Dest: make(Memory, 1), Tree: treehash.Hash{1}},
 	} {
 		if _, err := dl.Download(t.Context(), task); firn.KindOf(err) != firn.Usage {
 			t.Errorf("%s: %v", name, err)

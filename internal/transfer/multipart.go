@@ -153,7 +153,7 @@ func (up *upload) complete(ctx context.Context, c firn.Content, s firn.Stamp) (R
 	if err := up.Journal.Completing(ctx, c); err != nil {
 		return Result{}, err
 	}
-	id, err := up.store.CompleteUpload(ctx, up.id, c.Size, c.Tree)
+	id, err := up.store.CompleteUpload(firn.WithReceipt(ctx, &up.receipt), up.id, c.Size, c.Tree)
 	switch {
 	case firn.KindOf(err) == firn.NotFound:
 		return Result{}, up.doubt(ctx, err)

@@ -95,13 +95,25 @@ func (f *fetch) receive(ctx context.Context) error {
 		f.want = out.Tree
 	}
 	defer f.tell()
-	buf := f.bufs.get()
-	defer f.bufs.put(buf)
+	memory, isMemory := f.Dest.(Memory)
+	var buf []byte
+	if !isMemory {
+		lent := f.bufs.get()
+		defer f.bufs.put(lent)
+		buf = lent[:]
+	}
 	for f.got < f.n {
-		k, err := out.Read(buf[:min(bufferSize, f.n-f.got)])
-		if werr := f.write(buf[:k]); werr != nil {
-			return werr
+		at := f.off + f.got
+		if isMemory {
+			buf = memory[at:]
 		}
+		k, err := out.Read(buf[:min(bufferSize, f.n-f.got)])
+		if !isMemory {
+			if _, err := f.Dest.WriteAt(buf[:k], at); err != nil {
+				return local("write", err)
+			}
+		}
+		f.took(buf[:k])
 		if f.got == f.n {
 			break
 		}
@@ -115,10 +127,8 @@ func (f *fetch) receive(ctx context.Context) error {
 	return nil
 }
 
-func (f *fetch) write(b []byte) error {
-	if _, err := f.Dest.WriteAt(b, f.off+f.got); err != nil {
-		return local("write", err)
-	}
+// took hashes and counts bytes that are in Dest now.
+func (f *fetch) took(b []byte) {
 	n := int64(len(b))
 	f.hash.Write(b)
 	f.got += n
@@ -126,7 +136,6 @@ func (f *fetch) write(b []byte) error {
 	if f.untold += n; f.untold >= eventBytes {
 		f.tell()
 	}
-	return nil
 }
 
 // tell emits the bytes that no event has told of.

@@ -72,7 +72,7 @@ func (up *upload) sendOne(ctx context.Context, sums treehash.Sums, lone time.Dur
 		}
 		var id firn.ArchiveID
 		unsure, err := up.send(ctx, t, 0, size, lone, func(ctx context.Context, body *io.SectionReader) (err error) {
-			id, err = up.store.UploadArchive(ctx, up.name.Description, body, sums)
+			id, err = up.store.UploadArchive(firn.WithReceipt(ctx, &up.receipt), up.name.Description, body, sums)
 			return err
 		})
 		t.release()

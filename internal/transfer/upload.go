@@ -129,11 +129,12 @@ type Result struct {
 	Duplicate bool  // Known said yes: nothing was sent
 	Sent      int64 // bytes handed to the store, repeats included
 	Resumed   int64 // bytes of the archive that the store had already
+	Receipt   firn.Receipt
 }
 
 // As is the archive that was stored, under its description.
 func (r Result) As(description string) firn.Archive {
-	return firn.Archive{ID: r.Archive, Description: description, Size: r.Content.Size, Tree: r.Content.Tree}
+	return firn.Archive{ID: r.Archive, Description: description, Size: r.Content.Size, Tree: r.Content.Tree, Receipt: r.Receipt}
 }
 
 // UploadOptions are the knobs of an Uploader. Zero values mean defaults.
@@ -223,6 +224,7 @@ type upload struct {
 	landed  atomic.Int64 // bytes it has kept, of the attempt under way
 	name    Name         // since Begin, or by Resume
 	resumed int64
+	receipt firn.Receipt // for what was stored
 }
 
 // Upload stores one file, and returns when that is recorded. An error's kind
@@ -415,7 +417,7 @@ func (up *upload) begin(ctx context.Context, c firn.Content) error {
 
 // stored records the outcome, even if the context has ended since.
 func (up *upload) stored(ctx context.Context, id firn.ArchiveID, c firn.Content, s firn.Stamp) (Result, error) {
-	r := Result{Archive: id, Content: c, Stamp: s, Sent: up.sent.Load(), Resumed: up.resumed}
+	r := Result{Archive: id, Content: c, Stamp: s, Sent: up.sent.Load(), Resumed: up.resumed, Receipt: up.receipt}
 	up.begun, up.id = false, ""
 	return r, up.Journal.Stored(context.WithoutCancel(ctx), r)
 }

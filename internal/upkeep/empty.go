@@ -48,20 +48,29 @@ const defaultBatch = 128
 
 // An EmptySurvey sums up what is to go.
 type EmptySurvey struct {
-	Todo    firn.Count // not asked for yet
-	Young   firn.Count // of these, what is charged for still
-	Fee     price.Sum  // for deleting that now
-	Free    time.Time  // when the first of that is free of fees
-	AllFree time.Time  // when all of it is
-	Asked   int64      // asked for, and no answer is known
+	Todo    firn.Count    // not asked for yet
+	Young   firn.Count    // of these, what is charged for still
+	Fee     price.Sum     // for deleting that now
+	Free    time.Time     // when the first of that is free of fees
+	AllFree time.Time     // when all of it is
+	Longest time.Duration // that any of it is charged for
+	Asked   int64         // asked for, and no answer is known
 	Gone    int64
 	Refused int64
+	Others  firn.Count // what other programs keep there, which stays
 	Later   firn.Count // listed, but made after it was agreed to: it stays
 }
 
 // SurveyEmptying sums up the archives of an inventory, as they are at a time by the
-// store's clock. The store charges for each for least. E need not have begun.
+// store's clock. The store charges for each as its storage class says, and where none is
+// listed for least. E need not have begun.
 func SurveyEmptying(ctx context.Context, c *catalog.Catalog, e catalog.Emptying, now time.Time, least time.Duration, prices price.Tariff) (s EmptySurvey, err error) {
+	return SurveyOwn(ctx, c, e, now, least, prices, func(*catalog.EmptyItem) bool { return false })
+}
+
+// SurveyOwn is SurveyEmptying of a place that is shared: what isOthers says is another
+// program's stays, and is no part of what is to go.
+func SurveyOwn(ctx context.Context, c *catalog.Catalog, e catalog.Emptying, now time.Time, least time.Duration, prices price.Tariff, isOthers func(*catalog.EmptyItem) bool) (s EmptySurvey, err error) {
 	s.Fee.Known = true
 	for item, err := range c.EmptyItems(ctx, e.Inventory, 0) {
 		if err != nil {
@@ -77,14 +86,18 @@ func SurveyEmptying(ctx context.Context, c *catalog.Catalog, e catalog.Emptying,
 			s.Gone++
 		case item.State == catalog.EmptyRefused:
 			s.Refused++
+		case isOthers(&item):
+			add(&s.Others, one)
 		default:
 			add(&s.Todo, one)
-			free := item.Created.Add(least)
-			if !isYoung(item.Created, least, now) {
+			shortest := price.ShortestOf(item.Class, least)
+			free := item.Created.Add(shortest)
+			if !isYoung(item.Created, shortest, now) {
 				continue
 			}
 			add(&s.Young, one)
-			s.Fee = s.Fee.Plus(prices.EarlyDeletion(1, item.Size, free.Sub(now)))
+			s.Fee = s.Fee.Plus(prices.Of(item.Class).EarlyDeletion(1, item.Size, free.Sub(now)))
+			s.Longest = max(s.Longest, shortest)
 			if s.Free.IsZero() || free.Before(s.Free) {
 				s.Free = free
 			}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/price"
 )
 
 // flushAfter is how long an outcome waits at most for others to be recorded with,
@@ -85,7 +86,7 @@ func (d *deletion) feed() error {
 		if err != nil {
 			return err
 		}
-		if item.State != catalog.EmptyTodo || !d.e.Covers(item.Created) || !d.e.Pays && isYoung(item.Created, d.least, d.now()) {
+		if item.State != catalog.EmptyTodo || !d.e.Covers(item.Created) || !d.e.Pays && isYoung(item.Created, price.ShortestOf(item.Class, d.least), d.now()) {
 			continue
 		}
 		if batch = append(batch, item); len(batch) == cap(batch) {
@@ -129,7 +130,7 @@ func (d *deletion) ask(item catalog.EmptyItem) {
 		return
 	}
 	o.sent = d.now()
-	o.Left = max(0, item.Created.Add(d.least).Sub(o.sent))
+	o.Left = max(0, item.Created.Add(price.ShortestOf(item.Class, d.least)).Sub(o.sent))
 	err := firn.DeleteOnly(d.ctx, d.Store, firn.Deletable{Archive: firn.Archive{ID: item.Archive, Size: item.Size, Created: item.Created}, Own: true})
 	switch kind := firn.KindOf(err); {
 	case err == nil, kind == firn.Conflict: // what has its name by now came later

@@ -325,7 +325,7 @@ func (p *pruner) prospect(ctx context.Context, now time.Time) (out Prospect, err
 			add(&out.Now, &s)
 		default:
 			add(&out.Later, &s)
-			out.Fees = out.Fees.Plus(p.Prices.EarlyDeletion(1, s.Size, s.Free.Sub(now)))
+			out.Fees = out.Fees.Plus(p.Prices.Of(s.Class).EarlyDeletion(1, s.Size, s.Free.Sub(now)))
 			if s.Free.After(out.Until) {
 				out.Until = s.Free
 			}

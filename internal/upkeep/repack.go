@@ -144,7 +144,7 @@ func (r *repacker) find(ctx context.Context) (all []sparse, err error) {
 			}
 		}
 		requests := max(1, (b.live.Bytes+transfer.MaxSingle-1)/transfer.MaxSingle)
-		b.price = r.Prices.Repack(price.Sparse{Size: b.size, Live: b.live.Bytes, Dead: b.dead, Requests: requests, Left: s.Free.Sub(r.now)})
+		b.price = r.Prices.Of(s.Class).Repack(price.Sparse{Size: b.size, Live: b.live.Bytes, Dead: b.dead, Requests: requests, Left: s.Free.Sub(r.now)})
 		switch {
 		case !b.price.Pays:
 		case s.Held:

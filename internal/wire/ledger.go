@@ -25,30 +25,34 @@ const (
 type ledger struct {
 	catalog *catalog.Catalog
 	url     string
+	class   func() string // that uploads are of, where it isn't the store's
+	own     func() string // class of the store
 	clock   clock.Clock
 	events  firn.Sink
 
-	mu               sync.Mutex
-	upload, download catalog.Charge
-	since            time.Time // of the first that is not written
-	failed           bool      // which was told
+	mu        sync.Mutex
+	upload    catalog.Charge
+	downloads map[string]catalog.Charge // by the class that they are of
+	since     time.Time                 // of the first that is not written
+	failed    bool                      // which was told
 }
 
 // KeepLedger has all further calls that are charged for written to the catalog's
 // ledger, from when the catalog knows the store. A store that charges nothing has
 // no ledger. Call Close before the catalog is closed.
 func (s *Store) KeepLedger(cat *catalog.Catalog) {
+	s.catalog = cat
 	if s.Prices().Free {
 		return
 	}
-	l := &ledger{catalog: cat, url: s.Location.String(), clock: s.env.Clock, events: s.env.Events}
+	l := &ledger{catalog: cat, url: s.Location.String(), class: s.otherClass, own: s.ownClass, clock: s.env.Clock, events: s.env.Events}
 	l.clear()
 	s.Counter.Watch(l.note)
 	s.close = append(s.close, func() error { l.write(l.take()); return nil })
 }
 
 func (l *ledger) clear() {
-	l.upload, l.download = catalog.Charge{Op: catalog.UploadOp}, catalog.Charge{Op: catalog.DownloadOp}
+	l.upload, l.downloads = catalog.Charge{Op: catalog.UploadOp}, map[string]catalog.Charge{}
 }
 
 // note takes in what a call came to, and writes what is due.
@@ -67,18 +71,25 @@ func (l *ledger) add(op guard.Op, t guard.Tally) (due bool) {
 	case guard.OpUploadArchive, guard.OpStartUpload, guard.OpUploadPart, guard.OpCompleteUpload, guard.OpPutCompanion:
 		l.upload.Calls += t.Calls - t.Failed + t.Lost // what the store refused it doesn't charge for
 	case guard.OpOutput, guard.OpInventory:
-		l.download.Calls += t.Calls
-		l.download.Bytes += t.Down
+		if t.Class == l.own() {
+			t.Class = ""
+		}
+		sum := l.downloads[t.Class]
+		l.downloads[t.Class] = catalog.Charge{Op: catalog.DownloadOp, Class: t.Class, Calls: sum.Calls + t.Calls, Bytes: sum.Bytes + t.Down}
 	}
 	if wasEmpty {
 		l.since = l.clock.Now()
 		return false
 	}
-	return l.upload.Calls+l.download.Calls >= ledgerCalls || l.clock.Now().Sub(l.since) >= ledgerAge
+	calls := l.upload.Calls
+	for _, d := range l.downloads {
+		calls += d.Calls
+	}
+	return calls >= ledgerCalls || l.clock.Now().Sub(l.since) >= ledgerAge
 }
 
 func (l *ledger) isEmpty() bool {
-	return l.upload.Calls == 0 && l.download.Calls == 0 && l.download.Bytes == 0
+	return l.upload.Calls == 0 && len(l.downloads) == 0
 }
 
 // take gives what is not written.
@@ -86,10 +97,13 @@ func (l *ledger) take() (charges []catalog.Charge) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.upload.Calls > 0 {
+		l.upload.Class = l.class()
 		charges = append(charges, l.upload)
 	}
-	if l.download.Calls > 0 || l.download.Bytes > 0 {
-		charges = append(charges, l.download)
+	for _, d := range l.downloads {
+		if d.Calls > 0 || d.Bytes > 0 {
+			charges = append(charges, d)
+		}
 	}
 	l.clear()
 	return charges

@@ -19,8 +19,9 @@ func (s *Store) Prices() price.Tariff {
 }
 
 // HeldPrices is what the store charges for what it holds: to keep it, to bring it
-// back, and to delete it early. In S3 that goes by the class that the store was made
-// with, whatever a profile says of new archives.
+// back, and to delete it early. In S3 that is of the class that the store was made
+// with, whatever a profile says of new archives; what is recorded of another one is
+// charged for as its Tariff.Of says.
 func (s *Store) HeldPrices() price.Tariff {
 	return TariffOf(s.env.prices(), string(s.Location.Scheme), s.region, s.ownClass())
 }
@@ -41,6 +42,14 @@ func (s *Store) ownClass() string {
 		return ""
 	}
 	return string(s.own())
+}
+
+// otherClass is the storage class of what is stored, where it isn't that of the store.
+func (s *Store) otherClass() string {
+	if class := s.Class(); class != s.ownClass() {
+		return class
+	}
+	return ""
 }
 
 // PaceOf is how long a store that the catalog knows takes for each tier.

@@ -87,6 +87,7 @@ type Options struct {
 	// AWSProfile is a profile of the AWS configuration, Endpoint the address of
 	// the service; empty: as the environment says.
 	AWSProfile, Endpoint string
+	known                string // where the store was seen: what is asked where nothing says an address
 	// Keys, unless nil, sign the requests to a vault; then neither the environment
 	// nor the AWS configuration is read at all.
 	Keys *Keys
@@ -118,6 +119,8 @@ type Store struct {
 	region   string              // that the vault is looked for in
 	class    func() s3cold.Class // of what is stored in S3; nil elsewhere
 	own      func() s3cold.Class // that the store in S3 was made with
+	cold     *s3cold.Store       // below the decorators, of a store in S3
+	catalog  *catalog.Catalog    // nil: none was given yet
 	close    []func() error
 }
 
@@ -165,7 +168,7 @@ func (s *Store) adapter(ctx context.Context, loc config.Location) (firn.Store, e
 		return s.bucket(ctx, loc)
 	}
 	cfg := glacier.Config{
-		Vault: loc.Vault, Region: loc.Region, Profile: s.options.AWSProfile, Endpoint: s.options.Endpoint,
+		Vault: loc.Vault, Region: loc.Region, Profile: s.options.AWSProfile, Endpoint: s.options.Endpoint, Known: s.options.known,
 		Stall: s.options.Stall, StrictDelete: s.options.StrictDelete,
 	}
 	if loc.Scheme == config.Local {
@@ -190,13 +193,13 @@ func (s *Store) adapter(ctx context.Context, loc config.Location) (firn.Store, e
 func (s *Store) bucket(ctx context.Context, loc config.Location) (firn.Store, error) {
 	store, err := s3cold.Open(ctx, s3cold.Config{
 		Bucket: loc.Bucket, Prefix: loc.Prefix, Region: loc.Region, Class: s3cold.Class(s.options.Class),
-		Profile: s.options.AWSProfile, Endpoint: s.options.Endpoint, Label: loc.String(),
+		Profile: s.options.AWSProfile, Endpoint: s.options.Endpoint, Known: s.options.known, Label: loc.String(),
 	})
 	if err != nil {
 		return nil, err
 	}
 	s.close = append(s.close, store.Close)
-	s.region, s.class, s.own = store.Region(), store.Class, store.OwnClass
+	s.region, s.class, s.own, s.cold = store.Region(), store.Class, store.OwnClass, store
 	return store, nil
 }
 
@@ -206,6 +209,8 @@ func (s *Store) serve(loc config.Location) (glacier.Config, error) {
 	keys := glacierd.KeyPair{AccessKeyID: "local", SecretAccessKey: firn.NewToken().String()}
 	server, err := glacierd.New(glacierd.Config{
 		Vault:       loc.Dir,
+		Clock:       s.env.Clock,
+		AuthClock:   s.env.Clock,
 		Timing:      new(glacierd.Timing{}),
 		Credentials: func(id string) (glacierd.KeyPair, bool) { return keys, id == keys.AccessKeyID },
 	})
@@ -260,7 +265,7 @@ func (s *Store) Look(ctx context.Context) (firn.StoreInfo, error) {
 func (s *Store) spec() catalog.StoreSpec {
 	return catalog.StoreSpec{
 		URL: s.Location.String(), Kind: string(s.Location.Scheme), Identity: s.Info.Identity,
-		Name: s.Info.Name, Region: s.Info.Region, Address: s.Info.Address, Class: s.ownClass(),
+		Name: s.Info.Name, Region: s.Info.Region, Address: s.Info.Address, Class: s.ownClass(), Reached: true,
 	}
 }
 
@@ -273,7 +278,7 @@ func (s *Store) CheckOrCreate(ctx context.Context, cat *catalog.Catalog) (catalo
 	if s.Location.Scheme == config.Local {
 		create = s.createLocal
 	} else if !s.options.MakeVault {
-		return s.Check(ctx, cat)
+		return s.checkToFill(ctx, cat)
 	}
 	_, err := cat.StoreByURL(ctx, s.Location.String())
 	switch {
@@ -284,7 +289,7 @@ func (s *Store) CheckOrCreate(ctx context.Context, cat *catalog.Catalog) (catalo
 	case err != nil:
 		return catalog.Store{}, err
 	}
-	return s.Check(ctx, cat)
+	return s.checkToFill(ctx, cat)
 }
 
 // createVault makes a vault of the service, and says so.
@@ -322,7 +327,7 @@ func (s *Store) explain(err error) error {
 	if firn.KindOf(err) != firn.NotFound || s.Location.Scheme == config.S3 { // which says it itself
 		return err
 	}
-	hint := "is the region right? The vault is made with: firn store create " + s.Location.String()
+	hint := "is the region right? The vault is made with: firn store create " + s.Location.String() + config.EndpointOption(s.options.Endpoint)
 	what := "there is no such vault in " + s.region
 	if s.Location.Scheme == config.Local {
 		what = "there is no vault in this folder"
@@ -331,20 +336,26 @@ func (s *Store) explain(err error) error {
 	return &firn.Error{Op: "open", Subject: s.Location.String(), Kind: firn.NotFound, Err: errors.New(what), Hint: hint}
 }
 
-// Vaults lists the vaults of the account in a region; empty: the environment's.
-func Vaults(ctx context.Context, region string) iter.Seq2[firn.StoreInfo, error] {
-	return glacier.Vaults(ctx, glacier.Config{Region: region})
-}
-
-// VaultsOf is Vaults of an account that is named by Options.Keys, or at a server
-// that is named by Options.Endpoint.
-func VaultsOf(ctx context.Context, region string, o Options) iter.Seq2[firn.StoreInfo, error] {
+// VaultsOf lists the vaults of the account in a region; empty: the environment's. The
+// account is that which Options.Keys name, and the server the one at
+// Options.Endpoint, where they do. What the service can't do now is asked again, for a
+// minute at the most.
+func VaultsOf(ctx context.Context, env Env, region string, o Options) iter.Seq2[firn.StoreInfo, error] {
 	cfg := glacier.Config{Region: region, Profile: o.AWSProfile, Endpoint: o.Endpoint, Stall: o.Stall}
 	if k := o.Keys; k != nil {
 		cfg.Credentials = glacier.StaticCredentials(k.ID, k.Secret, k.Session)
 	}
-	return glacier.Vaults(ctx, cfg)
+	retry := guard.RetryOptions{Clock: env.Clock, Events: env.Events, Outage: o.Outage}
+	if retry.Outage == 0 || retry.Outage > listOutage {
+		retry.Outage = listOutage
+	}
+	list := func(ctx context.Context) iter.Seq2[firn.StoreInfo, error] { return glacier.Vaults(ctx, cfg) }
+	return guard.RetryVaults(ctx, list, retry)
 }
+
+// listOutage is how long a service that fails is waited for by whoever wants to see
+// what there is.
+const listOutage = time.Minute
 
 // regions are those in which the service keeps vaults. Source: AWS General
 // Reference, "Amazon S3 Glacier endpoints and quotas". Those of China and of the
@@ -356,13 +367,13 @@ var regions = []string{
 	"af-south-1", "me-south-1",
 }
 
-// Regions gives the regions to look for vaults in: all of them, or, where the
-// environment names another server than the service's, that one's alone. The
+// Regions gives the regions to look for vaults in: all of them, or, where Options or
+// the environment name another server than the service's, that one's alone. The
 // regions of accounts in China and of the US government are those of the
 // environment's.
-func Regions(env Env) []string {
+func Regions(env Env, o Options) []string {
 	own := cmp.Or(env.Getenv("AWS_REGION"), env.Getenv("AWS_DEFAULT_REGION"))
-	if env.Getenv("AWS_ENDPOINT_URL") != "" || env.Getenv("AWS_ENDPOINT_URL_GLACIER") != "" {
+	if o.Endpoint != "" || env.Getenv("AWS_ENDPOINT_URL") != "" || env.Getenv("AWS_ENDPOINT_URL_GLACIER") != "" {
 		return []string{cmp.Or(own, regions[0])}
 	}
 	switch {

@@ -17,7 +17,7 @@ import (
 // copied finds an archive where firn has copied it to: an archive of another store,
 // or a member of one.
 func (r *retriever) copied(ctx context.Context, row foreign.CacheRow, to catalog.Copy, known firn.Content) (*goal, error) {
-	if to.Sealed {
+	if to.Sealed && !to.Whole { // of one that was encrypted before, the copy is what it was
 		return nil, fmt.Errorf("archive %s was moved to %s, and is encrypted there; it comes back with: firn restore %s", repr(row.Name), to.URL, to.URL)
 	}
 	src, err := r.target(ctx, to.URL)
@@ -54,7 +54,7 @@ func (r *retriever) target(ctx context.Context, url string) (*source, error) {
 	if loc.Scheme != config.Glacier {
 		options.Endpoint = "" // which is that of vaults
 	}
-	store, err := wire.Open(ctx, r.env(), loc, options)
+	store, err := wire.OpenKnown(ctx, r.env(), r.vaults.catalog, loc, options)
 	if err != nil {
 		return nil, err
 	}

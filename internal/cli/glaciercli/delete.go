@@ -143,9 +143,46 @@ func (d *deletions) condemn(ctx context.Context, known catalog.Account) error {
 	if err := d.catalog.Condemn(ctx, d.run, why, []int64{known.ID}); err != nil {
 		return err
 	}
-	err := d.catalog.DeletionAsked(ctx, known.ID)
-	if firn.KindOf(err) == firn.Conflict {
-		err = errors.Join(err, d.catalog.Reprieve(ctx, known.ID))
+	err := d.release(ctx, known)
+	if err == nil {
+		err = d.catalog.DeletionAsked(ctx, known.ID)
+	}
+	if err != nil {
+		err = errors.Join(err, d.catalog.Reprieve(context.WithoutCancel(ctx), known.ID))
+	}
+	return err
+}
+
+// release lets go of the jobs by which glacier archive retrieve was to bring an
+// archive: whoever deletes it need not wait for them. What a restore of firn's waits
+// for must stay.
+func (d *deletions) release(ctx context.Context, known catalog.Account) error {
+	wanted, err := d.catalog.WantedByRestore(ctx, known.ID)
+	if !wanted || err != nil {
+		return err
+	}
+	jobs, err := d.catalog.OpenJobs(ctx, d.entry.ID)
+	if err != nil {
+		return err
+	}
+	var own []int64
+	for _, job := range jobs {
+		if job.Archive != known.ID {
+			continue
+		}
+		run, err := d.catalog.Run(ctx, job.Run)
+		if err != nil {
+			return err
+		}
+		if run.Command == retrieveCommand {
+			own = append(own, job.ID)
+		}
+	}
+	if err := d.catalog.JobsGone(ctx, own, "its archive is deleted"); err != nil {
+		return err
+	}
+	if wanted, err = d.catalog.WantedByRestore(ctx, known.ID); wanted && err == nil {
+		err = fmt.Errorf("archive %s is what a restore of firn's waits for; it can be deleted when that is done, or given up with: firn restore --cancel %s", known.Remote, d.Location)
 	}
 	return err
 }

@@ -51,6 +51,7 @@ func (u *uploads) all(ctx context.Context, files []string, then func(file string
 	for _, f := range files {
 		name := filepath.Base(f)
 		u.info("Uploading archive %s", name)
+		u.uploading = name
 		err := checkName(name)
 		if err == nil {
 			err = u.file(ctx, name, u.path(f))
@@ -58,6 +59,7 @@ func (u *uploads) all(ctx context.Context, files []string, then func(file string
 		if err != nil {
 			return told(fmt.Sprintf("Failed upload for archive %s\n%v", name, err))
 		}
+		u.uploading = ""
 		if err := then(f); err != nil {
 			return err
 		}

@@ -56,6 +56,8 @@ type program struct {
 	cache  *foreign.Cache // nil until it is needed
 	keys   *account       // likewise
 	parent int            // number of the process that started this one; 0: not known
+	// uploading is the archive of several that is on its way; empty: none is.
+	uploading string
 }
 
 // defaultRegion is where vaults are without --region, whatever the environment says.
@@ -143,11 +145,21 @@ func (p *program) path(path string) string {
 
 // env is what the parts below work in: they talk of what goes wrong alone.
 func (p *program) env() wire.Env {
-	return wire.Env{Getenv: p.Getenv, Dir: p.Dir, Clock: p.Clock, Events: func(e firn.Event) {
-		if n, ok := e.(firn.NoticeEvent); ok && n.Warn {
-			p.warn("%s", n.Text)
+	return wire.Env{Getenv: p.Getenv, Dir: p.Dir, Clock: p.Clock, Events: p.heed}
+}
+
+// heed tells what of an event users of glacier-cli, or of its fork, should know.
+func (p *program) heed(e firn.Event) {
+	switch e := e.(type) {
+	case firn.NoticeEvent:
+		if e.Warn {
+			p.warn("%s", e.Text)
 		}
-	}}
+	case firn.WaitEvent:
+		if p.uploading != "" {
+			p.warn("Upload failed - retrying for archive %s", p.uploading)
+		}
+	}
 }
 
 // openCache opens glacier-cli's cache, and makes it where there is none.

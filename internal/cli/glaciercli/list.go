@@ -24,7 +24,7 @@ func (p *program) vaults(ctx context.Context, each func(name string) error) erro
 	if err != nil {
 		return err
 	}
-	for v, err := range wire.VaultsOf(ctx, p.region, a.options) {
+	for v, err := range wire.VaultsOf(ctx, p.env(), p.region, a.options) {
 		if err == nil {
 			err = each(v.Name)
 		}

@@ -26,6 +26,9 @@ const (
 	pollTimes = 144
 )
 
+// retrieveCommand is what a retrieval is called in the catalog.
+const retrieveCommand = "glacier archive retrieve"
+
 // errTimeout ends a wait.
 var errTimeout = errors.New("timed out waiting for job completion")
 
@@ -304,7 +307,7 @@ func (r *retriever) source(ctx context.Context, url string, row catalog.Store, s
 	if err != nil {
 		return nil, err
 	}
-	run, err := r.vaults.catalog.BeginRun(ctx, row.ID, 0, "glacier archive retrieve")
+	run, err := r.vaults.catalog.BeginRun(ctx, row.ID, 0, retrieveCommand)
 	if err == nil { // it changes nothing that a snapshot holds
 		err = r.vaults.catalog.EndRun(ctx, run, catalog.Outcome{Complete: true})
 	}

@@ -158,9 +158,9 @@ func (s *session) movedTo(ctx context.Context) (catalog.Moved, bool, error) {
 }
 
 // copyOf says where an archive is that firn has copied out of the vault, or out of an
-// earlier one of its name. It reports whether there is such a copy.
+// earlier one of its name. It reports whether there is such a copy still.
 func (s *session) copyOf(ctx context.Context, archive firn.ArchiveID) (catalog.Copy, bool, error) {
-	to, ok, err := s.catalog.CopyOf(ctx, s.entry.ID, archive)
+	to, ok, err := s.catalog.StandingCopyOf(ctx, s.entry.ID, archive)
 	if ok || err != nil {
 		return to, ok, err
 	}
@@ -168,7 +168,7 @@ func (s *session) copyOf(ctx context.Context, archive firn.ArchiveID) (catalog.C
 	if !ok || err != nil || moved.Source == s.entry.ID {
 		return to, false, err
 	}
-	return s.catalog.CopyOf(ctx, moved.Source, archive)
+	return s.catalog.StandingCopyOf(ctx, moved.Source, archive)
 }
 
 // urls are the names by which the catalog may know the vault.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -71,15 +72,16 @@ func (p *program) checkFile(parser *parser, file string) error {
 	text := err.Error()
 	if errors.As(err, &number) {
 		text = pythonErrors[number]
-		if text == "" {
-			text = number.Error()
+		if said := number.Error(); text == "" && said != "" {
+			text = strings.ToUpper(said[:1]) + said[1:]
 		}
 		text = fmt.Sprintf("[Errno %d] %s: %s", number, text, repr(file))
 	}
 	return &usageError{parser, fmt.Sprintf("argument file: can't open %s: %s", repr(file), text)}
 }
 
-// pythonErrors are the system's words for errors, where Go's are others.
+// pythonErrors are the system's words for errors, where Go's are others in more than
+// the first letter, on any system.
 var pythonErrors = map[syscall.Errno]string{
 	syscall.ENOENT: "No such file or directory",
 	syscall.EISDIR: "Is a directory",
@@ -104,6 +106,7 @@ type uploads struct {
 	lock     *wire.RunLock
 	uploader *transfer.Uploader
 	left     []catalog.Intent // that killed runs began, and that can be gone on with
+	release  func()           // gives them back
 	done     firn.Count
 	// The cache lacks an archive that was stored.
 	unrecorded bool
@@ -143,14 +146,14 @@ func (u *uploads) begin(ctx context.Context, c *call) (err error) {
 	if u.lock, err = u.lockRun(ctx, u.run.ID); err != nil {
 		return err
 	}
-	res, err := loose.Settle(ctx, u.settling(), func(run int64) (func() error, error) {
+	res, release, err := loose.Settle(ctx, u.settling(), func(catalog.Intent) bool { return true }, func(run int64) (func() error, error) {
 		l, err := wire.LockRun(u.env(), run, "settle")
 		if err != nil {
 			return nil, err
 		}
 		return l.Unlock, nil
 	})
-	u.left = res.Resumable
+	u.left, u.release = res.Resumable, release
 	if err == nil {
 		err = u.recall(ctx, u.session) // of what is settled now
 	}
@@ -175,6 +178,9 @@ func (u *uploads) end(ctx context.Context, err error) error {
 
 func (u *uploads) close() error {
 	var err error
+	if u.release != nil {
+		u.release()
+	}
 	if u.lock != nil {
 		err = u.lock.Unlock()
 	}

@@ -193,25 +193,52 @@ func (s *syncing) work(ctx context.Context, vault *session) error {
 	return errors.Join(refused, k.deleteAll(ctx, gone))
 }
 
-// sendAll walks the tree, and sees to the files while it does.
+// A sending is a file to be seen to, and the version that it replaces; nil where it is
+// new.
+type sending struct {
+	local
+	fate
+	old *mtjournal.Record
+}
+
+// sendAll walks the tree, and sees to the files while it does. Workers see to one file
+// after the other: the stack that a request needs is grown once, not for each file.
 func (s *syncing) sendAll(ctx context.Context, up *uploads, k *keeper, root *scan.Root) error {
 	group, inner := errgroup.WithContext(ctx)
-	group.SetLimit(filesAtOnce * s.Concurrency)
+	files := make(chan sending)
+	for range filesAtOnce * s.Concurrency {
+		group.Go(func() error {
+			for f := range files {
+				if err := s.see(inner, up, k, root, f); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
 	walked := s.each(inner, func(l local, f fate, old *mtjournal.Record) error {
 		if f == goes && !s.take() {
 			return nil
 		}
-		group.Go(func() error {
-			sent, err := s.put(inner, up, root, l, f, old)
-			if err == nil && sent && old != nil {
-				err = k.delete(inner, *old)
-			}
-			return err
-		})
-		return inner.Err()
+		select {
+		case files <- sending{l, f, old}:
+			return nil
+		case <-inner.Done():
+			return inner.Err()
+		}
 	})
+	close(files)
 	err := cmp.Or(group.Wait(), walked)
 	return cmp.Or(err, up.finish())
+}
+
+// see sees one file into the vault, and what it replaces out of it.
+func (s *syncing) see(ctx context.Context, up *uploads, k *keeper, root *scan.Root, f sending) error {
+	sent, err := s.put(ctx, up, root, f.local, f.fate, f.old)
+	if err == nil && sent && f.old != nil {
+		err = k.delete(ctx, *f.old)
+	}
+	return err
 }
 
 // put sees one file into the vault. What is wrong with it alone is told; an error

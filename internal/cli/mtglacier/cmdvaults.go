@@ -50,29 +50,13 @@ func (r *runner) forget(ctx context.Context) error {
 	return cat.Forget(ctx, row.ID)
 }
 
-// listTries is how often a listing is begun while the service can't be reached,
-// or has problems of its own. Between them it is waited, longer each time.
-const (
-	listTries = 6
-	listWait  = time.Second
-)
-
 // listVaults lists the vaults of the account in the region.
 func (r *runner) listVaults(ctx context.Context) error {
 	if r.DryRun {
 		return nil // there is nothing that it would do
 	}
 	r.started(1)
-	var vaults []firn.StoreInfo
-	var err error
-	for try := range listTries {
-		if try > 0 && r.env.Clock.Sleep(ctx, listWait<<try) != nil {
-			break
-		}
-		if vaults, err = r.vaults(ctx); !firn.KindOf(err).Temporary() {
-			break
-		}
-	}
+	vaults, err := r.vaults(ctx)
 	if err != nil {
 		return err
 	}
@@ -86,7 +70,7 @@ func (r *runner) listVaults(ctx context.Context) error {
 }
 
 func (r *runner) vaults(ctx context.Context) (all []firn.StoreInfo, err error) {
-	for v, err := range wire.VaultsOf(ctx, r.Region, r.wireOptions()) {
+	for v, err := range wire.VaultsOf(ctx, r.wireEnv(), r.Region, r.wireOptions()) {
 		if err != nil {
 			return nil, err
 		}

@@ -65,11 +65,7 @@ func Main(ctx context.Context, args []string, env Env) int {
 // fail says what went wrong, each of several problems with a line of its own, and
 // gives the status for it. Of a longer message the other lines are set in.
 func fail(env Env, err error) int {
-	several, ok := err.(problems)
-	if !ok {
-		several = problems{err}
-	}
-	for _, p := range several {
+	for _, p := range each(err) {
 		before := "ERROR: "
 		for line := range strings.SplitSeq(p.Error(), "\n") {
 			if line != "" {
@@ -86,6 +82,14 @@ type problems []error
 
 // Error gives each in a line of its own.
 func (p problems) Error() string { return errors.Join(p...).Error() }
+
+// each takes an error apart that may be several.
+func each(err error) problems {
+	if several, ok := err.(problems); ok {
+		return several
+	}
+	return problems{err}
+}
 
 // A problem is a message in the words of mtglacier, whose sentences begin with a
 // capital.

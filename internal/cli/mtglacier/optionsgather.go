@@ -112,7 +112,7 @@ func (g *gatherer) gather(settings []setting, e *Encodings) {
 		}
 		var err error
 		if config, err = readConfig(g.env, s.value); err != nil {
-			g.wrong = append(g.wrong, err)
+			g.wrong = append(g.wrong, each(err)...)
 		}
 	}
 	both := append(config, settings...)

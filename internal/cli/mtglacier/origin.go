@@ -109,15 +109,15 @@ func (o *origins) of(ctx context.Context, rec mtjournal.Record) (first source, e
 	if o.catalog == nil {
 		return source{origin: o.vault, want: want}, nil
 	}
-	there, ok, err := o.catalog.CopyOf(ctx, o.row.ID, want.Remote)
+	there, ok, err := o.catalog.StandingCopyOf(ctx, o.row.ID, want.Remote)
 	switch {
 	case err != nil:
 		return first, err
 	case !ok && o.vault == nil:
-		return first, &firn.Error{Op: "restore", Subject: rec.Path, Kind: firn.NotFound, Err: fmt.Errorf("the vault %s is gone, and archive %s was not moved from it", o.Vault, rec.Archive)}
+		return first, &firn.Error{Op: "restore", Subject: rec.Path, Kind: firn.NotFound, Err: fmt.Errorf("the vault %s is gone, and archive %s was not moved from it, or is not where it was moved to any more", o.Vault, rec.Archive)}
 	case !ok:
 		return source{origin: o.vault, want: want}, nil
-	case there.Sealed:
+	case there.Sealed && !there.Whole: // of one that was encrypted before, the copy is what it was
 		return first, &firn.Error{Op: "restore", Subject: rec.Path, Kind: firn.Invalid, Err: fmt.Errorf("it was moved to %s, and encrypted", there.URL), Hint: "bring it back with: firn restore " + there.URL}
 	}
 	if first.origin, err = o.open(ctx, there.URL); err != nil {
@@ -145,7 +145,7 @@ func (o *origins) open(ctx context.Context, url string) (*origin, error) {
 	if loc.Scheme == config.Glacier {
 		options = o.wireOptions()
 	}
-	store, err := wire.Open(ctx, o.wire, loc, options)
+	store, err := wire.OpenKnown(ctx, o.wire, o.catalog, loc, options)
 	if err != nil {
 		return nil, err
 	}

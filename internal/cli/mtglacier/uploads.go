@@ -114,8 +114,12 @@ func (u *uploads) deadRuns(ctx context.Context, open []catalog.Intent) (map[int6
 		if run.Command != u.work.Command {
 			continue
 		}
-		if l, err := wire.LockRun(u.wire, in.Run, "settle"); err == nil {
+		l, err := u.lockRun(ctx, in.Run, "settle")
+		switch {
+		case err == nil:
 			dead[in.Run], u.locks = true, append(u.locks, l)
+		case firn.KindOf(err) != firn.Conflict: // else somebody goes on with it by hand
+			return nil, err
 		}
 	}
 	return dead, nil

@@ -1,0 +1,96 @@
+package restore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/catalog"
+)
+
+// A Share is what of a restore is in archives of one storage class.
+type Share struct {
+	Class                   string // of S3; empty elsewhere
+	Requests                int64
+	RetrieveBytes, Download int64
+}
+
+// share counts a range that is to be asked for.
+func (p *Plan) share(rg *catalog.RestoreRange) {
+	i := slices.IndexFunc(p.Shares, func(s Share) bool { return s.Class == rg.Class })
+	if i < 0 {
+		i = len(p.Shares)
+		p.Shares = append(p.Shares, Share{Class: rg.Class})
+	}
+	s := &p.Shares[i]
+	s.Requests++
+	s.RetrieveBytes += rg.Range.Len()
+	s.Download += downloadOf(rg)
+}
+
+// pace is how long archives of the share take, in a store of some pace.
+func (s *Share) pace(store firn.Pace) firn.Pace {
+	if s.Class == "" {
+		return store
+	}
+	return firn.PaceOf(s.Class)
+}
+
+// Thaws reports whether archives of the share, in a store that thaws, do so; others are
+// read at once.
+func (s Share) Thaws() bool { return s.pace(firn.VaultPace) != firn.InstantPace }
+
+// Tier is the one of some tiers that archives of the share are asked for with: the
+// first that their class has; without any, the first.
+func (s Share) Tier(tiers []firn.Tier) firn.Tier {
+	if tier, ok := offered(s.pace(firn.VaultPace), tiers); ok {
+		return tier
+	}
+	return tiers[0]
+}
+
+// offered gives the first of some tiers that archives of a pace can be asked for with.
+func offered(p firn.Pace, tiers []firn.Tier) (tier firn.Tier, ok bool) {
+	for _, tier := range tiers {
+		if p.Offers(tier) == nil {
+			return tier, true
+		}
+	}
+	return "", false
+}
+
+// offers finds, before anything is asked for, whether the archives of a plan can be
+// asked for with one of the tiers. Errors: Usage.
+func (p *Plan) offers(r *restorer) error {
+	for _, s := range p.Shares {
+		if _, ok := offered(s.pace(r.supply.Pace), r.Tiers); !ok {
+			return &firn.Error{
+				Op: "restore", Kind: firn.Usage, Err: fmt.Errorf("%d of the archives are in %s, which has no %s retrievals", s.Requests, s.Class, r.Tiers[0]),
+				Hint: fmt.Sprintf("give --tier standard, or --tier %s,standard, by which only these are asked for with the next tier; nothing was asked for", r.Tiers[0]),
+			}
+		}
+	}
+	return nil
+}
+
+// SharesOf gives the shares of all that a restore asks for.
+func SharesOf(ctx context.Context, cat *catalog.Catalog, id int64) ([]Share, error) {
+	var p Plan
+	for rg, err := range cat.RestoreRanges(ctx, id) {
+		if err != nil {
+			return nil, err
+		}
+		p.share(&rg)
+	}
+	return p.Shares, nil
+}
+
+// paceOf is how long archives of a storage class take; of those of none, it is the
+// store's.
+func (r *restorer) paceOf(class string) firn.Pace {
+	if class == "" {
+		return r.supply.Pace
+	}
+	return firn.PaceOf(class)
+}

@@ -1,0 +1,8 @@
+package sqldb
+
+// Waiting is how many writes wait for the one under way.
+func (db *DB) Waiting() int {
+	db.write.mu.Lock()
+	defer db.write.mu.Unlock()
+	return len(db.write.queue)
+}
