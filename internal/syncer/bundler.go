@@ -94,10 +94,12 @@ func (b *bundler) take(ctx context.Context, f *reading) error {
 		return b.record(ctx, f)
 	case f.content.Size > 0 && !b.always:
 		done, err := b.followOrWait(ctx, f)
-		if err != nil {
+		switch {
+		case err != nil:
 			return b.uploadFailed(ctx, f.upload, err)
-		}
-		if done {
+		case f.stored:
+			return b.record(ctx, f)
+		case done:
 			return nil
 		}
 	}
@@ -105,23 +107,33 @@ func (b *bundler) take(ctx context.Context, f *reading) error {
 }
 
 // followOrWait is follow, for a file whose content many wait for already: it
-// waits with them, so that they stay few enough.
+// waits with them, so that they stay few enough. One that is stored when it
+// returns, the caller records.
+//
+// What no bundle under way holds may have landed since the catalog was asked:
+// then it is asked again, or the content would be stored twice.
 func (b *bundler) followOrWait(ctx context.Context, f *reading) (done bool, err error) {
 	for {
 		done, full, err := b.follow(f)
-		if done || full == nil || err != nil {
+		if done || err != nil {
 			return done, err
 		}
-		select {
-		case <-full.landed:
-		case <-ctx.Done():
-			return false, context.Cause(ctx)
+		landings := b.flying.landings()
+		if full != nil {
+			select {
+			case <-full.landed:
+			case <-ctx.Done():
+				return false, context.Cause(ctx)
+			}
+		} else if f.asked == landings {
+			return false, nil
 		}
+		f.asked = landings
 		if f.stored, err = b.isContentStored(ctx, f.content); err != nil {
 			return false, err
 		}
 		if f.stored {
-			return true, b.record(ctx, f)
+			return true, nil
 		}
 	}
 }
@@ -275,6 +287,14 @@ func (b *bundler) hand(ctx context.Context, do job) error {
 type flight struct {
 	mu       sync.Mutex
 	contents map[firn.Content]seat
+	landed   int // bundles that have left
+}
+
+// landings counts the bundles that have left so far.
+func (f *flight) landings() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.landed
 }
 
 // add takes in a content, unless a bundle has it already.

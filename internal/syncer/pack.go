@@ -215,6 +215,7 @@ func (p *pack) unseat() {
 	}
 	if !p.down {
 		p.down = true
+		p.flying.landed++
 		close(p.landed)
 	}
 }

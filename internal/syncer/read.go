@@ -36,6 +36,7 @@ type reading struct {
 	data   []byte
 	large  bool // it is to be read while it is written to the bundle
 	stored bool // the store holds its content
+	asked  int  // how many bundles had landed when it was asked whether it does
 	twin   bool // it was large, and a bundle under way holds its content
 	err    error
 }
@@ -155,6 +156,7 @@ func (r *reader) readBatch(ctx context.Context, o *scan.Opener, b *batch) error 
 	}
 	var ask []firn.Content
 	var asked []*reading
+	landings := r.flying.landings()
 	for i := range b.files {
 		f := &b.files[i]
 		f.read = r.now()
@@ -169,6 +171,7 @@ func (r *reader) readBatch(ctx context.Context, o *scan.Opener, b *batch) error 
 		case f.isStoredAs(f.content):
 			f.stored, f.data = true, nil
 		default:
+			f.asked = landings
 			ask, asked = append(ask, f.content), append(asked, f)
 		}
 	}
@@ -287,9 +290,11 @@ func (s *syncer) copyOnce(ctx context.Context, p *pack, f *reading) error {
 	}
 	f.content = m.Content
 	if !s.always {
+		// In this order: what lands in between is in the catalog by then.
+		f.twin = s.flying.has(f.content)
 		f.stored, err = s.isContentStored(ctx, f.content)
+		f.twin = f.twin && !f.stored
 	}
-	f.twin = err == nil && !s.always && s.flying.has(f.content)
 	if err != nil || f.stored || f.twin {
 		return errors.Join(err, p.w.Undo())
 	}
