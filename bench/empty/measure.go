@@ -46,13 +46,17 @@ func (b *bench) measure(ctx context.Context) error {
 	b.say("emptying it")
 	start = time.Now()
 	share := max(time.Duration(b.archives/pace)*time.Second/time.Duration(b.kills+1), 500*time.Millisecond)
+	empty := []string{"store", "empty", "glacier:" + vault, "--confirm", vault, "--and-delete", "--yes", "--concurrency", fmt.Sprint(b.concurrency)}
+	// A kill may come before it is recorded that there is anything to resume: the
+	// command itself comes after one.
+	next := empty
 	for b.killed < b.kills {
-		after := share/2 + rand.N(share)
-		status, err := b.call(ctx, after, "store", "empty", "glacier:"+vault, "--confirm", vault, "--and-delete", "--yes", "--concurrency", fmt.Sprint(b.concurrency))
+		status, err := b.call(ctx, share/2+rand.N(share), empty...)
 		if err != nil {
 			return err
 		}
 		if status != killed {
+			next = []string{"resume", "--now"}
 			break
 		}
 		b.killed++
@@ -60,13 +64,14 @@ func (b *bench) measure(ctx context.Context) error {
 	}
 	for status, rounds := notYet, 0; status == notYet; rounds++ {
 		if rounds == maxRounds {
-			return fmt.Errorf("it is not done after %d rounds of firn resume", rounds)
+			return fmt.Errorf("it is not done after %d rounds", rounds)
 		}
 		var err error
-		if status, err = b.call(ctx, 0, "resume", "--now"); err != nil {
+		if status, err = b.call(ctx, 0, next...); err != nil {
 			return err
 		}
 		if status == notYet {
+			next = []string{"resume", "--now"}
 			if err := pause(ctx, time.Second); err != nil { // inventories are dated to the second
 				return err
 			}
