@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/firn-archive/firn"
@@ -59,13 +60,18 @@ type Client struct {
 	// NoCredentials gives why no credentials were found where an error of the SDK
 	// says that, else nil; nil: no error does.
 	NoCredentials func(error) error
-	// Nowhere says what to do where the name of the server isn't found, and the
-	// service isn't known to exist there; nil, or "": that is a matter of the network.
-	Nowhere func() string
+	// Unmet: nobody has had an answer of the server from this machine before.
+	Unmet bool
+	// Nowhere says what to do where no host has the name of the server, and that is
+	// no matter of the network, which would pass; nil, or "": it is. Unmet is that of
+	// the client, until the first answer.
+	Nowhere func(unmet bool) string
 	// Final says what a kind of failure means at this server, and what to do about
 	// it where that is another kind; nil: what it means at any. Streams is that of
 	// the exchange.
 	Final func(kind firn.Kind, streams bool) (final firn.Kind, hint string)
+
+	answered atomic.Bool // the server has, to this client
 }
 
 // An Answer is one that is no success.
@@ -253,6 +259,7 @@ func (c *Client) Do(req *http.Request) (*http.Response, error) {
 		x.unwritten(err)
 		return nil, err
 	}
+	c.answered.Store(true)
 	x.pause()
 	x.note(func() { x.status = resp.StatusCode })
 	if x.Streams && resp.StatusCode/100 == 2 {

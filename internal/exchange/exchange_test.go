@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -222,4 +223,40 @@ func TestBlanks(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestNameless: that no host has the server's name is final for whoever may know that,
+// and that depends on whether the server was met; that nobody can be asked never is,
+// nor what is about another host.
+func TestNameless(t *testing.T) {
+	var fails error
+	gone := &net.DNSError{Err: "no such host", Name: "server.test", IsNotFound: true}
+	c := client(func(r *http.Request) (*http.Response, error) {
+		if fails != nil {
+			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: fails}
+		}
+		return answers(http.StatusOK, strings.NewReader(""))(r)
+	})
+	c.Unmet = true
+	c.Nowhere = func(unmet bool) string {
+		if unmet {
+			return "look it up"
+		}
+		return ""
+	}
+	attempt := func(name string, err error, kind firn.Kind, says string) {
+		fails = err
+		x, _, err := do(t.Context(), c, nil, 0)
+		if err = x.End(err); firn.KindOf(err) != kind || !strings.Contains(fmt.Sprint(err), says) {
+			t.Errorf("%s: %v: %v", name, firn.KindOf(err), err)
+		}
+	}
+	attempt("no such host", gone, firn.Usage, "server.test: dial tcp: lookup server.test: no such host; look it up")
+	attempt("the bucket's host", &net.DNSError{Err: "no such host", Name: "bucket.server.test", IsNotFound: true}, firn.Usage, "look it up")
+	attempt("a proxy", &net.DNSError{Err: "no such host", Name: "proxy.test", IsNotFound: true}, firn.Network, "a server at server.test?")
+	attempt("nobody to ask", &net.DNSError{Err: "server misbehaving", Name: "server.test", IsTemporary: true}, firn.Network, "is there a network?")
+	attempt("an answer", nil, firn.Other, "<nil>")
+	attempt("no such host any more", gone, firn.Network, "is the name of the server right?")
+	c.Unmet = false
+	attempt("one that others met", gone, firn.Network, "is there a network?")
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -137,20 +138,47 @@ func explainUnsent(err error) verdict {
 
 // explainNetwork is about a request that never left, or not whole.
 func (x *Exchange) explainNetwork(err error) verdict {
-	var dns *net.DNSError
 	var certificate *tls.CertificateVerificationError
+	nameless := x.client.nameless(err)
 	err = fmt.Errorf("no connection to %s: %w", x.client.Endpoint, err)
-	nowhere := ""
-	if errors.As(err, &dns) && dns.IsNotFound && x.client.Nowhere != nil {
-		nowhere = x.client.Nowhere()
-	}
 	switch {
-	case nowhere != "":
-		return verdict{firn.Usage, err, nowhere}
+	case nameless && x.client.nowhere() != "":
+		return verdict{firn.Usage, err, x.client.nowhere()}
+	case nameless:
+		return verdict{firn.Network, err, "is there a network? and is the name of the server right?"}
 	case errors.As(err, &certificate):
 		return verdict{firn.Denied, err, "the server's certificate is not trusted: is this machine's clock right? AWS_CA_BUNDLE names the certificates of a proxy"}
 	}
-	return verdict{firn.Network, err, "is there a network?"}
+	return verdict{firn.Network, err, "is there a network? and a server at " + x.client.Endpoint + "?"}
+}
+
+// nameless reports whether err says that there is no host of the server's name, and
+// not that nobody could be asked. That of a proxy says nothing about the server.
+func (c *Client) nameless(err error) bool {
+	var dns *net.DNSError
+	if !errors.As(err, &dns) || !dns.IsNotFound {
+		return false
+	}
+	host := (&url.URL{Host: c.Endpoint}).Hostname()
+	asked := (&url.URL{Host: dns.Name}).Hostname()
+	return asked == host || strings.HasSuffix(asked, "."+host) // S3 puts the bucket in front
+}
+
+// nowhere is Nowhere of now.
+func (c *Client) nowhere() string {
+	if c.Nowhere == nil {
+		return ""
+	}
+	return c.Nowhere(c.Unmet && !c.answered.Load())
+}
+
+// Misnamed is what to check where no host has the name of a server that nobody has met
+// yet; region is that of Amazon's service, empty at another server.
+func Misnamed(region string) string {
+	if region == "" {
+		return "is the address right, in --endpoint-url, the profile's endpoint or AWS_ENDPOINT_URL? and is there a network?"
+	}
+	return fmt.Sprintf("is the region %q right, and is there a network? A server that isn't Amazon's is named with --endpoint-url, or with endpoint in a profile", region)
 }
 
 // ServerHint is for answers that the service wouldn't give.

@@ -38,7 +38,7 @@ func connect(ctx context.Context, cfg Config) (*service, error) {
 			return nil, err
 		}
 	}
-	s := &service{cfg: cfg, http: &exchange.Client{Transport: cfg.Transport, Clock: cfg.Clock, Stall: cfg.Stall, Server: "a Glacier server", NoCredentials: awschain.Missing}}
+	s := &service{cfg: cfg, http: &exchange.Client{Transport: cfg.Transport, Clock: cfg.Clock, Stall: cfg.Stall, Server: "a Glacier server", Unmet: cfg.Unmet, NoCredentials: awschain.Missing}}
 	s.http.Judge, s.http.Nowhere = s.judge, s.nowhere
 	if cfg.InProcess {
 		s.http.Final = final
@@ -103,12 +103,17 @@ func (s *service) begin(ctx context.Context, op, subject string) *exchange.Excha
 }
 
 // nowhere says what to do where the service's name isn't found in a region that it
-// isn't known to exist in.
-func (s *service) nowhere() string {
-	if s.knownRegion() {
-		return ""
+// isn't known to exist in, or at a server that nobody has met.
+func (s *service) nowhere(unmet bool) string {
+	switch {
+	case !s.knownRegion():
+		return fmt.Sprintf("is there a region %s?", quote(s.region))
+	case unmet && s.home == "aws":
+		return exchange.Misnamed(s.region)
+	case unmet:
+		return exchange.Misnamed("")
 	}
-	return fmt.Sprintf("is there a region %s?", quote(s.region))
+	return ""
 }
 
 // knownRegion reports whether the service is known to exist in the region. The

@@ -169,6 +169,9 @@ func TestPausesGrow(t *testing.T) {
 // once, and once when it is back.
 func TestOutage(t *testing.T) {
 	s := stage(t, time.Hour, storetest.Fault{Op: "UploadArchive", Times: 10, Kind: firn.Network})
+	if _, err := s.store.Describe(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.upload(); err != nil {
 		t.Fatal(err)
 	}
@@ -187,12 +190,38 @@ func TestOutage(t *testing.T) {
 
 // TestHiccupsAreSilent: what is over in seconds is nobody's business.
 func TestHiccupsAreSilent(t *testing.T) {
-	s := stage(t, time.Hour, storetest.Fault{Op: "UploadArchive", Times: 3, Kind: firn.Unavailable})
-	if err := s.upload(); err != nil {
+	for _, kind := range []firn.Kind{firn.Unavailable, firn.Network} {
+		s := stage(t, time.Hour, storetest.Fault{Op: "UploadArchive", Times: 3, Kind: kind})
+		if _, err := s.store.Describe(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.upload(); err != nil {
+			t.Fatal(err)
+		}
+		if len(s.events) > 0 {
+			t.Errorf("%v: %+v", kind, s.events)
+		}
+	}
+}
+
+// TestFirstContact: what is in the way of a store that hasn't answered yet is said
+// before anything is waited for.
+func TestFirstContact(t *testing.T) {
+	s := stage(t, time.Hour, storetest.Fault{Op: "Describe", Kind: firn.Network})
+	s.clock.before = sync.OnceFunc(func() {
+		want := []firn.Event{
+			firn.NoticeEvent{Text: "Describe: planned fault", Warn: true},
+			firn.WaitEvent{What: "the store to answer", Until: noon.Add(time.Hour)},
+		}
+		if diff := cmp.Diff(want, s.events); diff != "" {
+			t.Error(diff)
+		}
+	})
+	if _, err := s.store.Describe(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if len(s.events) > 0 {
-		t.Errorf("%+v", s.events)
+	if n := len(s.clock.slept); n != 1 {
+		t.Errorf("waited %d times", n)
 	}
 }
 

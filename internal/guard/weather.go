@@ -8,7 +8,8 @@ import (
 	"github.com/firn-archive/firn"
 )
 
-// noticeable is how long a store is silent before anybody is told.
+// noticeable is how long a store is silent before anybody is told. Of one that can't be
+// reached, and has never answered yet, they are told at once: its address may be wrong.
 const noticeable = 10 * time.Second
 
 // weather is whether the store can be reached, as all calls see it together.
@@ -16,6 +17,7 @@ type weather struct {
 	events firn.Sink
 
 	mu    sync.Mutex
+	met   bool      // the store has answered
 	since time.Time // first failure since the last answer; zero: none
 	told  bool      // of this outage
 }
@@ -27,12 +29,17 @@ func (w *weather) foul(now time.Time, err error, patience time.Duration) time.Ti
 		w.since = now
 	}
 	since := w.since
-	tell := !w.told && now.Sub(since) >= min(noticeable, patience)
+	stranger := !w.met && firn.KindOf(err) == firn.Network
+	tell := !w.told && (stranger || now.Sub(since) >= min(noticeable, patience))
 	w.told = w.told || tell
+	what := "the store to answer again"
+	if !w.met {
+		what = "the store to answer"
+	}
 	w.mu.Unlock()
 	if tell {
 		w.events(firn.NoticeEvent{Warn: true, Text: err.Error()})
-		w.events(firn.WaitEvent{What: "the store to answer again", Until: since.Add(patience)})
+		w.events(firn.WaitEvent{What: what, Until: since.Add(patience)})
 	}
 	return since
 }
@@ -40,10 +47,14 @@ func (w *weather) foul(now time.Time, err error, patience time.Duration) time.Ti
 // fair notes that the store answered at now.
 func (w *weather) fair(now time.Time) {
 	w.mu.Lock()
-	lasted, told := now.Sub(w.since), w.told
-	w.since, w.told = time.Time{}, false
+	lasted, told, before := now.Sub(w.since), w.told, w.met
+	w.since, w.told, w.met = time.Time{}, false, true
 	w.mu.Unlock()
+	again := "again, after"
+	if !before {
+		again = "after"
+	}
 	if told {
-		w.events(firn.NoticeEvent{Text: fmt.Sprintf("the store answers again, after %v", lasted.Round(time.Second))})
+		w.events(firn.NoticeEvent{Text: fmt.Sprintf("the store answers %s %v", again, lasted.Round(time.Second))})
 	}
 }

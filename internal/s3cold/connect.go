@@ -39,7 +39,7 @@ func connect(ctx context.Context, cfg Config) (s service, err error) {
 			return s, err
 		}
 	}
-	s.http = &exchange.Client{Transport: cfg.Transport, Clock: cfg.Clock, Server: "an S3 server", Failed: failedInside, NoCredentials: awschain.Missing}
+	s.http = &exchange.Client{Transport: cfg.Transport, Clock: cfg.Clock, Server: "an S3 server", Unmet: cfg.Unmet, Failed: failedInside, NoCredentials: awschain.Missing}
 	if s.http.Clock == nil {
 		s.http.Clock = clock.System{}
 	}
@@ -90,8 +90,19 @@ func (s *service) locate(base *string, cfg Config) error {
 		}
 	}
 	judge := judge{label: cfg.Label, bucket: cfg.Bucket, base: cfg.base(), http: s.http}
-	s.http.Judge = judge.refusal
+	s.http.Judge, s.http.Nowhere = judge.refusal, s.nowhere
 	return nil
+}
+
+// nowhere says what to do where no host has the name of a server that nobody has met.
+func (s *service) nowhere(unmet bool) string {
+	switch {
+	case !unmet:
+		return ""
+	case s.home == amazon:
+		return exchange.Misnamed(s.region)
+	}
+	return exchange.Misnamed("")
 }
 
 func amazonEndpoint(base *string) bool {

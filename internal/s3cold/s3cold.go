@@ -107,6 +107,9 @@ type Config struct {
 	// Known is where the server was when it was seen last: it is asked there where
 	// nothing else says a base URL. Empty: at the region's own.
 	Known string
+	// Unmet: nobody has had an answer of the server from this machine before. That
+	// no host has its name is then an error of whoever named it, which no waiting mends.
+	Unmet bool
 	// Credentials, where given, stand in for the standard chain; then neither
 	// the environment nor the AWS configuration is read at all.
 	Credentials aws.CredentialsProvider

@@ -12,13 +12,17 @@ import (
 // OpenKnown is Open of a store that the catalog may know. Where neither Options nor
 // the environment nor the AWS configuration say where the service is, the store is
 // looked for where it was seen: so a command that names the store alone, as firn
-// itself prints it, finds what was made with --endpoint-url.
+// itself prints it, finds what was made with --endpoint-url. Of one that was never
+// reached from here it is an error of kind Usage that no host has the server's name;
+// one that was is waited for.
 func OpenKnown(ctx context.Context, env Env, cat *catalog.Catalog, loc config.Location, o Options) (*Store, error) {
 	row, err := cat.StoreByURL(ctx, loc.String())
 	switch {
 	case err == nil:
-		o.known = EndpointOf(row)
-	case firn.KindOf(err) != firn.NotFound:
+		o.known, o.unmet = EndpointOf(row), !row.Reached
+	case firn.KindOf(err) == firn.NotFound:
+		o.unmet = true
+	default:
 		return nil, err
 	}
 	return Open(ctx, env, loc, o)

@@ -8,10 +8,13 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/clock"
 	"github.com/firn-archive/firn/internal/config"
+	"github.com/firn-archive/firn/internal/guard"
 	"github.com/firn-archive/firn/internal/s3test"
 	"github.com/firn-archive/firn/internal/wire"
 )
@@ -169,5 +172,43 @@ func lay(t *testing.T, server, key, text string) {
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
 		t.Fatal(answer.Status)
+	}
+}
+
+// TestNoSuchHost: a store that was never reached isn't waited for where no host has
+// its server's name, which may be mistyped; one that was reached is.
+func TestNoSuchHost(t *testing.T) {
+	const nobody = "http://127.0.0.0.1:9" // neither an address nor a name, so that nobody is asked for it
+	for name, hint := range map[string]string{"s3:bucket/p": "--endpoint-url", "glacier:photos": "--endpoint-url"} {
+		env, there := environment(t), serveS3(t)
+		env.Clock = clock.NewManual(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
+		cat := openCatalog(t, env)
+		look := func() error {
+			s, err := wire.OpenKnown(t.Context(), env, cat, at(t, name), wire.Options{Endpoint: nobody})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			_, err = s.Look(t.Context())
+			return err
+		}
+		began := env.Clock.Now()
+		err := look()
+		if firn.KindOf(err) != firn.Usage || !strings.Contains(err.Error(), "127.0.0.0.1") || !strings.Contains(err.Error(), hint) {
+			t.Errorf("%s: %v", name, err)
+		}
+		spec := catalog.StoreSpec{URL: name, Kind: string(at(t, name).Scheme), Identity: there + " it 1"}
+		for _, spec.Reached = range []bool{false, true} {
+			if _, err := cat.Register(t.Context(), spec); err != nil {
+				t.Fatal(err)
+			}
+			if waited := env.Clock.Now().Sub(began); waited > 0 {
+				t.Errorf("%s: waited for %v", name, waited)
+			}
+			err = look()
+		}
+		if waited := env.Clock.Now().Sub(began); firn.KindOf(err) != firn.Network || waited != guard.DefaultOutage {
+			t.Errorf("%s, which was reached: waited for %v: %v", name, waited, err)
+		}
 	}
 }

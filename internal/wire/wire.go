@@ -88,6 +88,7 @@ type Options struct {
 	// the service; empty: as the environment says.
 	AWSProfile, Endpoint string
 	known                string // where the store was seen: what is asked where nothing says an address
+	unmet                bool   // it was never reached from here
 	// Keys, unless nil, sign the requests to a vault; then neither the environment
 	// nor the AWS configuration is read at all.
 	Keys *Keys
@@ -168,7 +169,7 @@ func (s *Store) adapter(ctx context.Context, loc config.Location) (firn.Store, e
 		return s.bucket(ctx, loc)
 	}
 	cfg := glacier.Config{
-		Vault: loc.Vault, Region: loc.Region, Profile: s.options.AWSProfile, Endpoint: s.options.Endpoint, Known: s.options.known,
+		Vault: loc.Vault, Region: loc.Region, Profile: s.options.AWSProfile, Endpoint: s.options.Endpoint, Known: s.options.known, Unmet: s.options.unmet,
 		Stall: s.options.Stall, StrictDelete: s.options.StrictDelete,
 	}
 	if loc.Scheme == config.Local {
@@ -193,7 +194,7 @@ func (s *Store) adapter(ctx context.Context, loc config.Location) (firn.Store, e
 func (s *Store) bucket(ctx context.Context, loc config.Location) (firn.Store, error) {
 	store, err := s3cold.Open(ctx, s3cold.Config{
 		Bucket: loc.Bucket, Prefix: loc.Prefix, Region: loc.Region, Class: s3cold.Class(s.options.Class),
-		Profile: s.options.AWSProfile, Endpoint: s.options.Endpoint, Known: s.options.known, Label: loc.String(),
+		Profile: s.options.AWSProfile, Endpoint: s.options.Endpoint, Known: s.options.known, Unmet: s.options.unmet, Label: loc.String(),
 	})
 	if err != nil {
 		return nil, err
