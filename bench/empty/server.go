@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -99,9 +100,13 @@ func (b *bench) fill(ctx context.Context) error {
 	return g.Wait()
 }
 
-// check reads the server's log: an archive may be asked for again only after an
-// inventory was read that is newer, and all must have been asked for.
+// check looks at what the server, which has ended, left. The vault must be gone. By
+// its log an archive may be asked for again only after an inventory was read that is
+// newer, and all must have been asked for.
 func (b *bench) check() error {
+	if !b.isGone() {
+		return errors.New("the vault is there still")
+	}
 	f, err := os.Open(b.log())
 	if err != nil {
 		return err
