@@ -228,6 +228,9 @@ type Traits struct {
 	MinPart     int64 // bytes
 	MaxPart     int64 // bytes
 	MaxParts    int
+	// AnyPart: parts have any whole number of MiB. Else they have 1 MiB times a
+	// power of two.
+	AnyPart bool
 	// EmptyArchives: an archive may have no bytes.
 	EmptyArchives bool
 	// UncheckedTrees: the store keeps the tree hash that it is told, and checks

@@ -112,6 +112,7 @@ type Hasher struct {
 	inLeaf int // bytes in the open leaf, below LeafSize
 	size   int64
 	done   stack
+	leaves *spanner // takes the full leaves as well; nil: nobody does
 }
 
 // New gives a Hasher of an empty payload.
@@ -127,7 +128,11 @@ func (h *Hasher) Write(p []byte) (int, error) {
 		h.inLeaf += k
 		p = p[k:]
 		if h.inLeaf == LeafSize {
-			h.done.push(sumOf(h.leaf))
+			leaf := sumOf(h.leaf)
+			h.done.push(leaf)
+			if h.leaves != nil {
+				h.leaves.push(leaf)
+			}
 			h.leaf.Reset()
 			h.inLeaf = 0
 		}
@@ -173,10 +178,17 @@ type Double struct {
 	tree   *Hasher // of what follows the first leaf; nil before that
 	first  Hash    // hash of the first leaf, once it is full
 	size   int64
+	leaves *spanner // nil: only the payload's own hashes are wanted
 }
 
 // NewDouble gives a Double of an empty payload.
 func NewDouble() *Double { return &Double{linear: sha256.New()} }
+
+// NewDoubleAt gives a Double of a part of a larger payload, empty as yet, which
+// begins at offset bytes, a whole number of MiB: it knows the part's span, too.
+func NewDoubleAt(offset int64) *Double {
+	return &Double{linear: sha256.New(), leaves: &spanner{next: offset / LeafSize}}
+}
 
 // Write adds p to the payload. It never fails.
 func (d *Double) Write(p []byte) (int, error) {
@@ -188,6 +200,9 @@ func (d *Double) Write(p []byte) (int, error) {
 		p = p[k:]
 		if d.size == LeafSize {
 			d.first = sumOf(d.linear)
+			if d.leaves != nil {
+				d.leaves.push(d.first)
+			}
 		}
 	}
 	if len(p) == 0 {
@@ -195,6 +210,7 @@ func (d *Double) Write(p []byte) (int, error) {
 	}
 	if d.tree == nil {
 		d.tree = New()
+		d.tree.leaves = d.leaves
 	}
 	if d.tree.size == 0 {
 		// The tree is that of a payload whose first leaf is known.
@@ -217,12 +233,30 @@ func (d *Double) Sums() Sums {
 	return s
 }
 
+// Span gives the span of all that was written so far, of a Double of NewDoubleAt.
+// More may follow. Of nothing it is empty.
+func (d *Double) Span() Span {
+	switch {
+	case d.leaves == nil || d.size == 0:
+		return Span{}
+	case d.size < LeafSize:
+		return d.leaves.with(sumOf(d.linear))
+	case d.tree != nil && d.tree.inLeaf > 0:
+		return d.leaves.with(sumOf(d.tree.leaf))
+	}
+	return Span{append([]node(nil), d.leaves.span.nodes...)}
+}
+
 // Written is the number of payload bytes so far.
 func (d *Double) Written() int64 { return d.size }
 
-// Reset begins a new payload.
+// Reset begins a new payload, or the part anew.
 func (d *Double) Reset() {
 	d.linear.Reset()
+	if d.leaves != nil {
+		d.leaves.next -= d.size / LeafSize
+		d.leaves.span = Span{}
+	}
 	d.size = 0
 	if d.tree != nil {
 		d.tree.Reset()

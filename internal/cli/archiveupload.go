@@ -72,7 +72,7 @@ at most, so that parts of 64 MiB hold 625 GiB: for more give --part-size or
 	f.StringVar(&o.Name, "name", "", "call it `NAME` in firn's own description (default: that of the file, or stdin)")
 	f.Var(&o.Pack, "pack", "pack as tar.xz, tar.zst or tar, a single file too (default: tar.xz, of several files or a directory)")
 	f.Var(&o.Expect, "expect-size", "choose the part size for so many `BYTES` of standard input, such as 2T")
-	f.Var(&o.PartSize, "part-size", "send parts of so many MiB, a power of two up to 4096")
+	f.Var(&o.PartSize, "part-size", "send parts of so many MiB: in vaults a power of two up to 4096, in S3 any up to 5120")
 	f.Var(&o.Concurrency, "concurrency", "send so many parts at a time")
 	o.Common.addFlags(f, true, false)
 	cmd.RunE = a.runner(func(ctx context.Context, args []string) error {
@@ -128,6 +128,9 @@ func runArchiveUpload(ctx context.Context, o *archiveUploadOptions) error {
 	}
 	defer s.close()
 	if err := errors.Join(s.mayStorePlain("upload"), wire.CheckDataDir(s.env)); err != nil {
+		return err
+	}
+	if err := o.PartSize.checkIn(s.store.Traits()); err != nil {
 		return err
 	}
 	row, err := s.store.CheckOrCreate(ctx, s.catalog)

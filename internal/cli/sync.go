@@ -89,7 +89,7 @@ was. Files that can't be read are named and passed over, and the status is 3.`,
 	f.BoolVarP(&o.DryRun, "dry-run", "n", false, "show what would be done, and do nothing")
 	f.StringVar(&o.Tree, "tree", "", "call the directory `NAME` in the store (default: its last component)")
 	f.BoolVar(&o.All, "all", false, "sync all profiles")
-	f.Var(&o.PartSize, "part-size", "send large files in parts of so many MiB, a power of two")
+	f.Var(&o.PartSize, "part-size", "send large files in parts of so many MiB: in vaults a power of two up to 4096, in S3 any up to 5120")
 	f.Var(&o.Concurrency, "concurrency", "send so many files and parts at a time")
 	f.BoolVar(&o.TreeMoved, "tree-moved", false, "the directory has moved, or the machine has another name now: take it for the same tree")
 	f.DurationVar(&o.LockWait, "lock-wait", 0, "wait so long for another sync of the same directory to end")
@@ -174,6 +174,9 @@ func (o *syncOptions) open(ctx context.Context) (j *syncJob, err error) {
 			err = errors.Join(err, s.close())
 		}
 	}()
+	if err := o.PartSize.checkIn(s.store.Traits()); err != nil {
+		return nil, err
+	}
 	s.seeClass(ctx)
 	if err := o.Change.begin(ctx, s.store.Prices(), o.DryRun); err != nil {
 		return nil, err

@@ -3,10 +3,10 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"math/bits"
 	"strconv"
 	"time"
 
+	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/config"
 	"github.com/firn-archive/firn/internal/transfer"
 )
@@ -37,15 +37,15 @@ func (b *byteSize) String() string {
 // Type names the value in help.
 func (b *byteSize) Type() string { return "bytes" }
 
-// A partSize is a part size in MiB, a power of two from 1 to 4096; its value
-// is in bytes. It is a pflag.Value.
+// A partSize is a part size in MiB, from 1 to 5120; its value is in bytes. Vaults
+// take powers of two only, which the engine sees to. It is a pflag.Value.
 type partSize int64
 
 // Set reads a number of MiB.
 func (p *partSize) Set(s string) error {
 	n, err := strconv.ParseUint(s, 10, 16)
-	if err != nil || bits.OnesCount64(n) != 1 || n > 4096 {
-		return fmt.Errorf("%q is no part size: it is a power of two from 1 to 4096, in MiB", s)
+	if err != nil || n < 1 || n > 5120 {
+		return fmt.Errorf("%q is no part size: it is a number of MiB, in vaults a power of two from 1 to 4096, in S3 any from 5 to 5120", s)
 	}
 	*p = partSize(n << 20)
 	return nil
@@ -57,6 +57,14 @@ func (p *partSize) String() string {
 		return strconv.Itoa(transfer.DefaultPartSize >> 20)
 	}
 	return strconv.FormatInt(int64(*p)>>20, 10)
+}
+
+// checkIn gives Usage where a store with these traits takes no parts of this size.
+func (p *partSize) checkIn(tr firn.Traits) error {
+	if *p == 0 {
+		return nil
+	}
+	return transfer.CheckPartSizeIn(int64(*p), tr)
 }
 
 // Type names the value in help.

@@ -233,6 +233,7 @@ func (s *Store) Traits() firn.Traits {
 		MaxArchive:     MaxArchive,
 		MaxSingle:      MaxSingle,
 		MinPart:        MinPart,
+		AnyPart:        true,
 		MaxPart:        MaxPart,
 		MaxParts:       MaxParts,
 		MinDuration:    max(s.own().minDuration(), s.Class().minDuration()), // nobody knows which an archive has

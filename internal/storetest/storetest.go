@@ -73,6 +73,7 @@ var suite = []struct {
 	{"ManyAtOnce", (*suiteTest).concurrent},
 	{"Multipart", (*suiteTest).multipart},
 	{"MultipartThatIsRefused", (*suiteTest).multipartInvalid},
+	{"MultipartOfAnyPartSize", (*suiteTest).anyPart},
 	{"PartsAreReplaced", (*suiteTest).replacePart},
 	{"PartsPage", (*suiteTest).pageParts},
 	{"UploadsPage", (*suiteTest).pageUploads},

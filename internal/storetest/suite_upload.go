@@ -205,6 +205,41 @@ func (t *suiteTest) multipartInvalid() {
 	}
 }
 
+// anyPart: a store that takes parts of any number of MiB makes them into what was
+// sent, and lists them where they are.
+func (t *suiteTest) anyPart() {
+	traits := t.Store.Traits()
+	if !traits.AnyPart {
+		_, err := t.Store.StartUpload(t.ctx, "x", 3*mib)
+		t.wants("parts of 3 MiB", err, firn.Invalid)
+		return
+	}
+	part := int(max(traits.MinPart, 3*mib))
+	if part&(part-1) == 0 {
+		part += mib
+	}
+	data := Data(60, 2*part+mib/2)
+	id := t.multi("odd", data, part)
+	uploads, err := Collect(t.Store.Uploads(t.ctx))
+	t.must(err)
+	if len(uploads) != 1 || uploads[0].PartSize != int64(part) {
+		t.Errorf("listed as %+v", uploads)
+	}
+	parts, err := Collect(t.Store.Parts(t.ctx, id))
+	t.must(err)
+	for i, p := range parts {
+		if p.Offset != int64(i*part) || p.Size != int64(min(part, len(data)-i*part)) {
+			t.Errorf("part %d: %+v", i, p)
+		}
+	}
+	archive, err := t.Store.CompleteUpload(t.ctx, id, int64(len(data)), treehash.Sum(data))
+	t.must(err)
+	job := t.retrieve(firn.RetrievalSpec{Archive: archive})
+	if got, _ := t.download(job.ID, firn.Range{End: int64(len(data))}); len(parts) != 3 || !bytes.Equal(got, data) {
+		t.Errorf("of %d parts other bytes come back", len(parts))
+	}
+}
+
 func (t *suiteTest) replacePart() {
 	size := t.partSize()
 	data := Data(8, size+77)

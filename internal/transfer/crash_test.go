@@ -101,8 +101,9 @@ func TestKilledAtEachStep(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		tr   firn.Traits
-	}{{"single", traits}, {"parts", tinySingle()}} {
-		opt := UploadOptions{PartSize: mib, Concurrency: 1}
+		part int64
+	}{{"single", traits, mib}, {"parts", tinySingle(), mib}, {"odd parts", anyPart(), 3 * mib}} {
+		opt := UploadOptions{PartSize: c.part, Concurrency: 1}
 		v, j, f := newVault(), &journal{}, newFile(size, 1)
 		steps := killed(t, v, c.tr, opt, task(f, j), j)
 		for k := range steps {
@@ -132,13 +133,13 @@ func TestKilledAtRandom(t *testing.T) {
 		size := rapid.Int64Range(1, 6*mib).Draw(rt, "size")
 		kills := rapid.SliceOfN(rapid.IntRange(1, 25), 0, 6).Draw(rt, "kills")
 		opt := UploadOptions{
-			PartSize:    int64(mib) << rapid.IntRange(0, 2).Draw(rt, "part"),
+			PartSize:    mib * rapid.Int64Range(1, 5).Draw(rt, "part"),
 			Concurrency: rapid.IntRange(1, 4).Draw(rt, "concurrency"),
 		}
 		v, j, f := newVault(), &journal{}, newFile(size, 1)
 		job := task(f, j)
 		job.HashFirst = rapid.Bool().Draw(rt, "hash first")
-		killed(t, v, tinySingle(), opt, job, j, kills...)
+		killed(t, v, anyPart(), opt, job, j, kills...)
 		v.only(t, described(job), contentOf(size, 1))
 		j.check(t)
 		for off, n := range v.puts {

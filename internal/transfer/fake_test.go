@@ -65,6 +65,13 @@ func tinySingle() firn.Traits {
 	return tr
 }
 
+// anyPart is tinySingle where parts have any number of MiB.
+func anyPart() firn.Traits {
+	tr := tinySingle()
+	tr.AnyPart = true
+	return tr
+}
+
 func kind(k firn.Kind) error {
 	return &firn.Error{Op: "test", Kind: k, Err: errors.New("injected " + k.String())}
 }
@@ -224,7 +231,7 @@ func (v *vault) complete(id firn.UploadID, size int64, tree treehash.Hash) (firn
 		total += p.Size
 		trees = append(trees, p.Tree)
 	}
-	if total != size || treehash.Combine(trees) != tree {
+	if checked := isPower(o.part); total != size || checked && treehash.Combine(trees) != tree {
 		return "", kind(firn.Invalid)
 	}
 	delete(v.open, id)

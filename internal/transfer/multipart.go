@@ -17,16 +17,18 @@ import (
 type multipart struct {
 	*upload
 	parts
-	smallest int64           // part size below which there's no going
-	ahead    []treehash.Sums // of each part, where all was hashed first
+	smallest int64    // part size below which there's no going
+	ahead    []hashes // of each part, where all was hashed first
 
 	mu     sync.Mutex
 	trees  []treehash.Hash // by part; zero: not stored yet
+	spans  []treehash.Span // of those that are stored
 	stored int             // parts
 }
 
 func (up *upload) newMultipart(p parts, smallest int64) *multipart {
-	return &multipart{upload: up, parts: p, smallest: smallest, trees: make([]treehash.Hash, p.count())}
+	n := p.count()
+	return &multipart{upload: up, parts: p, smallest: smallest, trees: make([]treehash.Hash, n), spans: make([]treehash.Span, n)}
 }
 
 // inParts uploads the file as a new multipart upload.
@@ -66,16 +68,16 @@ func (m *multipart) hashAhead(ctx context.Context, c *firn.Content) error {
 		return err
 	}
 	defer t.release()
-	m.ahead = make([]treehash.Sums, m.count())
-	trees := make([]treehash.Hash, m.count())
+	m.ahead = make([]hashes, m.count())
+	spans := make([]treehash.Span, m.count())
 	for i := range m.ahead {
 		off, n := m.at(i)
 		if m.ahead[i], err = m.hash(ctx, off, n); err != nil {
 			return err
 		}
-		trees[i] = m.ahead[i].Tree
+		spans[i] = m.ahead[i].span
 	}
-	c.Tree = treehash.Combine(trees)
+	c.Tree = treehash.JoinSpans(spans)
 	return nil
 }
 
@@ -136,7 +138,7 @@ func (m *multipart) finish(ctx context.Context) (Result, error) {
 		if err := m.unchanged(); err != nil {
 			return Result{}, err
 		}
-		c := firn.Content{Size: m.size, Tree: treehash.Combine(m.trees)}
+		c := firn.Content{Size: m.size, Tree: treehash.JoinSpans(m.spans)}
 		r, err := m.complete(ctx, c, m.stamp)
 		kind := firn.KindOf(err)
 		if kind != firn.Invalid && kind != firn.Corrupt || try > 1 {
@@ -224,10 +226,10 @@ func (m *multipart) has(i int) bool {
 }
 
 // keep notes that the store has part i.
-func (m *multipart) keep(i int, tree treehash.Hash) {
+func (m *multipart) keep(i int, tree treehash.Hash, span treehash.Span) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.trees[i] = tree
+	m.trees[i], m.spans[i] = tree, span
 	m.stored++
 }
 
@@ -249,7 +251,7 @@ func (m *multipart) lone() time.Duration {
 // sendPart sends part i until the store has it, and records that. It begins
 // with the slot t and gives it back.
 func (m *multipart) sendPart(ctx context.Context, i int, t *ticket) error {
-	var sums treehash.Sums
+	var sums hashes
 	if m.ahead != nil {
 		sums = m.ahead[i]
 	}
@@ -259,7 +261,7 @@ func (m *multipart) sendPart(ctx context.Context, i int, t *ticket) error {
 		err := m.tryPart(ctx, i, t, lone, &sums)
 		t.release()
 		if err == nil {
-			m.keep(i, sums.Tree)
+			m.keep(i, sums.Tree, sums.span)
 			return m.Journal.Part(context.WithoutCancel(ctx), firn.Part{Offset: off, Size: n, Tree: sums.Tree})
 		}
 		kind := firn.KindOf(err)
@@ -276,7 +278,7 @@ func (m *multipart) sendPart(ctx context.Context, i int, t *ticket) error {
 			m.line.halve()
 			try++
 		case kind == firn.Corrupt && try < tries:
-			sums = treehash.Sums{} // read it again
+			sums = hashes{} // read it again
 			try++
 		default:
 			return err
@@ -288,7 +290,7 @@ func (m *multipart) sendPart(ctx context.Context, i int, t *ticket) error {
 }
 
 // tryPart hashes part i, unless sums has its hashes, and sends it once.
-func (m *multipart) tryPart(ctx context.Context, i int, t *ticket, lone time.Duration, sums *treehash.Sums) (err error) {
+func (m *multipart) tryPart(ctx context.Context, i int, t *ticket, lone time.Duration, sums *hashes) (err error) {
 	off, n := m.at(i)
 	if sums.Tree.IsZero() {
 		*sums, err = m.hash(ctx, off, n)
@@ -299,7 +301,7 @@ func (m *multipart) tryPart(ctx context.Context, i int, t *ticket, lone time.Dur
 		return err
 	}
 	_, err = m.send(ctx, t, off, n, lone, func(ctx context.Context, body *io.SectionReader) error {
-		return m.store.UploadPart(ctx, m.id, off, body, *sums)
+		return m.store.UploadPart(ctx, m.id, off, body, sums.Sums)
 	})
 	return err
 }

@@ -41,14 +41,27 @@ func (p parts) index(off, n int64) (int, bool) {
 	return i, n == want
 }
 
-// CheckPartSize says whether parts may be of so many bytes: 1 MiB times a power
-// of two, up to 4 GiB.
+// CheckPartSize says whether every store takes parts of so many bytes: 1 MiB times
+// a power of two, up to 4 GiB.
 func CheckPartSize(bytes int64) error {
-	if bytes < mib || bytes > largestPart || bits.OnesCount64(uint64(bytes)) != 1 {
+	if bytes < mib || bytes > largestPart || !isPower(bytes) {
 		return usage("set part size", "%s is no power of two from 1 to 4096 MiB", inMiB(bytes))
 	}
 	return nil
 }
+
+// CheckPartSizeIn says whether a store with these traits takes parts of so many bytes.
+func CheckPartSizeIn(bytes int64, tr firn.Traits) error {
+	if !tr.AnyPart {
+		return CheckPartSize(bytes)
+	}
+	if bytes < mib || bytes%mib != 0 || bytes > tr.MaxPart {
+		return usage("set part size", "%s is no whole number of MiB from 1 to %d", inMiB(bytes), tr.MaxPart/mib)
+	}
+	return nil
+}
+
+func isPower(n int64) bool { return bits.OnesCount64(uint64(n)) == 1 }
 
 func inMiB(bytes int64) string {
 	if bytes%mib == 0 {
@@ -58,20 +71,34 @@ func inMiB(bytes int64) string {
 }
 
 // smallestPart is the smallest part size, a power of two MiB, at which size
-// bytes are not too many parts. An archive that is too large for any gives
-// Invalid.
+// bytes are not too many parts; or, where no power of two would do and the store
+// takes others, in whole MiB. An archive that is too large for any gives Invalid.
 func smallestPart(size int64, tr firn.Traits) (int64, error) {
+	if most := largestArchive(tr); size > most {
+		return 0, tooLarge(size, most)
+	}
 	p := int64(mib)
 	for p < tr.MinPart || (parts{size, p}).count() > tr.MaxParts {
-		if p *= 2; p > tr.MaxPart {
-			return 0, tooLarge(size, min(tr.MaxArchive, floorPart(tr.MaxPart)*int64(tr.MaxParts)))
-		}
+		p *= 2
 	}
-	if size > tr.MaxArchive {
-		return 0, tooLarge(size, tr.MaxArchive)
+	if p > tr.MaxPart {
+		p = ceilMiB(size, int64(tr.MaxParts))
 	}
 	return p, nil
 }
+
+// largestArchive is what fits into as many and as large parts as there may be, in
+// bytes.
+func largestArchive(tr firn.Traits) int64 {
+	part := tr.MaxPart / mib * mib
+	if !tr.AnyPart {
+		part = floorPart(tr.MaxPart)
+	}
+	return min(tr.MaxArchive, part*int64(tr.MaxParts))
+}
+
+// ceilMiB is the smallest whole number of MiB, in bytes, of which n make up size.
+func ceilMiB(size, n int64) int64 { return (size + n*mib - 1) / (n * mib) * mib }
 
 func tooLarge(size, most int64) error {
 	return &firn.Error{
@@ -84,7 +111,10 @@ func tooLarge(size, most int64) error {
 // partSize is the part size for size bytes: want, but no less than smallest,
 // and no more than reach, which is 0 where the line's speed is not known.
 func partSize(want, smallest, reach int64, tr firn.Traits) int64 {
-	p := min(want, floorPart(tr.MaxPart))
+	p := want
+	if p > tr.MaxPart {
+		p = floorPart(tr.MaxPart)
+	}
 	if reach > 0 {
 		p = min(p, floorPart(reach))
 	}
@@ -95,3 +125,12 @@ func partSize(want, smallest, reach int64, tr firn.Traits) int64 {
 func floorPart(n int64) int64 {
 	return max(mib, int64(1)<<(bits.Len64(uint64(max(n, 1)))-1))
 }
+
+// suit reports whether a store with these traits takes such parts.
+func (p parts) suit(tr firn.Traits) bool {
+	return CheckPartSizeIn(p.part, tr) == nil && p.part >= tr.MinPart && p.count() <= tr.MaxParts
+}
+
+// areNodes reports whether the tree hash of each part is a node of that of the
+// whole.
+func (p parts) areNodes() bool { return isPower(p.part) }

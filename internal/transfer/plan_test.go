@@ -1,7 +1,7 @@
 package transfer
 
 import (
-	"math/bits"
+	"strings"
 	"testing"
 
 	"github.com/firn-archive/firn"
@@ -25,13 +25,23 @@ func TestPartSizes(t *testing.T) {
 		{"slow, but too large for small parts", 100 * gib, 64 * mib, 125000 * 90, 16 * mib, 6400},
 		{"slower than a MiB in the time planned", 5 * mib, 64 * mib, 1000, mib, 5},
 		{"wanted larger than the line bears", gib, 4 * gib, 200 * mib, 128 * mib, 8},
+		{"any: default", 4 * gib, 64 * mib, 0, 64 * mib, 64},
+		{"any: as wanted", gib, 100 * mib, 0, 100 * mib, 11},
+		{"any: larger than the line bears", gib, 100 * mib, 99 * mib, 64 * mib, 16},
+		{"any: one byte too many", 10000*64*mib + 1, 64 * mib, 0, 128 * mib, 5001},
+		{"any: larger than powers of two hold", 10000*4*gib + 1, 64 * mib, 0, 4097 * mib, 9998},
+		{"any: the largest archive", 10000 * 5 * gib, 64 * mib, 0, 5 * gib, 10000},
 	} {
-		smallest, err := smallestPart(c.size, traits)
+		tr := traits
+		if strings.HasPrefix(c.name, "any:") {
+			tr.AnyPart, tr.MaxPart, tr.MaxArchive = true, 5*gib, 10000*5*gib
+		}
+		smallest, err := smallestPart(c.size, tr)
 		if err != nil {
 			t.Errorf("%s: %v", c.name, err)
 			continue
 		}
-		p := parts{c.size, partSize(c.want, smallest, c.reach, traits)}
+		p := parts{c.size, partSize(c.want, smallest, c.reach, tr)}
 		if p.part != c.part || p.count() != c.count {
 			t.Errorf("%s: %d parts of %s, want %d of %s", c.name, p.count(), inMiB(p.part), c.count, inMiB(c.part))
 		}
@@ -41,10 +51,12 @@ func TestPartSizes(t *testing.T) {
 func TestTooLargeForAnyPart(t *testing.T) {
 	small := traits
 	small.MaxArchive = 5 * gib
+	large := traits
+	large.AnyPart, large.MaxPart, large.MaxArchive = true, 5*gib, 20000*5*gib
 	for _, c := range []struct {
 		size int64
 		tr   firn.Traits
-	}{{10000*4*gib + 1, traits}, {5*gib + 1, small}} {
+	}{{10000*4*gib + 1, traits}, {5*gib + 1, small}, {10000*5*gib + 1, large}} {
 		if _, err := smallestPart(c.size, c.tr); firn.KindOf(err) != firn.Invalid {
 			t.Errorf("%d bytes: %v", c.size, err)
 		}
@@ -58,13 +70,18 @@ func TestPartsCoverTheFile(t *testing.T) {
 		tr.MaxParts = rapid.IntRange(1, 200).Draw(t, "parts")
 		size := rapid.Int64Range(1, tr.MaxPart*int64(tr.MaxParts)).Draw(t, "size")
 		want := int64(mib) << rapid.IntRange(0, 12).Draw(t, "want")
+		if tr.AnyPart = rapid.Bool().Draw(t, "any"); tr.AnyPart {
+			tr.MaxPart = 5 * gib
+			size = rapid.Int64Range(1, tr.MaxPart*int64(tr.MaxParts)).Draw(t, "size of any parts")
+			want = mib * rapid.Int64Range(1, 5120).Draw(t, "want of any")
+		}
 		reach := rapid.Int64Range(0, 8*gib).Draw(t, "reach")
 		smallest, err := smallestPart(size, tr)
 		if err != nil {
 			t.Fatal(err)
 		}
 		p := parts{size, partSize(want, smallest, reach, tr)}
-		if bits.OnesCount64(uint64(p.part)) != 1 || p.part < tr.MinPart || p.part > tr.MaxPart || p.count() > tr.MaxParts {
+		if CheckPartSizeIn(p.part, tr) != nil || !p.suit(tr) || p.part < tr.MinPart || p.part > tr.MaxPart || p.count() > tr.MaxParts {
 			t.Fatalf("%d parts of %d bytes", p.count(), p.part)
 		}
 		if p.part > smallest && (p.part > want || reach > 0 && p.part > reach) {
@@ -88,6 +105,20 @@ func TestPartsCoverTheFile(t *testing.T) {
 			t.Fatalf("the parts end at %d of %d", next, size)
 		}
 	})
+}
+
+func TestPartsOfAnyNumberOfMiB(t *testing.T) {
+	tr := traits
+	tr.AnyPart, tr.MaxPart = true, 5*gib
+	for size, ok := range map[int64]bool{
+		mib: true, 3 * mib: true, 5 * gib: true,
+		0: false, -mib: false, mib - 1: false, mib + 1: false, 5*gib + mib: false,
+	} {
+		err := CheckPartSizeIn(size, tr)
+		if (err == nil) != ok || err != nil && firn.KindOf(err) != firn.Usage {
+			t.Errorf("%d: %v", size, err)
+		}
+	}
 }
 
 func TestOnlyPowersOfTwoMiBArePartSizes(t *testing.T) {

@@ -35,7 +35,7 @@ func (up *upload) goOn(ctx context.Context, r Resume) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if CheckPartSize(r.PartSize) != nil || r.PartSize < smallest {
+	if !(parts{up.stamp.Size, r.PartSize}).suit(up.traits) {
 		return Result{}, fmt.Errorf("%w: parts of %d bytes", errStale, r.PartSize)
 	}
 	if r.Only {
@@ -66,7 +66,8 @@ func (up *upload) adopt(ctx context.Context, r *Resume) error {
 
 // confirm keeps the parts that the store has and that hold what the file holds:
 // by the record where there is one, else (a kill between sending and recording)
-// by hashing the file's bytes.
+// by hashing the file's bytes. Those whose tree hash is no node of the whole's are
+// hashed in any case: what they are in its tree isn't recorded.
 func (m *multipart) confirm(ctx context.Context, recorded []firn.Part) error {
 	record := make(map[int64]firn.Part, len(recorded))
 	for _, p := range recorded {
@@ -93,7 +94,11 @@ func (m *multipart) confirm(ctx context.Context, recorded []firn.Part) error {
 		}
 		switch old, ok := record[p.Offset]; {
 		case ok && same(p, old):
-			m.keep(i, old.Tree)
+			if !m.areNodes() {
+				unsure = append(unsure, old)
+				continue
+			}
+			m.keep(i, old.Tree, treehash.NodeSpan(p.Offset, m.part, old.Tree))
 			m.spare(p.Size)
 		case p.Tree.IsZero():
 			// What it holds can't be told: sending it again replaces it.
@@ -101,7 +106,7 @@ func (m *multipart) confirm(ctx context.Context, recorded []firn.Part) error {
 			unsure = append(unsure, p)
 		}
 	}
-	return m.compare(ctx, unsure)
+	return m.compare(ctx, unsure, record)
 }
 
 // same reports whether the store has a part that was sent. One that doesn't tell
@@ -120,9 +125,9 @@ func (m *multipart) spare(n int64) {
 }
 
 // compare keeps, and records, those of the parts that equal the file's bytes.
-func (m *multipart) compare(ctx context.Context, unsure []firn.Part) error {
+func (m *multipart) compare(ctx context.Context, unsure []firn.Part, record map[int64]firn.Part) error {
 	for _, p := range unsure {
-		same, err := m.equals(ctx, p)
+		same, span, err := m.equals(ctx, p)
 		if err != nil {
 			if errors.Is(err, errChanged) {
 				return errStale
@@ -135,26 +140,25 @@ func (m *multipart) compare(ctx context.Context, unsure []firn.Part) error {
 		if !same {
 			continue
 		}
-		if err := m.Journal.Part(ctx, p); err != nil {
-			return err
+		if record[p.Offset] != p {
+			if err := m.Journal.Part(ctx, p); err != nil {
+				return err
+			}
 		}
 		i, _ := m.index(p.Offset, p.Size)
-		m.keep(i, p.Tree)
+		m.keep(i, p.Tree, span)
 		m.spare(p.Size)
 	}
 	return nil
 }
 
 // equals hashes the file's bytes below p, under a slot.
-func (m *multipart) equals(ctx context.Context, p firn.Part) (bool, error) {
+func (m *multipart) equals(ctx context.Context, p firn.Part) (bool, treehash.Span, error) {
 	t, err := m.line.acquire(ctx, 0)
 	if err != nil {
-		return false, err
+		return false, treehash.Span{}, err
 	}
 	defer t.release()
-	tree := treehash.New()
-	if err := m.feed(ctx, tree, p.Offset, p.Size); err != nil {
-		return false, err
-	}
-	return tree.Sum() == p.Tree, m.unchanged()
+	here, err := m.hash(ctx, p.Offset, p.Size)
+	return here.Tree == p.Tree, here.span, err
 }

@@ -2,6 +2,7 @@ package transfer
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/firn-archive/firn"
@@ -12,8 +13,14 @@ import (
 // some parts are stored, and some recorded.
 func begunTask(t *testing.T, v *vault, j *journal, f *virtual, stored, recorded []firn.Part) Task {
 	t.Helper()
+	return begunIn(t, v, j, f, mib, stored, recorded)
+}
+
+// begunIn is begunTask in parts of part bytes.
+func begunIn(t *testing.T, v *vault, j *journal, f *virtual, part int64, stored, recorded []firn.Part) Task {
+	t.Helper()
 	job := task(f, j)
-	id, err := v.StartUpload(t.Context(), described(job), mib)
+	id, err := v.StartUpload(t.Context(), described(job), part)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -21,8 +28,8 @@ func begunTask(t *testing.T, v *vault, j *journal, f *virtual, stored, recorded 
 		v.open[id].parts[p.Offset] = p
 	}
 	j.begun = &Begun{Stamp: f.stamp, Multipart: true}
-	j.resume = Resume{Upload: id, PartSize: mib, Stamp: f.stamp}
-	job.Resume = &Resume{Upload: id, PartSize: mib, Stamp: f.stamp, Parts: recorded}
+	j.resume = Resume{Upload: id, PartSize: part, Stamp: f.stamp}
+	job.Resume = &Resume{Upload: id, PartSize: part, Stamp: f.stamp, Parts: recorded}
 	return job
 }
 
@@ -149,4 +156,55 @@ func TestResumeFailsWithItsKind(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestResumeInPartsOfAnySize: those that are no node of the tree are read once more,
+// recorded or not, and sent only where they differ from the file.
+func TestResumeInPartsOfAnySize(t *testing.T) {
+	const size, width = 10*mib + 9, 3 * mib
+	at := parts{size, width}
+	part := func(i int) firn.Part {
+		off, n := at.at(i)
+		b := make([]byte, n)
+		fill(b, off, 1)
+		return firn.Part{Offset: off, Size: n, Tree: treehash.Sum(b)}
+	}
+	other := part(1)
+	other.Tree[0]++
+	list := func(p ...firn.Part) []firn.Part { return p }
+	for name, c := range map[string]struct {
+		stored, recorded []firn.Part
+		resumed, read    int64 // read beside what is sent, which is read twice
+		wrote            int   // records of parts
+	}{
+		"all":                  {list(part(0), part(1), part(2), part(3)), list(part(0), part(1), part(2), part(3)), size, size, 0},
+		"sent, not recorded":   {list(part(0), part(3)), list(part(0)), width + mib + 9, width + mib + 9, 3},
+		"another one is there": {list(part(0), other), list(part(0), other), width, 2 * width, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v, j, f := newVault(), &journal{}, newFile(size, 1)
+			job := begunIn(t, v, j, f, width, c.stored, c.recorded)
+			r, err := uploader(t, v, anyPart(), UploadOptions{PartSize: mib}).Upload(t.Context(), job)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if sent := size - c.resumed; r.Resumed != c.resumed || r.Sent != sent || f.reads != 2*sent+c.read {
+				t.Errorf("result %+v, %d bytes read", r, f.reads)
+			}
+			if n := strings.Count(strings.Join(j.log, "\n"), "Part"); n != c.wrote {
+				t.Errorf("journal %v", j.log)
+			}
+			v.only(t, described(job), f.content())
+			j.check(t)
+		})
+	}
+	t.Run("in a store that takes powers of two only", func(t *testing.T) {
+		v, j, f := newVault(), &journal{}, newFile(size, 1)
+		job := begunIn(t, v, j, f, width, list(part(0)), list(part(0)))
+		r, err := uploader(t, v, tinySingle(), UploadOptions{PartSize: mib}).Upload(t.Context(), job)
+		if err != nil || r.Resumed != 0 || v.calls["AbortUpload"] != 1 {
+			t.Errorf("result %+v, %v; calls %v", r, err, v.calls)
+		}
+		v.only(t, described(job), f.content())
+	})
 }

@@ -55,7 +55,8 @@ func (up *upload) hashWhole(ctx context.Context, size int64) (treehash.Sums, err
 		return treehash.Sums{}, err
 	}
 	defer t.release()
-	return up.hash(ctx, 0, size)
+	whole, err := up.hash(ctx, 0, size)
+	return whole.Sums, err
 }
 
 // sendOne sends the file until an answer is certain, one way or the other.

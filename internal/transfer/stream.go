@@ -65,7 +65,7 @@ type stream struct {
 	expect   int64
 	smallest int64 // part size below which there's no going
 
-	trees      []treehash.Hash // by part, as sent or to be sent
+	spans      []treehash.Span // by part, as sent or to be sent
 	size       int64           // read so far
 	completing bool            // it may be an archive already
 }
@@ -73,7 +73,7 @@ type stream struct {
 // A chunk is a part of a stream, or the first of it whole, in the spool.
 type chunk struct {
 	at, n int64 // in the spool
-	sums  treehash.Sums
+	sums  hashes
 }
 
 // run reads the first part, and makes attempts to send it. Only while all that
@@ -159,7 +159,7 @@ func (s *stream) attempt(ctx context.Context, head chunk) (Result, error) {
 	if head.n <= s.smallest {
 		lone = 0
 	}
-	id, err := s.sendOne(ctx, head.sums, lone)
+	id, err := s.sendOne(ctx, head.sums.Sums, lone)
 	if err != nil {
 		return Result{}, err
 	}
@@ -190,7 +190,7 @@ func (s *stream) inParts(ctx context.Context, head chunk) (Result, error) {
 	if err := s.sendRest(ctx, part); err != nil {
 		return Result{}, err
 	}
-	c := firn.Content{Size: s.size, Tree: treehash.Combine(s.trees)}
+	c := firn.Content{Size: s.size, Tree: treehash.JoinSpans(s.spans)}
 	s.completing = true
 	return s.complete(ctx, c, firn.Stamp{Size: s.size})
 }
@@ -202,21 +202,21 @@ func (s *stream) capacity(part int64) int64 { return part * int64(s.traits.MaxPa
 // where they are too large for the line.
 func (s *stream) sendHead(ctx context.Context, head chunk, part int64) error {
 	p := parts{head.n, part}
-	s.trees = make([]treehash.Hash, p.count())
+	s.spans = make([]treehash.Span, p.count())
 	lone := maxBody
 	if part <= s.smallest {
 		lone = 0
 	}
-	for i := range s.trees {
+	for i := range s.spans {
 		off, n := p.at(i)
 		c := chunk{at: head.at + off, n: n, sums: head.sums}
-		if len(s.trees) > 1 {
+		if len(s.spans) > 1 {
 			var err error
-			if c.sums, err = s.hash(ctx, c.at, c.n); err != nil {
+			if c.sums, err = s.hash(ctx, c.at, off, c.n); err != nil {
 				return err
 			}
 		}
-		s.trees[i] = c.sums.Tree
+		s.spans[i] = c.sums.span
 		if err := s.sendPart(ctx, i, part, c, lone); err != nil {
 			return err
 		}
@@ -224,11 +224,11 @@ func (s *stream) sendHead(ctx context.Context, head chunk, part int64) error {
 	return nil
 }
 
-// hash reads n bytes of the spool.
-func (s *stream) hash(ctx context.Context, at, n int64) (treehash.Sums, error) {
-	d := treehash.NewDouble()
+// hash reads n bytes at a place of the spool, which are at off in the stream.
+func (s *stream) hash(ctx context.Context, at, off, n int64) (hashes, error) {
+	d := treehash.NewDoubleAt(off)
 	err := s.feed(ctx, d, at, n)
-	return d.Sums(), err
+	return hashes{d.Sums(), d.Span()}, err
 }
 
 // sendRest reads the stream to its end, part by part, and sends as many parts at
@@ -259,7 +259,7 @@ func (s *stream) readRest(ctx context.Context, part int64, free <-chan int64, ha
 		if more, err := s.in.more(ctx); err != nil || !more {
 			return err
 		}
-		if len(s.trees) == s.traits.MaxParts || s.size >= s.traits.MaxArchive {
+		if len(s.spans) == s.traits.MaxParts || s.size >= s.traits.MaxArchive {
 			return s.tooLong(part)
 		}
 		var at int64
@@ -272,8 +272,8 @@ func (s *stream) readRest(ctx context.Context, part int64, free <-chan int64, ha
 		if err != nil {
 			return err
 		}
-		s.trees = append(s.trees, c.sums.Tree)
-		hand(len(s.trees)-1, c)
+		s.spans = append(s.spans, c.sums.span)
+		hand(len(s.spans)-1, c)
 	}
 }
 
@@ -281,7 +281,11 @@ func (s *stream) readRest(ctx context.Context, part int64, free <-chan int64, ha
 func (s *stream) tooLong(part int64) error {
 	e := &firn.Error{Op: "read", Kind: firn.Invalid, Hint: "split it"}
 	e.Err = fmt.Errorf("there is more of it than fits into %d parts of %s, which is %s", s.traits.MaxParts, inMiB(part), inGiB(s.capacity(part)))
-	if larger := 2 * part; larger <= s.traits.MaxPart {
+	larger := 2 * part
+	if s.traits.AnyPart {
+		larger = min(larger, s.traits.MaxPart)
+	}
+	if larger > part && larger <= s.traits.MaxPart {
 		e.Hint = fmt.Sprintf("send it again from its start with parts of %s, for up to %s, or say how much to expect", inMiB(larger), inGiB(s.capacity(larger)))
 	}
 	return e
@@ -293,7 +297,7 @@ func inGiB(bytes int64) string { return fmt.Sprintf("%.4g GiB", float64(bytes)/(
 // hashes them on the way.
 func (s *stream) read(ctx context.Context, at, n int64) (chunk, error) {
 	c := chunk{at: at}
-	d := treehash.NewDouble()
+	d := treehash.NewDoubleAt(s.size)
 	for c.n < n {
 		p, err := s.in.next(ctx, n-c.n)
 		if err != nil {
@@ -309,7 +313,7 @@ func (s *stream) read(ctx context.Context, at, n int64) (chunk, error) {
 		c.n += int64(len(p))
 	}
 	s.size += c.n
-	c.sums = d.Sums()
+	c.sums = hashes{d.Sums(), d.Span()}
 	return c, nil
 }
 
@@ -323,7 +327,7 @@ func (s *stream) sendPart(ctx context.Context, i int, part int64, c chunk, lone 
 			return err
 		}
 		_, err = s.send(ctx, t, c.at, c.n, lone, func(ctx context.Context, body *io.SectionReader) error {
-			return s.store.UploadPart(ctx, s.id, off, body, c.sums)
+			return s.store.UploadPart(ctx, s.id, off, body, c.sums.Sums)
 		})
 		t.release()
 		if err == nil {

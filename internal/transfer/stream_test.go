@@ -44,11 +44,12 @@ func TestStreamsOfAllSizes(t *testing.T) {
 		{"many parts", 23*mib + 7, 2 * mib, 64 * mib, inParts(12)},
 		{"many parts, the last one whole", 24 * mib, 2 * mib, 64 * mib, inParts(12)},
 		{"more than firn sends at once", 65 * mib, 128 * mib, 4096 * mib, inParts(1)},
+		{"parts that are no power of two", 23*mib + 7, 5 * mib, 64 * mib, inParts(5)},
 	} {
 		for _, concurrency := range []int{1, 3} {
 			t.Run(fmt.Sprint(c.name, " ", concurrency), func(t *testing.T) {
 				v, j, f, events := newVault(), &journal{}, newFile(c.size, 1), &tally{}
-				tr := traits
+				tr := anyPart()
 				tr.MaxSingle = c.limit
 				u := uploader(t, v, tr, UploadOptions{PartSize: c.part, Concurrency: concurrency, Events: events.sink})
 				s, want := streamOf(t, f, j), f.content()
@@ -193,6 +194,17 @@ func TestStreamOfTooManyParts(t *testing.T) {
 		}
 		if firn.KindOf(err) != firn.Invalid || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: %v", c, err)
+		}
+		nothingLeft(t, v, j)
+	}
+	any := tr
+	any.AnyPart, any.MaxPart = true, 3*mib
+	for part, want := range map[int64]string{2 * mib: "parts of 3 MiB, for up to", 3 * mib: "split it"} {
+		v, j, f := newVault(), &journal{}, newFile(9*mib+1, 1)
+		_, err := uploader(t, v, any, UploadOptions{PartSize: part}).UploadStream(t.Context(), streamOf(t, f, j))
+		var said *firn.Error
+		if !errors.As(err, &said) || !strings.Contains(fmt.Sprint(said, said.Hint), want) {
+			t.Errorf("parts of %d bytes: %v", part, err)
 		}
 		nothingLeft(t, v, j)
 	}

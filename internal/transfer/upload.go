@@ -139,8 +139,9 @@ func (r Result) As(description string) firn.Archive {
 
 // UploadOptions are the knobs of an Uploader. Zero values mean defaults.
 type UploadOptions struct {
-	// PartSize in bytes, 1 MiB times a power of two up to 4 GiB; it is
-	// doubled where a file would have too many parts, and less on slow lines.
+	// PartSize in bytes, 1 MiB times a power of two up to 4 GiB, or any number of
+	// MiB where the store takes that (firn.Traits.AnyPart). It is more where a
+	// file would have too many parts, and less on slow lines.
 	PartSize int64
 	// Single is the largest archive that goes up in one request, in bytes; 0:
 	// MaxSingle, which it can't be above.
@@ -176,7 +177,7 @@ func NewUploader(store firn.Uploader, traits firn.Traits, opt UploadOptions) (*U
 	if opt.Events == nil {
 		opt.Events = firn.Discard
 	}
-	if err := CheckPartSize(opt.PartSize); err != nil {
+	if err := CheckPartSizeIn(opt.PartSize, traits); err != nil {
 		return nil, err
 	}
 	if opt.Concurrency < 1 || opt.Limit < 0 {
@@ -372,14 +373,21 @@ func (up *upload) unchanged() error {
 	return nil
 }
 
-// hash reads n bytes from off on, under a slot that the caller holds, and makes
-// sure that the file stayed what it was.
-func (up *upload) hash(ctx context.Context, off, n int64) (treehash.Sums, error) {
-	d := treehash.NewDouble()
+// hashes are what is known of a part's bytes: their own, and what the part is in
+// the tree of the whole.
+type hashes struct {
+	treehash.Sums
+	span treehash.Span
+}
+
+// hash reads n bytes from off on, a whole number of MiB, under a slot that the
+// caller holds, and makes sure that the file stayed what it was.
+func (up *upload) hash(ctx context.Context, off, n int64) (hashes, error) {
+	d := treehash.NewDoubleAt(off)
 	if err := up.feed(ctx, d, off, n); err != nil {
-		return treehash.Sums{}, err
+		return hashes{}, err
 	}
-	return d.Sums(), up.unchanged()
+	return hashes{d.Sums(), d.Span()}, up.unchanged()
 }
 
 // feed reads n bytes from off on into w.
