@@ -2,10 +2,13 @@ package cli
 
 import (
 	"bytes"
+	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,6 +22,9 @@ type movedWorld struct {
 	*testing.T
 	clock *clock.Manual
 	env   Env
+
+	buckets *s3test.Server
+	perMiB  atomic.Int64 // nanoseconds that a MiB takes from a bucket, by the clock
 }
 
 func newMovedWorld(t *testing.T, thaw time.Duration) *movedWorld {
@@ -29,7 +35,8 @@ func newMovedWorld(t *testing.T, thaw time.Duration) *movedWorld {
 		t.Fatal(err)
 	}
 	vaults := httptest.NewServer(service)
-	buckets := httptest.NewServer(s3test.New(s3test.Options{Buckets: []string{"bucket"}, Clock: w.clock, Thaw: thaw}))
+	w.buckets = s3test.New(s3test.Options{Buckets: []string{"bucket"}, Clock: w.clock, Thaw: thaw})
+	buckets := httptest.NewServer(http.HandlerFunc(w.serveBucket))
 	t.Cleanup(func() { vaults.Close(); service.Close(); buckets.Close() })
 	for name, value := range map[string]string{
 		"HOME": t.TempDir(), "XDG_CACHE_HOME": "", "XDG_DATA_HOME": "", "XDG_CONFIG_HOME": "", "FIRN_HOME": "", "FIRN_HOST": "here",
@@ -42,6 +49,24 @@ func newMovedWorld(t *testing.T, thaw time.Duration) *movedWorld {
 	w.env = testEnv(t)
 	w.env.LookupEnv, w.env.Clock = os.LookupEnv, w.clock
 	return w
+}
+
+// serveBucket answers a request for a bucket; what goes out takes its time.
+func (w *movedWorld) serveBucket(out http.ResponseWriter, r *http.Request) {
+	counted := &countedBody{ResponseWriter: out}
+	w.buckets.ServeHTTP(counted, r)
+	w.clock.Advance(time.Duration(float64(counted.n) / (1 << 20) * float64(w.perMiB.Load())))
+}
+
+// A countedBody is an answer of so many bytes.
+type countedBody struct {
+	http.ResponseWriter
+	n int
+}
+
+func (c *countedBody) Write(p []byte) (int, error) {
+	c.n += len(p)
+	return c.ResponseWriter.Write(p)
 }
 
 // run runs a command line, which must end with a status, and gives what it printed.
@@ -150,4 +175,80 @@ func (w *movedWorld) fetchAll(texts map[string]string, thaw time.Duration) {
 		}
 		os.Remove(file)
 	}
+}
+
+// TestDropInsKeepCopies: what a slow line has not brought while its copy was there is
+// asked to stay, in time: of archives that come one after the other, whole or out of
+// one bundle. What comes in time isn't.
+func TestDropInsKeepCopies(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes some seconds")
+	}
+	const glacier, mtglacier = "glacier archive retrieve --multipart-size 1048576 v", "mtglacier restore-completed --segment-size 1 --concurrency 1"
+	for name, test := range map[string]struct {
+		command       string
+		archives, mib int
+		perMiB        time.Duration
+		stays         bool
+	}{
+		"glacier, several":           {glacier, 3, 16, 2 * time.Hour, true},
+		"glacier, out of a bundle":   {glacier, 16, 0, 6 * time.Hour, true},
+		"glacier, in time":           {glacier, 1, 4, time.Minute, false},
+		"mtglacier, one large":       {mtglacier, 1, 16, 6 * time.Hour, true},
+		"mtglacier, several":         {mtglacier, 4, 4, 6 * time.Hour, true},
+		"mtglacier, out of a bundle": {mtglacier, 16, 0, 6 * time.Hour, true},
+		"mtglacier, in time":         {mtglacier, 1, 4, time.Minute, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newMovedWorld(t, 12*time.Hour)
+			texts, names := w.moveAll(test.archives, max(test.mib<<20, 1<<20-1))
+			ask, fetch, status := test.command+" "+names, test.command+" "+names, 75
+			if test.command == mtglacier {
+				common := " --config " + filepath.Join(w.env.Dir, "cfg")
+				ask, fetch, status = "mtglacier restore --max-number-of-files 99"+common, test.command+common, 0
+			}
+			w.run(status, ask)
+			asked := w.buckets.Calls()["POST restore"]
+			w.clock.Advance(12 * time.Hour)
+			w.perMiB.Store(int64(test.perMiB))
+			w.run(0, fetch)
+			for name, text := range texts {
+				if got, err := os.ReadFile(filepath.Join(w.env.Dir, name)); err != nil || string(got) != text {
+					t.Errorf("%s: %d bytes, %v", name, len(got), err)
+				}
+			}
+			stays := w.buckets.Calls()["POST restore"] - asked
+			if stays > 0 != test.stays || stays > 3*asked {
+				t.Errorf("%d copies were asked to stay, of %d", stays, asked)
+			}
+		})
+	}
+}
+
+// moveAll stores archives of so many bytes, moves them to a bucket in DEEP_ARCHIVE, and
+// gives their texts and names; there are a journal of them and a config file, too.
+func (w *movedWorld) moveAll(archives, size int) (texts map[string]string, names string) {
+	w.Helper()
+	w.run(0, "glacier vault create v")
+	texts = map[string]string{}
+	for i := range archives {
+		name := fmt.Sprintf("f%02d", i)
+		texts[name] = strings.Repeat(name, size/3)
+		w.piped(0, texts[name], "glacier archive upload --name "+name+" v -")
+		names += " " + name
+	}
+	journal := ""
+	for line := range strings.Lines(w.run(0, "glacier archive list --force-ids --with-hash v")) {
+		fields := strings.Split(strings.TrimSpace(strings.TrimPrefix(line, "id:")), "\t")
+		journal += fmt.Sprintf("B\t1\tCREATED\t%s\t%d\t1\t%s\t%s\n", fields[0], len(texts[fields[2]]), fields[1], fields[2])
+	}
+	w.write("journal", journal)
+	w.write("cfg", "key=AKIAIOSFODNN7EXAMPLE\nsecret=c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0\nregion=us-east-1\nprotocol=http\nvault=v\njournal="+
+		filepath.Join(w.env.Dir, "journal")+"\ndir="+w.env.Dir+"\n")
+	w.clock.Advance(100 * 24 * time.Hour) // no fee any more
+	w.Setenv("FIRN_HOME", w.T.TempDir())  // as if others had stored them: they become files, which are bundled
+	w.run(0, "firn store create s3:bucket/moved --class DEEP_ARCHIVE")
+	w.run(0, "firn migrate glacier:v s3:bucket/moved --class DEEP_ARCHIVE --bundle-below 1M --wait --yes")
+	w.clock.Advance(48 * time.Hour) // the jobs of the move are gone
+	return texts, names
 }

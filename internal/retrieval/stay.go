@@ -80,6 +80,7 @@ func (a *Asker) extend(ctx context.Context, now time.Time, wants iter.Seq2[Want,
 		job  firn.Job
 	}
 	var all []leaving
+	counted := map[firn.JobID]bool{} // a copy serves several wants
 	var bytes int64
 	for w, err := range wants {
 		if err != nil {
@@ -92,7 +93,8 @@ func (a *Asker) extend(ctx context.Context, now time.Time, wants iter.Seq2[Want,
 		if bytes += w.Size; w.Range != nil {
 			bytes += w.Range.Len() - w.Size
 		}
-		if LeavesSoon(job.Expires, now) {
+		if LeavesSoon(job.Expires, now) && !counted[job.ID] {
+			counted[job.ID] = true
 			all = append(all, leaving{w, job})
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math/bits"
 	"os"
 	"path/filepath"
@@ -43,7 +44,8 @@ func (p *program) archiveRetrieve(ctx context.Context, c *call) error {
 	r := &retriever{program: p, vault: vault, wait: c.given("--wait"), piece: pieceSize(c.number("--multipart-size", 0))}
 	defer r.close()
 	var done, pending []string
-	for _, name := range names {
+	for i, name := range names {
+		r.later = names[i+1:]
 		err := r.retrieve(ctx, name, outputFor(c, name))
 		var retry *retryError
 		switch {
@@ -88,6 +90,7 @@ type retriever struct {
 	vault string
 	wait  bool
 	piece int64
+	later []string // the names that come after the one that is retrieved
 
 	vaults  *session           // nil until it is open
 	sources map[string]*source // by the URL of the store
@@ -146,11 +149,30 @@ func (r *retriever) retrieve(ctx context.Context, name, output string) error {
 	} else {
 		g.from -= out.Brings().Start
 	}
-	load := &fetch.Load{Label: name, Job: job.ID, From: g.from, Want: g.want}
+	load := &fetch.Load{Label: name, Job: job.ID, From: g.from, Want: g.want, Arrived: func(ctx context.Context) { g.asker.Stay(ctx, r.left(ctx, g)) }}
 	if err := r.bring(ctx, g, load, output); err != nil {
 		return err
 	}
 	return g.asker.Fetched(context.WithoutCancel(ctx), g.Want, job)
+}
+
+// left gives what is still to come out of the store of a goal: that, and what has a
+// later name. What is wrong with one of those is told in its turn.
+func (r *retriever) left(ctx context.Context, g *goal) iter.Seq2[retrieval.Want, error] {
+	return func(yield func(retrieval.Want, error) bool) {
+		if !yield(g.Want, nil) {
+			return
+		}
+		for _, name := range r.later {
+			row, err := r.row(ctx, r.vault, name)
+			if err != nil {
+				continue
+			}
+			if next, err := r.goal(ctx, row); err == nil && next.source == g.source && !yield(next.Want, nil) {
+				return
+			}
+		}
+	}
 }
 
 // ready gives the job that brings an archive, once it is done; where there is none

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"path"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/fetch"
+	"github.com/firn-archive/firn/internal/retrieval"
 	"github.com/firn-archive/firn/internal/transfer"
 	"github.com/firn-archive/firn/internal/wire"
 	"github.com/firn-archive/firn/mtjournal"
@@ -48,10 +50,12 @@ type bringing struct {
 	origins *origins
 	root    *os.Root
 	ready   map[firn.ArchiveID]firn.Job // of the vault, of whole archives
+	lacking []mtjournal.Record
 
-	mu    sync.Mutex
-	dirs  map[string]bool // that are there
-	moved sync.Mutex      // one at a time looks for what was moved
+	mu      sync.Mutex
+	dirs    map[string]bool // that are there
+	settled []bool          // of what is lacking: it came, or won't
+	moved   sync.Mutex      // one at a time looks for what was moved
 }
 
 func (s *session) bringAll(ctx context.Context, lacking []mtjournal.Record) error {
@@ -75,19 +79,52 @@ func (s *session) bringAll(ctx context.Context, lacking []mtjournal.Record) erro
 		return problemf("Cannot open directory %s: %v", s.Dir, reason(err))
 	}
 	defer root.Close()
-	b := &bringing{session: s, origins: o, root: root, ready: map[firn.ArchiveID]firn.Job{}, dirs: map[string]bool{}}
+	b := &bringing{
+		session: s, origins: o, root: root, ready: map[firn.ArchiveID]firn.Job{}, dirs: map[string]bool{},
+		lacking: lacking, settled: make([]bool, len(lacking)),
+	}
 	if err := b.list(ctx); err != nil {
 		return err
 	}
 	group, inner := errgroup.WithContext(ctx)
 	group.SetLimit(s.Concurrency)
-	for _, rec := range lacking {
+	for i, rec := range lacking {
 		if inner.Err() != nil {
 			break
 		}
-		group.Go(func() error { return s.ofOne(inner, b.bring(inner, rec)) })
+		group.Go(func() error {
+			defer b.settle(i)
+			return s.ofOne(inner, b.bring(inner, rec))
+		})
 	}
 	return group.Wait()
+}
+
+// settle notes that nothing more is to come of what is lacking.
+func (b *bringing) settle(i int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.settled[i] = true
+}
+
+// left gives what is still to come from where archives were moved to.
+func (b *bringing) left(ctx context.Context, from *origin) iter.Seq2[retrieval.Want, error] {
+	return func(yield func(retrieval.Want, error) bool) {
+		for i, rec := range b.lacking {
+			b.mu.Lock()
+			settled := b.settled[i]
+			b.mu.Unlock()
+			if settled {
+				continue
+			}
+			b.moved.Lock()
+			src, err := b.origins.of(ctx, rec)
+			b.moved.Unlock()
+			if err == nil && src.origin == from && !yield(src.want, nil) {
+				return // what is wrong with one is told in its turn
+			}
+		}
+	}
 }
 
 // list finds out what the vault has ready. Of several jobs of one archive the one
@@ -185,6 +222,9 @@ func (b *bringing) into(ctx context.Context, rec mtjournal.Record, name string, 
 		place.ModTime = time.Unix(rec.MTime, 0)
 	}
 	load := fetch.Load{Label: rec.Path, Job: job, From: offset, Want: firn.Content{Size: rec.Size, Tree: tree}}
+	if from.asker != nil {
+		load.Arrived = func(ctx context.Context) { from.asker.Stay(ctx, b.left(ctx, from)) }
+	}
 	if _, err := load.Into(ctx, from.from, place); err != nil {
 		return err
 	}

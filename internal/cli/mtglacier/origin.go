@@ -124,8 +124,12 @@ func (o *origins) of(ctx context.Context, rec mtjournal.Record) (first source, e
 		return first, err
 	}
 	want.Remote = there.Remote
-	if !there.Whole {
-		want.Size, want.Tree = 0, firn.Content{}.Tree // of the archive that it is in
+	if !there.Whole { // it is in a larger one, which thaws as a whole
+		loc, _, err := o.catalog.ArchiveByRemote(ctx, there.Store, there.Remote)
+		if err != nil {
+			return first, err
+		}
+		want.Size, want.Tree = loc.Size, loc.Tree
 	}
 	first.want, first.offset = want, there.Offset
 	return first, nil
