@@ -3,7 +3,9 @@ package upkeep
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/firn-archive/firn"
@@ -28,21 +30,24 @@ type deletion struct {
 	stop context.CancelCauseFunc
 	todo chan catalog.EmptyItem
 	done chan answer
+	turn atomic.Int64 // counts what is asked, and what is answered
 
 	// The recorder's:
 	anyGone bool // the store has deleted something, at some time
 	pending []catalog.EmptyOutcome
-	since   time.Time              // of the first of pending
-	sent    time.Time              // the last of all, by the store's clock
-	refused []catalog.EmptyOutcome // in a row
-	barred  bool                   // nobody may delete here, so that no refusal is one of an archive
+	since   time.Time // of the first of pending
+	sent    time.Time // the last of all, by the store's clock
+	refused []answer  // in a row
+	barred  bool      // nobody may delete here, so that no refusal is one of an archive
 }
 
 // An answer is an outcome of what was sent at a time, by the store's clock; zero: it
-// wasn't.
+// wasn't. It came between two turns: others may have been answered in that time, and
+// are recorded in any order.
 type answer struct {
 	catalog.EmptyOutcome
-	sent time.Time
+	sent            time.Time
+	asked, answered int64
 }
 
 // delete deletes all that may be deleted by now. AnyGone: something of the list is
@@ -129,9 +134,10 @@ func (d *deletion) ask(item catalog.EmptyItem) {
 		d.done <- o
 		return
 	}
-	o.sent = d.now()
+	o.sent, o.asked = d.now(), d.turn.Add(1)
 	o.Left = max(0, item.Created.Add(price.ShortestOf(item.Class, d.least)).Sub(o.sent))
 	err := firn.DeleteOnly(d.ctx, d.Store, firn.Deletable{Archive: firn.Archive{ID: item.Archive, Size: item.Size, Created: item.Created}, Own: true})
+	o.answered = d.turn.Add(1)
 	switch kind := firn.KindOf(err); {
 	case err == nil, kind == firn.Conflict: // what has its name by now came later
 		o.State = catalog.EmptyGone
@@ -166,13 +172,13 @@ func (d *deletion) record() {
 		o := a.EmptyOutcome
 		switch o.State {
 		case catalog.EmptyRefused:
-			if d.refused = append(d.refused, o); len(d.refused) == refusedInARow {
+			if d.refused = append(d.refused, a); len(d.refused) == refusedInARow {
 				d.judge()
 			}
 			continue
 		case catalog.EmptyGone:
 			d.anyGone = true
-			d.keepRefused()
+			d.keepRefused(a.asked)
 		}
 		d.keep(o)
 		if len(d.pending) >= d.Batch || d.Clock.Now().Sub(d.since) >= flushAfter {
@@ -183,23 +189,32 @@ func (d *deletion) record() {
 	d.flush()
 }
 
-func (d *deletion) keep(outcomes ...catalog.EmptyOutcome) {
+func (d *deletion) keep(o catalog.EmptyOutcome) {
 	if len(d.pending) == 0 {
 		d.since = d.Clock.Now()
 	}
-	d.pending = append(d.pending, outcomes...)
+	d.pending = append(d.pending, o)
 }
 
+// ever is after all turns.
+const ever = math.MaxInt64
+
 // keepRefused takes the last refusals for such of single archives, unless all is
-// barred.
-func (d *deletion) keepRefused() {
-	for i := range d.refused {
-		if d.barred {
-			d.refused[i].State, d.refused[i].Why = catalog.EmptyTodo, ""
+// barred. Only those that were answered before a turn: a deletion that was asked for
+// then, and done, says nothing of what was refused later, which may come here first.
+func (d *deletion) keepRefused(before int64) {
+	later := d.refused[:0]
+	for _, a := range d.refused {
+		switch {
+		case a.answered > before:
+			later = append(later, a)
+			continue
+		case d.barred:
+			a.State, a.Why = catalog.EmptyTodo, ""
 		}
+		d.keep(a.EmptyOutcome)
 	}
-	d.keep(d.refused...)
-	d.refused = d.refused[:0]
+	d.refused = later
 }
 
 // judge looks into why everything was refused lately. Keys that have expired refuse
@@ -212,7 +227,7 @@ func (d *deletion) judge() {
 	} else if _, err := d.Store.Describe(d.ctx); err != nil {
 		d.bar(err)
 	}
-	d.keepRefused()
+	d.keepRefused(ever)
 	d.flush()
 }
 
@@ -223,7 +238,7 @@ func (d *deletion) endRefused() {
 			d.bar(err)
 		}
 	}
-	d.keepRefused()
+	d.keepRefused(ever)
 }
 
 // bar ends it all: what was refused lately is as it was before.

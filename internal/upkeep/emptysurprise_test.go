@@ -77,6 +77,39 @@ func TestEmptyTakesExpiredKeysForNoRefusal(t *testing.T) {
 	}
 }
 
+// TestEmptyTakesLateAnswersForOld: the last archive that goes before the keys expire is
+// answered for after others were refused. It doesn't show that those were refused for
+// themselves.
+func TestEmptyTakesLateAnswersForOld(t *testing.T) {
+	b := newEmptyBench(t, storetest.MemoryOptions{})
+	b.fill(100)
+	expired := &firn.Error{Op: "delete archive", Kind: firn.Denied, Err: errors.New("expired")}
+	refused := make(chan struct{})
+	b.store.before = func(n int, _ firn.ArchiveID) error {
+		switch {
+		case n == 58: // by three workers: five at least of these are told
+			close(refused)
+		case n == 50:
+			<-refused
+		}
+		if n > 50 {
+			return expired
+		}
+		return nil
+	}
+	b.store.describe = func() error { return expired }
+	b.agree(true, true)
+	if res, err := b.empty(); firn.KindOf(err) != firn.Denied || res.Deleted.Files != 50 {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	b.store.before, b.store.describe = nil, nil
+	res, err := b.empty()
+	must(t, err)
+	if !res.Gone || res.Deleted.Files != 50 || len(b.Memory.Archives()) > 0 {
+		t.Errorf("%+v, with %d archives left", res, len(b.Memory.Archives()))
+	}
+}
+
 // TestEmptyForgivesWhatWasForbidden: once the right to delete is there, all goes.
 func TestEmptyForgivesWhatWasForbidden(t *testing.T) {
 	b := newEmptyBench(t, storetest.MemoryOptions{})
