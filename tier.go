@@ -2,6 +2,7 @@ package firn
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -68,6 +69,9 @@ func (p Pace) Offers(t Tier) error {
 	return &Error{Op: "retrieve", Kind: Usage, Err: fmt.Errorf("the storage class DEEP_ARCHIVE has no %s retrievals", t),
 		Hint: "give --tier standard, which takes up to 12 hours, or --tier bulk, up to 48; nothing was asked for"}
 }
+
+// Faster reports whether t brings archives sooner than another tier does.
+func (t Tier) Faster(than Tier) bool { return slices.Index(tiers, t) > slices.Index(tiers, than) }
 
 // Delivery is how long vaults take for what is asked for with a tier. See
 // Pace.Delivery.

@@ -153,6 +153,12 @@ func (b *restoreBill) afford(tier firn.Tier, all restore.Spent) error {
 	}
 	before, _ := total(b.earlier)
 	spent := b.bill(tier, price.Need{Requests: all.Requests, Retrieve: all.Bytes, Transfer: b.need.Transfer, Days: b.need.Days}).Total()
+	for _, slow := range all.Slower {
+		spent = spent.Plus(b.bill(slow.Tier, price.Need{Requests: slow.Requests, Retrieve: slow.Bytes}).Total())
+		if b.need.Days > 0 {
+			spent = spent.Plus(b.prices.Cost(price.ThawedCopy, price.CopyDays(slow.Bytes-slow.Again, b.need.Days)))
+		}
+	}
 	if all.Stays > 0 {
 		spent = spent.Plus(b.prices.Cost(price.RequestStandard, all.Stays)).Plus(b.prices.Cost(price.ThawedCopy, all.Kept))
 	}

@@ -28,6 +28,7 @@ type (
 		Archives       int64            `json:"archives"`
 		Requests       int64            `json:"requests"`
 		RetrieveBytes  int64            `json:"retrieve_bytes"`
+		Hastened       int64            `json:"hastened,omitempty"`
 		Taken          int64            `json:"taken"`
 		DownloadBytes  int64            `json:"download_bytes"`
 		Waves          int              `json:"waves"`
@@ -96,7 +97,7 @@ func (b *restoreBill) record(r *restore.Options, p *restore.Plan) planRecord {
 	rec := planRecord{
 		Store: b.s.loc.String(), To: ui.NewPath(r.To), DryRun: b.DryRun, Files: p.Files, Bytes: p.Bytes, Equal: p.Equal.Files, EqualBytes: p.Equal.Bytes,
 		Skipped: p.Skipped.Files, Left: p.Left.Files, Archives: p.Archives, Requests: p.Requests, RetrieveBytes: p.RetrieveBytes,
-		Taken: p.Taken, DownloadBytes: p.DownloadBytes, Waves: p.Waves, ThawDays: p.ThawDays, Tier: string(p.Tier),
+		Hastened: p.Hastened, Taken: p.Taken, DownloadBytes: p.DownloadBytes, Waves: p.Waves, ThawDays: p.ThawDays, Tier: string(p.Tier),
 		Items: itemRecords(b.items), Region: b.prices.For, PricesRegion: b.prices.Region, Doubt: doubts(b.items),
 		Earliest: timeText(p.Earliest), Latest: timeText(p.Latest), Tiers: []tierRecord{},
 	}
@@ -146,7 +147,7 @@ func (b *restoreBill) lines(p *restore.Plan) []string {
 		return append([]string{head}, b.thawLines(p)...)
 	}
 	lines := []string{head, fmt.Sprintf("from %s: %s of %s; %s to download", counted(p.Archives, "archive"), counted(p.Requests, "retrieval"), ui.Bytes(p.RetrieveBytes), ui.Bytes(p.DownloadBytes))}
-	lines = append(lines, takenLines(p)...)
+	lines = append(lines, jobLines(p)...)
 	if p.Waves > 1 {
 		lines = append(lines, fmt.Sprintf("in %d portions, each as much as can be downloaded before it is gone, %s", p.Waves, rateText(p)))
 	}
@@ -164,23 +165,30 @@ func (b *restoreBill) thawLines(p *restore.Plan) []string {
 	}
 	lines := []string{fmt.Sprintf("from %s: %s thaw, as whole archives, and can be read for %s; %s to download",
 		counted(p.Archives, "archive"), ui.Bytes(thaws), counted(int64(p.ThawDays), "day"), ui.Bytes(p.DownloadBytes))}
-	lines = append(lines, takenLines(p)...)
+	lines = append(lines, jobLines(p)...)
 	if p.Waves > 1 {
 		lines = append(lines, fmt.Sprintf("in %d portions, each as much as is downloaded while the next one thaws, %s", p.Waves, rateText(p)))
 	}
 	return append(lines, b.tierLines(p)...)
 }
 
-// takenLines tell of retrievals that need not be asked for.
-func takenLines(p *restore.Plan) []string {
-	was := "was asked for before, and costs"
-	switch {
-	case p.Taken == 0:
-		return nil
-	case p.Taken > 1:
+// jobLines tell of what was asked for before: it need not be again, or is by a faster
+// tier.
+func jobLines(p *restore.Plan) (lines []string) {
+	is, was := "is", "was asked for before, and costs"
+	if p.Hastened > 1 {
+		is = "are"
+	}
+	if p.Hastened > 0 {
+		lines = append(lines, fmt.Sprintf("%s of these %s for what is on its way by a slower tier already, which is charged for besides", ui.Count(p.Hastened), is))
+	}
+	if p.Taken > 1 {
 		was = "were asked for before, and cost"
 	}
-	return []string{counted(p.Taken, "retrieval") + " more that " + was + " nothing again"}
+	if p.Taken > 0 {
+		lines = append(lines, counted(p.Taken, "retrieval")+" more that "+was+" nothing again")
+	}
+	return lines
 }
 
 // rateText says how fast bytes are taken to come.

@@ -182,8 +182,8 @@ func startQueues(ts *testscript.TestScript, neg bool, args []string) {
 type s3Key struct{}
 
 func startS3(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) > 1 {
-		ts.Fatalf("usage: s3 [THAW]")
+	if neg || len(args) > 2 {
+		ts.Fatalf("usage: s3 [THAW [THAW-BY-STANDARD]]")
 	}
 	now := ts.Value(s3Key{}).(*ahead)
 	o := s3test.Options{Buckets: []string{"bucket"}, Clock: now}
@@ -191,6 +191,11 @@ func startS3(ts *testscript.TestScript, neg bool, args []string) {
 		var err error
 		o.Thaw, err = time.ParseDuration(args[0])
 		ts.Check(err)
+	}
+	if len(args) > 1 {
+		standard, err := time.ParseDuration(args[1])
+		ts.Check(err)
+		o.Thaws = map[string]time.Duration{"Standard": standard}
 	}
 	now.server = s3test.New(o)
 	s := httptest.NewServer(now.server)

@@ -71,10 +71,14 @@ func (d *days) sort(ctx context.Context) (next time.Time, err error) {
 func (d *days) place(s *span, rg *catalog.RestoreRange) {
 	want := wantOf(rg)
 	job, ok := d.asker.Find(want)
-	if ok && s.state == catalog.RangePlanned {
+	hastens := ok && d.hastens(s, &job)
+	if ok && !hastens && s.state == catalog.RangePlanned {
 		d.recall(s, &job)
 	}
 	switch {
+	case hastens:
+		s.state, s.job = catalog.RangePlanned, nil
+		s.expectAt(retrieval.ExpectedAt(s.pace, job))
 	case ok && job.State == firn.JobReady:
 		s.state, s.job, s.why = catalog.RangeReady, newReadyJob(&job), ""
 	case ok:
@@ -298,7 +302,7 @@ func (d *days) afford(tier int, requests, bytes int64) error {
 		return nil
 	}
 	for _, t := range d.r.Tiers[:tier+1] {
-		if err := d.r.Afford(t, Spent{d.askedRequests + requests, d.askedBytes + bytes, d.recorded.Stays, d.recorded.Kept}); err != nil {
+		if err := d.r.Afford(t, Spent{d.askedRequests + requests, d.askedBytes + bytes, d.recorded.Stays, d.recorded.Kept, d.recorded.Slower}); err != nil {
 			return err
 		}
 	}
@@ -311,7 +315,7 @@ func (a *asking) one(ctx context.Context, s *span, rg catalog.RestoreRange) erro
 	for {
 		tier := a.tierFor(s)
 		days := a.d.r.supply.ThawDays(tier, a.d.download(s), a.rate, a.known)
-		job, err := a.d.asker.AskFor(ctx, wantOf(&rg), tier, days)
+		job, err := a.d.askFor(ctx, s, wantOf(&rg), tier, days)
 		if err != nil && ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -322,6 +326,23 @@ func (a *asking) one(ctx context.Context, s *span, rg catalog.RestoreRange) erro
 			return err
 		}
 	}
+}
+
+// askFor asks for a range, or for what is on its way to come faster. A store that
+// doesn't do that brings it as it was asked to.
+func (d *days) askFor(ctx context.Context, s *span, w retrieval.Want, tier firn.Tier, days int) (firn.Job, error) {
+	slow, ok := d.asker.Find(w)
+	if !ok || !d.hastens(s, &slow) {
+		return d.asker.AskFor(ctx, w, tier, days)
+	}
+	job, err := d.asker.Hasten(ctx, w, slow, tier, days)
+	if firn.KindOf(err) != firn.Invalid {
+		return job, err
+	}
+	if !d.steady.Swap(true) {
+		d.r.Events(firn.NoticeEvent{Warn: true, Text: fmt.Sprintf("what is on its way comes no faster: %v", err)})
+	}
+	return slow, nil
 }
 
 // tierFor is the tier that a range is asked for with: the one in use, or the first
@@ -340,7 +361,7 @@ func (a *asking) tierFor(s *span) firn.Tier {
 // tier it may go.
 func (a *asking) note(s *span, tier firn.Tier, job firn.Job, err error) (again bool, _ error) {
 	if err == nil {
-		s.tier, s.why = codeOf(tier), ""
+		s.tier, s.why = codeOf(cmp.Or(job.Tier, tier)), ""
 		s.expectAt(retrieval.ExpectedAt(s.pace, job))
 		s.asked++
 		a.changes = append(a.changes, s.become(catalog.RangeRequested))

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -44,7 +45,8 @@ type days struct {
 	// the first pass comes to all the same.
 	undressed pathSet
 	recorded  recorded
-	stopped   bool // the pass has come there
+	stopped   bool        // the pass has come there
+	steady    atomic.Bool // the store speeds nothing up
 	staying   retrieval.Stays
 }
 
@@ -60,6 +62,8 @@ type recorded struct {
 	// Stays and Kept are those of Spent.
 	Stays int64 `json:"stays,omitempty"`
 	Kept  int64 `json:"kept,omitempty"`
+	// Slower is that of Spent.
+	Slower []Asked `json:"slower,omitempty"`
 }
 
 // overDays restores from a store that takes hours.
@@ -166,6 +170,9 @@ func (d *days) resume(ctx context.Context, open *catalog.Restore) error {
 	if err := r.Agree(ctx, rest); err != nil {
 		return err
 	}
+	if err := d.setAside(ctx, rest.hastened); err != nil {
+		return err
+	}
 	was.Tier = r.Tiers[0]
 	options, err := json.Marshal(was)
 	if err != nil {
@@ -174,24 +181,77 @@ func (d *days) resume(ctx context.Context, open *catalog.Restore) error {
 	return r.Catalog.SetRestoreOptions(ctx, open.ID, string(options))
 }
 
+// setAside books what was asked for so far as asked for by the tier of then; so many
+// bytes of it are going to be asked for once more while they are on their way.
+func (d *days) setAside(ctx context.Context, again int64) error {
+	asked := Asked{Tier: d.recorded.Tier, Again: again}
+	for rg, err := range d.r.Catalog.RestoreRanges(ctx, d.id) {
+		if err != nil {
+			return err
+		}
+		asked.Requests += int64(rg.Asked)
+		asked.Bytes += int64(rg.Asked) * rg.Range.Len()
+	}
+	for _, before := range d.recorded.Slower {
+		asked.Requests, asked.Bytes = asked.Requests-before.Requests, asked.Bytes-before.Bytes
+	}
+	if asked.Requests > 0 {
+		d.recorded.Slower = append(d.recorded.Slower, asked)
+	}
+	return nil
+}
+
+// hastens reports whether a range that a job is to bring is asked for by a faster
+// tier, which somebody agreed to, while the store doesn't refuse to.
+func (d *days) hastens(s *span, job *firn.Job) bool {
+	agreed := d.r.Agree == nil || d.recorded.Tier == d.r.Tiers[0]
+	return agreed && !d.steady.Load() && d.r.hastens(s.pace, job)
+}
+
 // rest is the plan of what is still to be asked for, by another tier than the one
-// that was agreed to.
+// that was agreed to: what is on its way by a slower one is, too.
 func (d *days) rest(ctx context.Context) (p Plan, err error) {
 	r := d.r
-	totals, err := r.Catalog.RangeTotals(ctx, d.id)
-	if err != nil {
-		return p, err
+	if r.supply.Thaws {
+		if err := d.asker.Look(ctx); err != nil {
+			return p, err
+		}
 	}
-	t := totals[catalog.RangePlanned]
-	p = Plan{Files: t.Files, Bytes: t.Bytes, Archives: t.Ranges, Requests: t.Ranges, RetrieveBytes: t.Retrieve, DownloadBytes: t.Retrieve, Tier: r.Tiers[0]}
+	copies := 0.0 // bytes
+	for rg, err := range r.Catalog.RestoreRanges(ctx, d.id) {
+		if err != nil {
+			return p, err
+		}
+		hastened := false
+		if rg.State == catalog.RangeRequested {
+			job, ok := d.asker.Find(wantOf(&rg))
+			hastened = ok && r.hastens(r.paceOf(rg.Class), &job)
+		}
+		switch {
+		case hastened:
+			p.Hastened++
+			p.hastened += rg.Range.Len()
+		case rg.State != catalog.RangePlanned:
+			continue
+		default:
+			copies += float64(rg.Range.Len())
+		}
+		p.Files, p.Bytes, p.Archives = p.Files+rg.Files, p.Bytes+rg.Bytes, p.Archives+1
+		p.Requests, p.RetrieveBytes, p.DownloadBytes = p.Requests+1, p.RetrieveBytes+rg.Range.Len(), p.DownloadBytes+rg.Range.Len()
+		if r.supply.Thaws {
+			p.DownloadBytes += downloadOf(&rg) - rg.Range.Len()
+		}
+		p.share(&rg)
+		if !slices.Contains(p.classes, rg.Class) {
+			p.classes = append(p.classes, rg.Class)
+		}
+	}
+	p.Tier = r.Tiers[0]
 	if err := p.measure(ctx, r); err != nil {
 		return p, err
 	}
-	if r.supply.Thaws {
-		p.ThawDays = r.supply.ThawDays(p.Tier, 0, p.Rate, p.RateKnown)
-		if p.DownloadBytes, err = ToDownload(ctx, r.Catalog, d.id, catalog.RangePlanned); err != nil {
-			return p, err
-		}
+	if p.RetrieveBytes > 0 {
+		p.ThawDays = int(math.Ceil(copies / float64(p.RetrieveBytes) * float64(r.supply.ThawDays(p.Tier, 0, p.Rate, p.RateKnown))))
 	}
 	p.schedule(r)
 	return p, nil
@@ -397,6 +457,9 @@ func (d *days) load(ctx context.Context) error {
 		d.spans.add(&rg, d.r.paceOf(rg.Class))
 		d.askedRequests += int64(rg.Asked)
 		d.askedBytes += int64(rg.Asked) * rg.Range.Len()
+	}
+	for _, before := range d.recorded.Slower {
+		d.askedRequests, d.askedBytes = d.askedRequests-before.Requests, d.askedBytes-before.Bytes
 	}
 	d.spans.sort()
 	return nil

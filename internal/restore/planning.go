@@ -28,7 +28,9 @@ type Plan struct {
 	// are of. Taken are those that jobs bring that exist already: they cost
 	// nothing more.
 	Requests, RetrieveBytes, Taken int64
-	DownloadBytes                  int64 // that cross the network, if nothing is repeated
+	// Hastened are those of Requests whose archives are on their way by a slower tier.
+	Hastened      int64
+	DownloadBytes int64 // that cross the network, if nothing is repeated
 	// ThawDays is how long the copies stay that are made of what is asked for, at the
 	// least, of a store that thaws: there RetrieveBytes are whole archives. 0: it
 	// makes none.
@@ -45,7 +47,8 @@ type Plan struct {
 	// Shares say of which storage classes what is asked for is: of one, as a rule.
 	Shares []Share
 
-	supply plan.Supply
+	hastened int64 // bytes of Hastened, of a restore that goes on
+	supply   plan.Supply
 	// classes are those of all that it waits for, asked for before or not.
 	classes []string
 }
@@ -274,7 +277,9 @@ func (p *planning) reckon(ctx context.Context, id int64, asker *retrieval.Asker)
 			p.plan.classes = append(p.plan.classes, rg.Class)
 		}
 		// What is read at once needs no job, and is charged for as it is read.
-		if _, ok := asker.Find(wantOf(&rg)); ok && (rg.Class == "" || r.paceOf(rg.Class) != firn.InstantPace) {
+		job, ok := asker.Find(wantOf(&rg))
+		hastens := ok && r.hastens(r.paceOf(rg.Class), &job)
+		if ok && !hastens && (rg.Class == "" || r.paceOf(rg.Class) != firn.InstantPace) {
 			p.plan.Taken++
 			continue
 		}
@@ -285,6 +290,10 @@ func (p *planning) reckon(ctx context.Context, id int64, asker *retrieval.Asker)
 			continue // no copy is made
 		}
 		copies += rg.Range.Len()
+		if hastens { // its copy is charged for already
+			p.plan.Hastened++
+			continue
+		}
 		copyDays += float64(rg.Range.Len()) * float64(r.supply.ThawDays(r.Tiers[0], downloadOf(&rg), p.plan.Rate, p.plan.RateKnown))
 	}
 	p.plan.Tier = r.Tiers[0]

@@ -108,6 +108,18 @@ type Spent struct {
 	// Stays are requests to have copies stay longer, of a store that thaws, and Kept
 	// the bytes of these by days, as price.CopyDays has it.
 	Stays, Kept int64
+	// Slower are retrievals besides, which were made before by other tiers.
+	Slower []Asked
+}
+
+// Asked is what was asked for by a tier.
+type Asked struct {
+	Tier     firn.Tier `json:"tier"`
+	Requests int64     `json:"requests"`
+	Bytes    int64     `json:"bytes"`
+	// Again are bytes of it that were asked for by a faster tier while they were on
+	// their way: they have one copy.
+	Again int64 `json:"again,omitempty"`
 }
 
 // Globs choose paths.

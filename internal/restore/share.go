@@ -60,6 +60,25 @@ func offered(p firn.Pace, tiers []firn.Tier) (tier firn.Tier, ok bool) {
 	return "", false
 }
 
+// hastens reports whether an archive of a pace that a job is to bring is asked for once
+// more: it thaws by a tier that is slower than all of the restore's own. How fast
+// comes what somebody else asked for nobody knows.
+func (r *restorer) hastens(p firn.Pace, job *firn.Job) bool {
+	if !r.supply.Thaws || p == firn.InstantPace || job.State != firn.JobRunning || job.Tier == "" || job.ID == "" {
+		return false
+	}
+	any := false
+	for _, tier := range r.Tiers {
+		if p.Offers(tier) != nil {
+			continue
+		}
+		if any = true; !tier.Faster(job.Tier) {
+			return false
+		}
+	}
+	return any
+}
+
 // offers finds, before anything is asked for, whether the archives of a plan can be
 // asked for with one of the tiers. Errors: Usage.
 func (p *Plan) offers(r *restorer) error {

@@ -26,10 +26,17 @@ import (
 // thawing is a bench on a store in S3 of a class, whose archives thaw in some time.
 func thawing(t *testing.T, class s3cold.Class, thaw time.Duration) (*worktest.Bench, *s3test.Server) {
 	t.Helper()
+	return thawingBy(t, class, s3test.Options{Thaw: thaw})
+}
+
+// thawingBy is thawing where the options say how fast that is.
+func thawingBy(t *testing.T, class s3cold.Class, o s3test.Options) (*worktest.Bench, *s3test.Server) {
+	t.Helper()
 	t.Setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
 	b := worktest.New(t, storetest.MemoryOptions{})
-	server := s3test.New(s3test.Options{Buckets: []string{"bucket"}, Clock: b.Clock, Thaw: thaw})
+	o.Buckets, o.Clock = []string{"bucket"}, b.Clock
+	server := s3test.New(o)
 	s, err := s3cold.Open(t.Context(), s3cold.Config{Bucket: "bucket", Prefix: "p", Class: class, Region: "us-east-1", Endpoint: "http://s3.test", Transport: server.Transport()})
 	must(t, err)
 	must(t, s.Create(t.Context()))
@@ -414,4 +421,113 @@ func downloader(t *testing.T, b *worktest.Bench, piece int64) *transfer.Download
 	d, err := transfer.NewDownloader(b.Store, transfer.DownloadOptions{Clock: b.Clock, PieceSize: piece, Concurrency: 1})
 	must(t, err)
 	return d
+}
+
+// underWay is a restore of three archives that thaw by the tier bulk since an hour ago.
+func underWay(t *testing.T, class s3cold.Class) (*worktest.Bench, *s3test.Server, restore.Options) {
+	t.Helper()
+	b, server := thawingBy(t, class, s3test.Options{Thaw: 48 * time.Hour, Thaws: map[string]time.Duration{"Standard": 12 * time.Hour, "Expedited": time.Minute}})
+	for i := range 3 {
+		b.Write(fmt.Sprintf("f%d", i), string(storetest.Data(uint64(i), 2<<20)))
+	}
+	b.Sync()
+	o := options(b, filepath.Join(t.TempDir(), "out"))
+	if res := run(b, o); !res.Pending() || server.Calls()["POST restore"] != 3 {
+		t.Fatalf("%+v, %v", res, server.Calls())
+	}
+	b.Clock.Advance(time.Hour)
+	return b, server, o
+}
+
+// TestFasterTier: what thaws slowly is asked for once more by a faster tier, once that
+// was agreed to, for its price and no further copy; and it is there when that tier
+// brings it.
+func TestFasterTier(t *testing.T) {
+	b, server, o := underWay(t, s3cold.DeepArchive)
+	_, size := sizeOfAll(b)
+	o.Tiers = []firn.Tier{firn.Standard}
+	refused := errors.New("too dear")
+	o.Agree = func(context.Context, restore.Plan) error { return refused }
+	if _, err := restore.Run(t.Context(), o); !errors.Is(err, refused) || server.Calls()["POST restore"] != 3 {
+		t.Fatalf("%v, %v", err, server.Calls())
+	}
+
+	var last restore.Spent
+	o.Afford = func(_ firn.Tier, all restore.Spent) error { last = all; return nil }
+	p, res := planned(b, o)
+	if p.Tier != firn.Standard || p.Requests != 3 || p.Hastened != 3 || p.RetrieveBytes != size || p.ThawDays != 0 || p.Files != 3 {
+		t.Errorf("planned %+v", p)
+	}
+	if calls := server.Calls()["POST restore"]; calls != 6 || !res.Pending() || !res.Ready.Equal(b.Clock.Now().Add(6*time.Hour).Truncate(time.Second)) {
+		t.Errorf("%d requests; %+v", calls, res)
+	}
+	if fmt.Sprint(last) != fmt.Sprint(restore.Spent{Requests: 3, Bytes: size, Slower: []restore.Asked{{Tier: firn.Bulk, Requests: 3, Bytes: size, Again: size}}}) {
+		t.Errorf("what may be spent was asked of %+v", last)
+	}
+	if open, err := b.Catalog.OpenJobs(t.Context(), b.Row.ID); err != nil || len(open) != 3 || open[0].Remote.Tier != firn.Standard {
+		t.Errorf("the catalog waits for %+v, %v", open, err)
+	}
+
+	// Nothing is asked for a third time, by whatever tier.
+	for _, tier := range []firn.Tier{firn.Standard, firn.Bulk} {
+		o.Tiers = []firn.Tier{tier}
+		o.Agree = func(_ context.Context, p restore.Plan) error { return fmt.Errorf("asked to agree to %+v", p) }
+		run(b, o)
+	}
+	b.Clock.Advance(12 * time.Hour)
+	b.Counts(run(b, o).Counts, map[firn.Action]int64{firn.Restored: 3})
+	if calls, charged := server.Calls()["POST restore"], charged(b); calls != 6 || charged[catalog.CopyOp] != 3 || charged[catalog.ExtendOp] != 0 {
+		t.Errorf("%d requests; %v", calls, charged)
+	}
+	if open, err := b.Catalog.OpenJobs(t.Context(), b.Row.ID); err != nil || len(open) != 0 {
+		t.Errorf("the catalog waits for %+v, %v", open, err)
+	}
+}
+
+// TestFasterTierOfAnother: a restore that begins by a faster tier than another one asked
+// for the same archives doesn't count on these; one by a tier that is as slow, or that
+// may use one, does.
+func TestFasterTierOfAnother(t *testing.T) {
+	b, server, o := underWay(t, s3cold.Glacier)
+	for _, c := range []struct {
+		tiers []firn.Tier
+		more  int64
+	}{{[]firn.Tier{firn.Bulk}, 0}, {[]firn.Tier{firn.Standard, firn.Bulk}, 0}, {[]firn.Tier{firn.Expedited, firn.Standard}, 3}, {[]firn.Tier{firn.Standard}, 0}} {
+		o.To, o.Tiers = filepath.Join(t.TempDir(), "other"), c.tiers
+		before := server.Calls()["POST restore"]
+		p, _ := planned(b, o)
+		if asked := int64(server.Calls()["POST restore"] - before); p.Requests != c.more || p.Hastened != c.more || p.Taken != 3-c.more || asked != c.more {
+			t.Errorf("%v: %d requests, %+v", c.tiers, asked, p)
+		}
+	}
+	b.Clock.Advance(time.Minute)
+	b.Counts(run(b, o).Counts, map[firn.Action]int64{firn.Restored: 3})
+}
+
+// A steady store speeds nothing up.
+type steady struct {
+	firn.Store
+	refused int
+}
+
+func (s *steady) StartRetrieval(ctx context.Context, spec firn.RetrievalSpec) (firn.JobID, error) {
+	if spec.Tier == firn.Standard {
+		s.refused++
+		return "", &firn.Error{Op: "start retrieval", Kind: firn.Invalid, Err: errors.New("a restore is in progress")}
+	}
+	return s.Store.StartRetrieval(ctx, spec)
+}
+
+// TestNoFasterTier: of a store that refuses it nothing is given up: it comes as slowly
+// as it was asked to.
+func TestNoFasterTier(t *testing.T) {
+	b, _, o := underWay(t, s3cold.DeepArchive)
+	s := &steady{Store: b.Store}
+	o.Store, o.Tiers, o.Concurrency = s, []firn.Tier{firn.Standard}, 1
+	_, res := planned(b, o)
+	if said := strings.Join(b.Notices(), "\n"); !res.Pending() || s.refused != 1 || !strings.Contains(said, "comes no faster") {
+		t.Errorf("%+v, refused %d times; %s", res, s.refused, said)
+	}
+	o.Wait = true
+	b.Counts(run(b, o).Counts, map[firn.Action]int64{firn.Restored: 3})
 }

@@ -96,6 +96,24 @@ func (a *Asker) AskFor(ctx context.Context, w Want, tier firn.Tier, days int) (f
 	return a.start(ctx, w, cmp.Or(tier, a.o.Tier), days)
 }
 
+// Hasten asks once more, by a faster tier, for an archive that a job is to bring by a
+// slower one, of a store whose archives thaw whole. That is a retrieval like the one
+// before, and is charged for besides; there is one copy, and it stays as long as it was
+// to stay. Errors: those of AskFor.
+//
+// Source: Amazon S3 API reference, "RestoreObject", "Upgrading the speed of an
+// in-progress restore".
+func (a *Asker) Hasten(ctx context.Context, w Want, slow firn.Job, tier firn.Tier, days int) (firn.Job, error) {
+	if err := w.check(); err != nil {
+		return firn.Job{}, err
+	}
+	if err := a.pace.Offers(tier); err != nil {
+		return firn.Job{}, err
+	}
+	defer a.alone(w.Remote)()
+	return a.startRecorded(ctx, w, tier, days, &slow)
+}
+
 // Extend has the copy that a ready job brings of an archive stay for some days from
 // now on. It is false where the copy is gone meanwhile, by the store's own word: to
 // ask for that would be to have it thaw once more, for its full price.
@@ -172,7 +190,7 @@ func (a *Asker) start(ctx context.Context, w Want, tier firn.Tier, days int) (fi
 		return firn.Job{}, err
 	}
 	if a.slow {
-		return a.startRecorded(ctx, w, tier, days)
+		return a.startRecorded(ctx, w, tier, days, nil)
 	}
 	for try := 1; ; try++ {
 		job, err := a.startInstant(ctx, w, tier)
@@ -236,8 +254,9 @@ func (a *Asker) Days(ctx context.Context, bytes int64) (int, error) {
 	return supply.StayDays(max(bytes, 1), rate, known), err
 }
 
-// startRecorded records the intent before it asks, and the outcome after.
-func (a *Asker) startRecorded(ctx context.Context, w Want, tier firn.Tier, days int) (firn.Job, error) {
+// startRecorded records the intent before it asks, and the outcome after. slow, unless
+// nil, is the job that is to bring the same by a slower tier.
+func (a *Asker) startRecorded(ctx context.Context, w Want, tier firn.Tier, days int, slow *firn.Job) (firn.Job, error) {
 	job := firn.Job{Kind: firn.RetrievalJob, State: firn.JobRunning, Archive: w.Remote, ArchiveSize: w.Size, Tier: tier, Created: momentOf(a.o.Clock.Now()).time()}
 	if at := a.rangeOf(w); at != nil {
 		job.Range = *at
@@ -259,6 +278,10 @@ func (a *Asker) startRecorded(ctx context.Context, w Want, tier firn.Tier, days 
 	// What the store did is recorded even if the user wants no more.
 	record := context.WithoutCancel(ctx)
 	switch {
+	case err == nil && slow != nil:
+		before := a.book.waits(slow)
+		a.book.add(&job, row)
+		return job, a.hastened(record, row, job.ID, before)
 	case err == nil:
 		a.book.add(&job, row)
 		a.back(job.ID)
@@ -274,6 +297,15 @@ func (a *Asker) startRecorded(ctx context.Context, w Want, tier firn.Tier, days 
 		return firn.Job{}, fmt.Errorf("%w (and its outcome could not be recorded: %w)", err, gone)
 	}
 	return firn.Job{}, err
+}
+
+// hastened records the answer to a request that stands in place of an earlier one,
+// whose row is before; 0: nobody waits for that. No other copy is made.
+func (a *Asker) hastened(ctx context.Context, row int64, id firn.JobID, before int64) error {
+	if err := a.o.Catalog.JobStarted(ctx, row, id); err != nil || before == 0 {
+		return err
+	}
+	return a.o.Catalog.JobGone(ctx, before, "asked for by a faster tier")
 }
 
 // FetchedAll is Fetched of many jobs, in few transactions.

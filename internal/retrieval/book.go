@@ -135,6 +135,9 @@ func (b *book) add(j *firn.Job, row int64) {
 		e = &entry{id: j.ID, tier: tierOf(j.Tier), next: first}
 		b.jobs.set(string(j.Archive), e)
 	}
+	if t := tierOf(j.Tier); t != 0 {
+		e.tier = t // it may have been asked for by a faster one since
+	}
 	e.size, e.tree = j.ArchiveSize, j.ArchiveTree
 	e.part = nil
 	if !isWhole(j) {

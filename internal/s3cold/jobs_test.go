@@ -140,3 +140,29 @@ func TestJobsBreakOff(t *testing.T) {
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// TestFasterTier: a faster tier speeds up what is on its way, for as long a copy; a
+// slower one is no error, and changes nothing.
+func TestFasterTier(t *testing.T) {
+	now := clock.NewManual(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
+	server, s := create(t, s3test.Options{Clock: now, Thaw: 48 * time.Hour, Thaws: map[string]time.Duration{"Standard": 12 * time.Hour}}, nil)
+	archive := upload(t, s, "photo", []byte("x"))
+	var jobs []firn.JobID
+	for _, tier := range []firn.Tier{firn.Bulk, firn.Standard, firn.Bulk} {
+		id, err := s.StartRetrieval(t.Context(), firn.RetrievalSpec{Archive: archive, Tier: tier, Days: 5})
+		if err != nil {
+			t.Fatalf("by %s: %v", tier, err)
+		}
+		jobs = append(jobs, id)
+		now.Advance(time.Hour)
+	}
+	if jobs[1] != jobs[0] || jobs[2] != jobs[0] || server.Calls()["POST restore"] != 3 {
+		t.Errorf("%v, %v", jobs, server.Calls())
+	}
+	for _, state := range []firn.JobState{firn.JobRunning, firn.JobReady} {
+		if job, err := s.Job(t.Context(), jobs[0]); err != nil || job.State != state {
+			t.Errorf("after %v: %+v, %v", now.Now(), job, err)
+		}
+		now.Advance(10 * time.Hour)
+	}
+}

@@ -5,6 +5,7 @@
 package s3test
 
 import (
+	"cmp"
 	"crypto/md5"
 	"crypto/sha256"
 	"encoding/base64"
@@ -35,8 +36,11 @@ type Options struct {
 	Buckets []string
 	// Clock is the server's; nil is the wall's.
 	Clock Clock
-	// Thaw is how long a retrieval takes, of any tier.
+	// Thaw is how long a retrieval takes, by the tier Bulk and by those that aren't in
+	// Thaws. A faster tier speeds up what is on its way.
 	Thaw time.Duration
+	// Thaws is how long one takes by a tier, as the protocol calls it.
+	Thaws map[string]time.Duration
 	// Page is how many things a listing has on a page; 0: 1,000.
 	Page int
 	// NoConditions: If-None-Match and If-Match mean nothing to it.
@@ -86,6 +90,8 @@ type object struct {
 	meta     map[string]string
 	thawed   time.Time // when its copy can be read from
 	expires  time.Time // and until; zero: there is none
+	tier     string    // that it thaws by
+	days     time.Duration
 }
 
 type upload struct {
@@ -591,21 +597,37 @@ func (c *call) restore() *refusal {
 		return no(400, "MalformedXML")
 	}
 	ongoing, readable := c.restoring(o)
-	days := time.Duration(in.Days) * 24 * time.Hour
+	days, tier := time.Duration(in.Days)*24*time.Hour, cmp.Or(in.GlacierJobParameters.Tier, "Standard")
+	ready := c.now.Add(c.o.thaw(tier))
 	switch {
 	case !c.cold(o):
 		return no(403, "InvalidObjectState")
-	case o.class == "DEEP_ARCHIVE" && in.GlacierJobParameters.Tier == "Expedited": // which it doesn't have
+	case o.class == "DEEP_ARCHIVE" && tier == "Expedited": // which it doesn't have
 		return no(400, "InvalidArgument")
-	case ongoing:
+	case ongoing && slices.Index(tiers, tier) <= slices.Index(tiers, o.tier):
 		return no(409, "RestoreAlreadyInProgress")
+	case ongoing: // for as many days as before
+		days = o.days
+		if o.thawed.Before(ready) {
+			ready = o.thawed
+		}
 	case readable:
 		o.expires = midnight(c.now.Add(days))
 		c.w.WriteHeader(http.StatusOK)
 		return nil
 	}
-	o.thawed = c.now.Add(c.o.Thaw)
-	o.expires = midnight(o.thawed.Add(days))
+	o.tier, o.days, o.thawed, o.expires = tier, days, ready, midnight(ready.Add(days))
 	c.w.WriteHeader(http.StatusAccepted)
 	return nil
+}
+
+// tiers are those of retrievals, the slowest first.
+var tiers = []string{"Bulk", "Standard", "Expedited"}
+
+// thaw is how long a retrieval takes by a tier.
+func (o *Options) thaw(tier string) time.Duration {
+	if takes, ok := o.Thaws[tier]; ok {
+		return takes
+	}
+	return o.Thaw
 }
