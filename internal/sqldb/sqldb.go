@@ -355,7 +355,7 @@ func (db *DB) Read(ctx context.Context, fn func(tx *Tx) error) error {
 		return err
 	}
 	err := fn(tx)
-	if _, rollback := tx.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); rollback != nil {
+	if _, rollback := tx.Exec(context.WithoutCancel(ctx), "ROLLBACK"); rollback != nil {
 		err = errors.Join(err, rollback, tx.close())
 		tx = nil
 	}

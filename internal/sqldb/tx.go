@@ -78,12 +78,12 @@ func (tx *Tx) pragma(ctx context.Context, setting string) error {
 func (tx *Tx) end(err error) error {
 	ctx := context.Background()
 	if err == nil {
-		if _, err = tx.conn.ExecContext(ctx, "COMMIT"); err == nil {
+		if _, err = tx.Exec(ctx, "COMMIT"); err == nil {
 			return nil
 		}
 	}
 	// A failed COMMIT may have rolled back already; then this fails, rightly.
-	tx.conn.ExecContext(ctx, "ROLLBACK")
+	tx.Exec(ctx, "ROLLBACK")
 	return err
 }
 

@@ -3,6 +3,7 @@ package sqldb
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 )
@@ -67,6 +68,7 @@ func (w *writer) do(r *request) error {
 // program that closes the database on its way out would wait for ever.
 func (w *writer) turn() {
 	defer func() { <-w.lead }()
+	runtime.Gosched() // whoever is about to write comes along
 	w.commit(w.take())
 }
 
