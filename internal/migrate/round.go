@@ -26,7 +26,7 @@ type round struct {
 	rate     float64
 	known    bool // the rate was measured
 	throttle *plan.Throttle
-	asking   *errgroup.Group
+	asks     chan *task // that are to be asked for
 
 	mu    sync.Mutex
 	tier  int   // of Tiers
@@ -39,7 +39,7 @@ type round struct {
 
 // round does one.
 func (m *mover) round(ctx context.Context) (*round, error) {
-	r := &round{mover: m, work: make(chan func(context.Context) error)}
+	r := &round{mover: m, work: make(chan func(context.Context) error), asks: make(chan *task)}
 	if err := m.settle(ctx); err != nil {
 		return r, err
 	}
@@ -50,9 +50,9 @@ func (m *mover) round(ctx context.Context) (*round, error) {
 		return r, err
 	}
 	g, gctx := errgroup.WithContext(ctx)
-	r.asking, _ = errgroup.WithContext(gctx)
-	r.asking.SetLimit(m.Concurrency)
+	var asking errgroup.Group
 	for range m.Concurrency {
+		asking.Go(func() error { return r.askAll(gctx) })
 		g.Go(func() error {
 			for do := range r.work {
 				if gctx.Err() == nil {
@@ -67,7 +67,8 @@ func (m *mover) round(ctx context.Context) (*round, error) {
 	g.Go(func() error {
 		defer close(r.work)
 		err := r.walk(gctx)
-		return errors.Join(err, r.asking.Wait())
+		close(r.asks)
+		return errors.Join(err, asking.Wait())
 	})
 	before := m.copiedBytes()
 	r.since = m.Clock.Now()
@@ -192,8 +193,12 @@ func (r *round) visit(ctx context.Context, t *task) (goesOn bool, err error) {
 	if !r.admit(t.Size) {
 		return false, nil
 	}
-	r.asking.Go(func() error { return r.ask(ctx, t) })
-	return true, nil
+	select {
+	case r.asks <- t:
+		return true, nil
+	case <-ctx.Done():
+		return false, context.Cause(ctx)
+	}
 }
 
 // hand gives a task to whoever is free, or puts it with others.
@@ -257,6 +262,17 @@ func (r *round) admit(size int64) bool {
 	r.admitted.Files++
 	r.admitted.Bytes += size
 	return true
+}
+
+// askAll asks for what is to be asked for, until there is no more of it, and gives
+// the first error.
+func (r *round) askAll(ctx context.Context) (first error) {
+	for t := range r.asks {
+		if err := r.ask(ctx, t); first == nil {
+			first = err
+		}
+	}
+	return first
 }
 
 // ask asks for one archive. What the store refuses for now stops the asking; what

@@ -312,8 +312,12 @@ func (d *download) reread(ctx context.Context, i int, p Piece) error {
 	return nil
 }
 
-// fetchMissing fetches all pieces that are not there.
+// fetchMissing fetches all pieces that are not there. One that is alone needs no
+// goroutine of its own, whose stack would have to grow for each anew.
 func (d *download) fetchMissing(ctx context.Context) error {
+	if len(d.trees) == 1 {
+		return d.fetchAlone(ctx)
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	var stopped error
 	for i := range d.trees {
@@ -333,6 +337,18 @@ func (d *download) fetchMissing(ctx context.Context) error {
 		return err
 	}
 	return stopped
+}
+
+// fetchAlone fetches the one piece that there is, unless it is there.
+func (d *download) fetchAlone(ctx context.Context) error {
+	if d.is(0) != missing {
+		return nil
+	}
+	if err := d.slots.Acquire(ctx, 1); err != nil {
+		return context.Cause(ctx)
+	}
+	defer d.slots.Release(1)
+	return d.fetch(ctx, 0)
 }
 
 // output opens a range of what is fetched.
