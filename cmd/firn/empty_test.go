@@ -58,31 +58,19 @@ func (l *deletionLog) line(line string) {
 	}
 }
 
-// at has fn called when so many deletions more were asked for.
-func (l *deletionLog) at(more int, fn func()) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.target, l.reached = l.n+more, fn
-}
-
-// kill runs a command, and kills it when so many deletions more were asked for. It
-// gives the exit status: -1 where it was killed.
+// kill runs a command, and kills it when so many deletions more were asked for: at
+// that line of the log, so that few more are. It gives the exit status: -1 where it
+// was killed.
 func (l *deletionLog) kill(t *testing.T, more int, cmd *exec.Cmd) int {
 	t.Helper()
-	killing, ended := make(chan struct{}), make(chan struct{})
-	l.at(more, sync.OnceFunc(func() { close(killing) }))
+	l.mu.Lock()
 	if err := cmd.Start(); err != nil {
+		l.mu.Unlock()
 		t.Fatal(err)
 	}
-	go func() {
-		select {
-		case <-killing:
-			cmd.Process.Kill()
-		case <-ended:
-		}
-	}()
+	l.target, l.reached = l.n+more, func() { cmd.Process.Kill() }
+	l.mu.Unlock()
 	cmd.Wait() // the state tells
-	close(ended)
 	return cmd.ProcessState.ExitCode()
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"math/rand/v2"
 	"net/http/httptest"
 	"os"
@@ -94,6 +95,32 @@ func (m *machine) killed(d time.Duration, args ...string) bool {
 	}
 	m.t.Fatalf("firn %s: %v\n%s", strings.Join(args, " "), err, &out)
 	return false
+}
+
+// A fuse says how long a process has until it is killed: at random, up to about what
+// it takes on this machine, as busy as that is, which shows.
+type fuse struct {
+	random *rand.Rand
+	most   time.Duration // 0: shortFuse
+}
+
+const shortFuse = 400 * time.Millisecond
+
+func (f *fuse) time() time.Duration {
+	f.most = max(f.most, shortFuse)
+	return 20*time.Millisecond + time.Duration(f.random.Int64N(int64(f.most)))
+}
+
+// tooEarly notes that a process was killed before it had done anything.
+func (f *fuse) tooEarly() { f.most *= 2 }
+
+// tooLate notes that one was done before.
+func (f *fuse) tooLate() { f.most /= 2 }
+
+// longer is d, ten percent longer for each of n kills: in the end it is enough,
+// however busy the machine is.
+func longer(d time.Duration, n int) time.Duration {
+	return time.Duration(float64(d) * math.Pow(1.1, float64(n)))
 }
 
 // write fills a file with pseudo-random bytes.

@@ -73,7 +73,7 @@ func TestPruneWaitsThroughKills(t *testing.T) {
 	service.Advance(90*24*time.Hour + 2*time.Hour)
 	kills, status := 0, cut
 	for status == cut && kills < 100 {
-		if status = m.cut(time.Duration(15+5*kills)*time.Millisecond, "resume"); status == cut {
+		if status = m.cut(longer(15*time.Millisecond, kills), "resume"); status == cut {
 			kills++
 		}
 	}

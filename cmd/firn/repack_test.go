@@ -37,12 +37,12 @@ func TestRepackThroughKills(t *testing.T) {
 	args := []string{"prune", vault, "--removed-older-than", "0d", "--repack"}
 	kills, status := 0, cut
 	for status == cut && kills < 60 {
-		if status = m.cut(time.Duration(60+20*kills)*time.Millisecond, args...); status != cut {
+		if status = m.cut(longer(60*time.Millisecond, kills), args...); status != cut {
 			break
 		}
 		kills++
 		switch kills % 6 {
-		case 2:
+		case 3:
 			m.must(0, "resume")
 		case 5:
 			m.must(0, store...)

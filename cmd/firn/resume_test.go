@@ -22,7 +22,7 @@ func TestKilledSyncIsFinishedByResume(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	soon := func() time.Duration { return time.Duration(20+random.IntN(400)) * time.Millisecond }
+	fuse := &fuse{random: random}
 	batch := 0
 	more := func() {
 		batch++
@@ -37,10 +37,15 @@ func TestKilledSyncIsFinishedByResume(t *testing.T) {
 	}
 	for killed := 0; killed < kills; {
 		more()
-		if !m.killed(soon(), "sync", "--quiet", "--part-size", "1", tree, "local:"+vault) || !isPending() {
-			continue // it was too late, or too early
+		if !m.killed(fuse.time(), "sync", "--quiet", "--part-size", "1", tree, "local:"+vault) {
+			fuse.tooLate()
+			continue
 		}
-		for killed++; killed < kills && m.killed(soon(), "resume", "--quiet"); killed++ {
+		if !isPending() {
+			fuse.tooEarly()
+			continue
+		}
+		for killed++; killed < kills && m.killed(fuse.time(), "resume", "--quiet"); killed++ {
 			if !isPending() {
 				break // it was killed behind its end
 			}

@@ -123,7 +123,12 @@ func TestWhereAllIsDeniedNothingGoesOn(t *testing.T) {
 		"a few": {3, 3, func(g *guarded) {}},
 		"many":  {300, 100, func(g *guarded) {}},
 		"expired": {150, 150, func(g *guarded) {
-			g.denies = func(firn.ArchiveID) bool { g.broken.Store(g.asked.Load() > 100); return false }
+			g.denies = func(firn.ArchiveID) bool {
+				if g.asked.Load() > 100 {
+					g.broken.Store(true)
+				}
+				return false
+			}
 		}},
 	} {
 		for _, delay := range []time.Duration{0, 5 * time.Hour} {
