@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	"github.com/firn-archive/firn/bench/programs"
 )
 
 // Keys that the servers take.
@@ -78,28 +79,19 @@ func (b *bench) s3(ctx context.Context, name string) (*server, error) {
 			return s, err
 		}
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := programs.FreePort()
 	if err != nil {
 		return s, err
 	}
-	address := l.Addr().String()
-	l.Close()
+	address := net.JoinHostPort("127.0.0.1", port)
 	s.cmd = exec.CommandContext(ctx, b.server, "--port", address, "--access", keyID, "--secret", secret, "--quiet", "--keep-alive", "posix", "--sidecar", sidecar, objects)
 	s.cmd.Stderr = os.Stderr
 	if err := s.cmd.Start(); err != nil {
 		return s, err
 	}
 	s.endpoint = "http://" + address
-	for range 100 {
-		if resp, err := http.Get(s.endpoint); err == nil {
-			resp.Body.Close()
-			return s, nil
-		}
-		select {
-		case <-ctx.Done():
-			return s, context.Cause(ctx)
-		case <-time.After(100 * time.Millisecond):
-		}
+	if err := programs.Await(ctx, s.endpoint); err != nil {
+		return s, fmt.Errorf("versitygw does not answer: %w", err)
 	}
-	return s, fmt.Errorf("versitygw does not answer at %s", s.endpoint)
+	return s, nil
 }

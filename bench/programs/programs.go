@@ -1,4 +1,5 @@
-// Package programs builds what a bench measures from the source around it.
+// Package programs builds what a bench measures from the source around it, and waits
+// for servers that others wrote.
 package programs
 
 import (

@@ -7,12 +7,11 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"time"
 
+	"github.com/firn-archive/firn/bench/programs"
 	"github.com/firn-archive/firn/bench/usage"
 )
 
@@ -43,43 +42,33 @@ func (b *bench) serve(ctx context.Context) (stop func(), err error) {
 	if err := os.MkdirAll(filepath.Join(objects, bucket), 0o777); err != nil {
 		return nil, err
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := programs.FreePort()
 	if err != nil {
 		return nil, err
 	}
-	address := l.Addr().String()
-	l.Close()
+	address := net.JoinHostPort("127.0.0.1", port)
 	cmd := exec.CommandContext(ctx, b.server, "--port", address, "--access", key, "--secret", secret, "--quiet", "--keep-alive", "posix", objects)
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
 	b.endpoint = "http://" + address
+	alive, end := context.WithCancelCause(ctx)
 	ended := make(chan struct{})
 	go func() {
 		cmd.Wait()
+		end(fmt.Errorf("it has ended, %v", cmd.ProcessState))
 		close(ended)
 	}()
 	stop = func() {
 		cmd.Process.Kill()
 		<-ended
 	}
-	for range 100 {
-		if resp, err := http.Get(b.endpoint); err == nil {
-			resp.Body.Close()
-			return stop, nil
-		}
-		select {
-		case <-ctx.Done():
-			stop()
-			return nil, context.Cause(ctx)
-		case <-ended:
-			return nil, fmt.Errorf("versitygw does not answer: it has ended, %v", cmd.ProcessState)
-		case <-time.After(100 * time.Millisecond):
-		}
+	if err := programs.Await(alive, b.endpoint); err != nil {
+		stop()
+		return nil, fmt.Errorf("versitygw does not answer: %w", err)
 	}
-	stop()
-	return nil, fmt.Errorf("versitygw does not answer at %s", b.endpoint)
+	return stop, nil
 }
 
 // measure syncs both trees, as often as there are rounds, each time to a store that

@@ -52,10 +52,8 @@ func TestFailures(t *testing.T) {
 		"give no ":        {"extra"},
 		"not defined":     {"-nope"},
 	} {
-		ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
 		var out, progress bytes.Buffer
-		err := run(ctx, append([]string{"-dir", t.TempDir()}, args...), &out, &progress)
-		stop()
+		err := run(t.Context(), append([]string{"-dir", t.TempDir()}, args...), &out, &progress)
 		if err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("%v: %v; want %q", args, err, what)
 		}

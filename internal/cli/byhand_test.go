@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -11,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/firn-archive/firn/bench/programs"
 	"github.com/firn-archive/firn/internal/clock"
 	"github.com/firn-archive/firn/internal/s3test"
 	"github.com/firn-archive/firn/internal/testprog"
@@ -307,19 +307,18 @@ func TestRestoreByHandMoto(t *testing.T) {
 // looked at a few times.
 func startMoto(t *testing.T) (endpoint string) {
 	path := testprog.Find(t, "moto_server", "pip install 'moto[server]'")
-	port := freePort(t)
+	port, err := programs.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
 	cmd := exec.Command(path, "-H", "127.0.0.1", "-p", port)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 	endpoint = "http://127.0.0.1:" + port
-	for range 300 {
-		if resp, err := http.Get(endpoint); err == nil {
-			resp.Body.Close()
-			break
-		}
-		clock.System{}.Sleep(t.Context(), 100*time.Millisecond)
+	if err := programs.Await(t.Context(), endpoint); err != nil {
+		t.Fatal(err)
 	}
 	ask := func(method, path, body string) {
 		req, err := http.NewRequestWithContext(t.Context(), method, endpoint+path, strings.NewReader(body))
@@ -335,19 +334,4 @@ func startMoto(t *testing.T) (endpoint string) {
 	ask(http.MethodPut, "/bucket", "")
 	ask(http.MethodPost, "/moto-api/state-manager/set-transition", `{"model_name":"s3::keyrestore","transition":{"progression":"manual","times":3}}`)
 	return endpoint
-}
-
-// freePort is a port that nobody listens on.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -12,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/firn-archive/firn/bench/programs"
 	"github.com/firn-archive/firn/internal/clock"
 	"github.com/firn-archive/firn/internal/s3cold"
 	"github.com/firn-archive/firn/internal/storetest"
@@ -30,35 +30,35 @@ type foreign struct {
 // port.
 func start(t *testing.T, path string, args func(port string) []string, env ...string) *foreign {
 	program := filepath.Base(path)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := programs.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	l.Close()
 	var said bytes.Buffer
 	cmd := exec.Command(path, args(port)...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = append(os.Environ(), env...), &said, &said
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	alive, end := context.WithCancelCause(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		cmd.Wait()
+		end(fmt.Errorf("%s has ended: %v", program, cmd.ProcessState))
+		close(ended)
+	}()
 	t.Cleanup(func() {
 		cmd.Process.Kill()
-		cmd.Wait()
+		<-ended
 		if t.Failed() {
 			t.Logf("%s said: %.4000s", program, said.String())
 		}
 	})
 	f := &foreign{t: t, url: "http://127.0.0.1:" + port}
-	for range 300 {
-		if resp, err := http.Get(f.url); err == nil {
-			resp.Body.Close()
-			return f
-		}
-		clock.System{}.Sleep(t.Context(), 100*time.Millisecond)
+	if err := programs.Await(alive, f.url); err != nil {
+		t.Fatal(err)
 	}
-	t.Fatalf("%s doesn't answer", program)
-	return nil
+	return f
 }
 
 // harness gives a new prefix of the server's bucket.
