@@ -30,6 +30,7 @@ type (
 		RetrieveBytes  int64            `json:"retrieve_bytes"`
 		Hastened       int64            `json:"hastened,omitempty"`
 		Taken          int64            `json:"taken"`
+		AtOnce         int64            `json:"at_once,omitempty"`
 		DownloadBytes  int64            `json:"download_bytes"`
 		Waves          int              `json:"waves"`
 		ThawDays       int              `json:"thaw_days,omitempty"` // that copies stay at the least
@@ -97,7 +98,7 @@ func (b *restoreBill) record(r *restore.Options, p *restore.Plan) planRecord {
 	rec := planRecord{
 		Store: b.s.loc.String(), To: ui.NewPath(r.To), DryRun: b.DryRun, Files: p.Files, Bytes: p.Bytes, Equal: p.Equal.Files, EqualBytes: p.Equal.Bytes,
 		Skipped: p.Skipped.Files, Left: p.Left.Files, Archives: p.Archives, Requests: p.Requests, RetrieveBytes: p.RetrieveBytes,
-		Hastened: p.Hastened, Taken: p.Taken, DownloadBytes: p.DownloadBytes, Waves: p.Waves, ThawDays: p.ThawDays, Tier: string(p.Tier),
+		Hastened: p.Hastened, Taken: p.Taken, AtOnce: p.AtOnce, DownloadBytes: p.DownloadBytes, Waves: p.Waves, ThawDays: p.ThawDays, Tier: string(p.Tier),
 		Items: itemRecords(b.items), Region: b.prices.For, PricesRegion: b.prices.Region, Doubt: doubts(b.items),
 		Earliest: timeText(p.Earliest), Latest: timeText(p.Latest), Tiers: []tierRecord{},
 	}
@@ -141,7 +142,7 @@ func (b *restoreBill) lines(p *restore.Plan) []string {
 		}
 	}
 	if p.Requests+p.Taken == 0 {
-		return []string{head}
+		return append([]string{head}, jobLines(p)...)
 	}
 	if p.ThawDays > 0 {
 		return append([]string{head}, b.thawLines(p)...)
@@ -172,8 +173,8 @@ func (b *restoreBill) thawLines(p *restore.Plan) []string {
 	return append(lines, b.tierLines(p)...)
 }
 
-// jobLines tell of what was asked for before: it need not be again, or is by a faster
-// tier.
+// jobLines tell of what was asked for before, and need not be again, or is by a faster
+// tier; and of what need not be at all.
 func jobLines(p *restore.Plan) (lines []string) {
 	is, was := "is", "was asked for before, and costs"
 	if p.Hastened > 1 {
@@ -187,6 +188,9 @@ func jobLines(p *restore.Plan) (lines []string) {
 	}
 	if p.Taken > 0 {
 		lines = append(lines, counted(p.Taken, "retrieval")+" more that "+was+" nothing again")
+	}
+	if p.AtOnce > 0 {
+		lines = append(lines, counted(p.AtOnce, "archive")+" can be read at once, by the server's word, whatever the storage class: nothing is asked for")
 	}
 	return lines
 }

@@ -183,10 +183,13 @@ type s3Key struct{}
 
 func startS3(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) > 2 {
-		ts.Fatalf("usage: s3 [THAW [THAW-BY-STANDARD]]")
+		ts.Fatalf("usage: s3 [THAW [THAW-BY-STANDARD] | one-class]")
 	}
 	now := ts.Value(s3Key{}).(*ahead)
 	o := s3test.Options{Buckets: []string{"bucket"}, Clock: now}
+	if o.OneClass = len(args) == 1 && args[0] == "one-class"; o.OneClass {
+		args = nil
+	}
 	if len(args) > 0 {
 		var err error
 		o.Thaw, err = time.ParseDuration(args[0])

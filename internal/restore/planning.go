@@ -28,6 +28,9 @@ type Plan struct {
 	// are of. Taken are those that jobs bring that exist already: they cost
 	// nothing more.
 	Requests, RetrieveBytes, Taken int64
+	// AtOnce are archives besides that can be read without asking, by the word of a store
+	// that was to thaw them: it takes no notice of their class, perhaps.
+	AtOnce int64
 	// Hastened are those of Requests whose archives are on their way by a slower tier.
 	Hastened      int64
 	DownloadBytes int64 // that cross the network, if nothing is repeated
@@ -279,6 +282,10 @@ func (p *planning) reckon(ctx context.Context, id int64, asker *retrieval.Asker)
 		// What is read at once needs no job, and is charged for as it is read.
 		job, ok := asker.Find(wantOf(&rg))
 		hastens := ok && r.hastens(r.paceOf(rg.Class), &job)
+		if ok && r.readable(&job) && r.paceOf(rg.Class) != firn.InstantPace {
+			p.plan.AtOnce++
+			continue
+		}
 		if ok && !hastens && (rg.Class == "" || r.paceOf(rg.Class) != firn.InstantPace) {
 			p.plan.Taken++
 			continue
@@ -302,6 +309,12 @@ func (p *planning) reckon(ctx context.Context, id int64, asker *retrieval.Asker)
 	}
 	p.plan.schedule(r)
 	return p.plan, p.plan.offers(r)
+}
+
+// readable reports whether a job of a store that thaws is one that nobody asked for:
+// its archive can be read, and until no time that the store tells.
+func (r *restorer) readable(job *firn.Job) bool {
+	return r.supply.Thaws && job.State == firn.JobReady && job.Expires.IsZero()
 }
 
 // measure looks how fast the store's bytes arrive.

@@ -57,6 +57,8 @@ type Options struct {
 	// LateErrors is how many completions of uploads fail with the status of a
 	// success, before the first that doesn't.
 	LateErrors int
+	// OneClass: it takes no notice of storage classes, and has one, STANDARD.
+	OneClass bool
 	// Cold are further classes whose objects must be asked for.
 	Cold []string
 	// Faults strike; nil: none do.
@@ -393,7 +395,7 @@ func (c *call) metadata() map[string]string {
 }
 
 func (c *call) classOf() string {
-	if class := c.r.Header.Get("X-Amz-Storage-Class"); class != "" {
+	if class := c.r.Header.Get("X-Amz-Storage-Class"); class != "" && !c.o.OneClass {
 		return class
 	}
 	return "STANDARD"
