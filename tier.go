@@ -60,6 +60,16 @@ func (p Pace) Slower(o Pace) Pace {
 	return p
 }
 
+// First gives the first of some tiers that a store of this pace has.
+func (p Pace) First(tiers []Tier) (tier Tier, ok bool) {
+	for _, tier := range tiers {
+		if _, _, offered := p.Delivery(tier); offered {
+			return tier, true
+		}
+	}
+	return "", false
+}
+
 // Offers finds, before anything is asked for, whether a store of this pace has a
 // tier. Errors: Usage.
 func (p Pace) Offers(t Tier) error {

@@ -384,6 +384,7 @@ type CopyTask struct {
 	File   firn.File
 	// Content is what it holds as its first member; zero where it holds none.
 	Content firn.Content
+	Class   string // storage class in the source, as ClassOf has it
 	// Contents is how many contents are in it, 0, 1, or 2 for more.
 	Contents int
 }
@@ -395,8 +396,8 @@ const copyPage = `SELECT c.archive, c.state, c.copy, c.size, c.created, c.create
 	coalesce(d.text, ''), coalesce(d.format, ''), coalesce(d.packed, ''), EXISTS (SELECT 1 FROM seal WHERE archive = c.archive),
 	coalesce(t.name, ''), coalesce(t.id, 0), dir.key, c.name, coalesce(f.mode, v.mode, 0), coalesce(f.mtime, v.mtime, -62135596800), coalesce(f.mtime_ns, v.mtime_ns, 0),
 	coalesce(f.uid, v.uid, -1), coalesce(f.gid, v.gid, -1), coalesce(l.size, 0), l.tree, coalesce(l.offset, 0),
-	l.archive IS NOT NULL, EXISTS (SELECT 1 FROM location WHERE archive = c.archive AND member > 0)
-	FROM copy c CROSS JOIN archive a ON a.id = c.archive LEFT JOIN description d ON d.archive = c.archive
+	l.archive IS NOT NULL, EXISTS (SELECT 1 FROM location WHERE archive = c.archive AND member > 0), ` + classOf + `
+	FROM copy c CROSS JOIN archive a ON a.id = c.archive CROSS JOIN store s ON s.id = a.store LEFT JOIN object o ON o.archive = c.archive LEFT JOIN description d ON d.archive = c.archive
 	LEFT JOIN dir ON dir.id = c.dir LEFT JOIN tree t ON t.id = dir.tree
 	LEFT JOIN file f ON f.dir = c.dir AND f.name = c.name AND f.since = c.since
 	LEFT JOIN version v ON v.dir = c.dir AND v.name = c.name AND v.since = c.since
@@ -423,7 +424,7 @@ func scanCopy(rows *sql.Rows, next *CopyCursor) (t CopyTask, err error) {
 	var holds, more bool
 	err = rows.Scan(&t.Archive, &t.State, &t.Copy, &t.Size, &next.sec, &next.nsec, &t.Kind, &t.Strange, &t.Remote, &tree,
 		&t.Description, &t.Format, &t.Packed, &t.Sealed, &t.Tree, &t.TreeID, &key, &name, &mode, &mtime, &mtimeNs,
-		&t.File.UID, &t.File.GID, &t.Content.Size, &content, &offset, &holds, &more)
+		&t.File.UID, &t.File.GID, &t.Content.Size, &content, &offset, &holds, &more, &t.Class)
 	next.archive = t.Archive
 	t.Created = at(next.sec, next.nsec)
 	copy(t.TreeHash[:], tree)

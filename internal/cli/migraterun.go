@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 
 	"github.com/firn-archive/firn"
@@ -161,7 +162,7 @@ func (m *migration) takeIn(ctx context.Context) (ok bool, err error) {
 		return true, nil
 	}
 	if err := a.chooseTree(ctx, m.session, m.row); firn.KindOf(err) == firn.Usage {
-		a.Tree = m.store.Info.Name + ".others"
+		a.Tree = path.Base(m.store.Info.Name) + ".others" // that of a store in S3 has slashes
 	} else if err != nil {
 		return false, err
 	}

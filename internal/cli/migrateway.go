@@ -148,6 +148,9 @@ func chargeText(c migrate.Charge) string {
 	case price.Upload:
 		return counted(c.Units, "request") + " to store it"
 	case price.RequestBulk, price.RequestStandard, price.RequestExpedited:
+		if c.Read {
+			return counted(c.Units, "request") + " to read it"
+		}
 		return counted(c.Units, "retrieval")
 	case price.TransferOut:
 		return "transfer of " + ui.Bytes(c.Units) + " out of the region"

@@ -34,8 +34,10 @@ type Outlook struct {
 	// Kept is how many bytes the target charges for of what is copied one by one; 0: as
 	// many as they have.
 	Kept int64
-	// Tier that the source is asked with; empty where it takes no time.
-	Tier firn.Tier
+	// Tier that the source is asked with; empty where it takes no time. Tiers are those
+	// of which what has no such tier is asked for with the next.
+	Tier  firn.Tier
+	Tiers []firn.Tier
 	// Rate at which the source is asked, bytes an hour; 0: as fast as it gives.
 	Rate int64
 	// From and To are what the stores are like.
@@ -58,7 +60,7 @@ func (m *mover) outlook(ctx context.Context) (o Outlook, err error) {
 	}
 	o = Outlook{From: m.From.Store.Traits(), To: m.traits, Rate: m.RetrieveRate, Made: info.Now}
 	if m.slow {
-		o.Tier = m.Tiers[0]
+		o.Tier, o.Tiers = m.Tiers[0], m.Tiers
 	}
 	sums, err := m.Catalog.SumToCopy(ctx, m.m, catalog.CopyRule{Below: m.Bundling.Below, Body: bodySize, Parts: int64(m.traits.MaxParts), Now: info.Now, MinAge: o.From.MinDuration, Least: m.LeastCharged})
 	if err != nil {
@@ -89,7 +91,29 @@ func (m *mover) outlook(ctx context.Context) (o Outlook, err error) {
 			}
 		}
 	}
-	return o, nil
+	return o, o.offers()
+}
+
+// offers finds, before anything is asked for, whether all classes can be asked with
+// one of the tiers. Errors: Usage.
+func (o *Outlook) offers() error {
+	for _, h := range o.held() {
+		if o.Tier == "" || h.Archives == 0 {
+			continue
+		}
+		if _, ok := o.pace(h).First(o.tiers()); !ok {
+			return o.pace(h).Offers(o.Tier)
+		}
+	}
+	return nil
+}
+
+// tiers are those that the source is asked with, in order of preference.
+func (o *Outlook) tiers() []firn.Tier {
+	if len(o.Tiers) == 0 {
+		return []firn.Tier{o.Tier}
+	}
+	return o.Tiers
 }
 
 // Held is what of a migration is of one storage class in the source.
@@ -124,15 +148,19 @@ func (o *Outlook) held() []Held {
 	return []Held{{Archives: o.Archives, Bytes: o.Bytes, Charged: o.Bytes, Chunks: o.Chunks, Young: o.Young, YoungBytes: o.YoungBytes, YoungByteSeconds: o.YoungByteSeconds}}
 }
 
-// pace is that of a class of the source, or of the slowest of all.
-func (o *Outlook) pace(classes ...Held) firn.Pace {
-	pace := firn.InstantPace
-	for _, h := range classes {
-		if h.Class == "" {
-			pace = pace.Slower(o.From.Pace)
-		} else {
-			pace = pace.Slower(firn.PaceOf(h.Class))
-		}
+// pace is that of a class of the source.
+func (o *Outlook) pace(h Held) firn.Pace {
+	if h.Class == "" {
+		return o.From.Pace
 	}
-	return pace
+	return firn.PaceOf(h.Class)
+}
+
+// waits is how long the slowest of the classes takes, at the most.
+func (o *Outlook) waits() (most time.Duration) {
+	for _, h := range o.held() {
+		_, wait, _ := o.pace(h).Delivery(tierFor(o.pace(h), o.tiers()))
+		most = max(most, wait)
+	}
+	return most
 }

@@ -187,7 +187,7 @@ func (r *round) visit(ctx context.Context, t *task) (goesOn bool, err error) {
 	case ok:
 		r.denials.had(asking)
 		r.reserve(t.Size)
-		r.expect(retrieval.ExpectedAt(r.supply.Pace, job))
+		r.expect(retrieval.ExpectedAt(r.paceOf(t.Class), job))
 		return true, nil
 	}
 	if !r.admit(t.Size) {
@@ -285,11 +285,12 @@ func (r *round) ask(ctx context.Context, t *task) error {
 		r.mu.Lock()
 		tier := r.tier
 		r.mu.Unlock()
-		days := r.supply.ThawDays(r.Tiers[tier], t.Size, r.rate, r.known)
-		job, err := r.asker.AskFor(ctx, t.want, r.Tiers[tier], days)
+		by := tierFor(r.paceOf(t.Class), r.Tiers[tier:])
+		days := r.supply.ThawDays(by, t.Size, r.rate, r.known)
+		job, err := r.asker.AskFor(ctx, t.want, by, days)
 		if err == nil {
 			r.denials.had(asking)
-			r.expect(retrieval.ExpectedAt(r.supply.Pace, job))
+			r.expect(retrieval.ExpectedAt(r.paceOf(t.Class), job))
 			r.began(job.ID)
 			return nil
 		}
@@ -313,6 +314,24 @@ func (r *round) ask(ctx context.Context, t *task) error {
 		r.halt(err)
 		return nil
 	}
+}
+
+// paceOf is how long archives of a storage class take; of those of none, it is the
+// source's.
+func (m *mover) paceOf(class string) firn.Pace {
+	if class == "" {
+		return m.supply.Pace
+	}
+	return firn.PaceOf(class)
+}
+
+// tierFor is the tier that archives of a pace are asked for with: the first that they
+// have; without any, the first.
+func tierFor(p firn.Pace, tiers []firn.Tier) firn.Tier {
+	if tier, ok := p.First(tiers); ok {
+		return tier
+	}
+	return tiers[0]
 }
 
 // fallBack takes the next tier, if there is one.

@@ -1,7 +1,6 @@
 package migrate
 
 import (
-	"cmp"
 	"math"
 	"time"
 
@@ -48,6 +47,7 @@ type Charge struct {
 	Item  price.Item
 	Units int64 // requests or bytes
 	Cost  price.Sum
+	Read  bool // it is of what is read at once, without asking for it
 }
 
 // A Bill is what a migration costs, and saves.
@@ -73,7 +73,7 @@ func Price(o Outlook, t Terms) Bill {
 	b.add(price.Upload, o.Singles+2*o.Starts+o.Parts, t.To)
 	b.Ways = ways(o, t)
 	if transfer := b.Ways[0].Transfer; !transfer.Known || transfer.Amount > 0 {
-		b.Charges = append(b.Charges, Charge{price.TransferOut, o.Bytes, transfer})
+		b.Charges = append(b.Charges, Charge{Item: price.TransferOut, Units: o.Bytes, Cost: transfer})
 	}
 	b.Once.Known = true
 	for _, c := range b.Charges {
@@ -110,19 +110,27 @@ func charge(item price.Item, units int64, t price.Tariff) Charge {
 }
 
 // bringing is what the source charges for bringing everything once, with the copies
-// that stay readable for some days where it makes any.
+// that stay readable for some days where it makes any. What can be read at once is no
+// retrieval: each of its pieces is a request.
 func bringing(o Outlook, t Terms) (lines []Charge) {
-	var bill price.Bill
+	var asked, read price.Bill
 	for _, h := range o.held() {
-		need, tier := price.Need{Requests: h.Archives, Retrieve: h.Bytes, Days: t.ThawDays}, o.Tier
-		if tier == "" || o.pace(h) == firn.InstantPace { // read at once, and charged for by any tier alike
-			need.Requests, tier = h.Chunks, cmp.Or(tier, firn.Bulk)
+		from, need := t.From.Of(h.Class), price.Need{Requests: h.Archives, Retrieve: h.Bytes, Days: t.ThawDays}
+		switch {
+		case o.Tier != "" && o.pace(h) != firn.InstantPace:
+			asked = asked.Plus(from.Bill(tierFor(o.pace(h), o.tiers()), need))
+		case !from.Free:
+			need.Requests = h.Chunks
+			read = read.Plus(from.Bill(firn.Bulk, need)) // charged for by any tier alike
 		}
-		bill = bill.Plus(t.From.Of(h.Class).Bill(tier, need))
 	}
-	for _, l := range bill {
-		if l.Item != price.TransferOut { // that depends on the way
-			lines = append(lines, Charge(l))
+	for i, bill := range []price.Bill{asked, read} {
+		for _, l := range bill {
+			atOnce := i == 1
+			free := atOnce && l.Cost.Known && l.Cost.Amount == 0
+			if l.Item != price.TransferOut && !free { // that depends on the way
+				lines = append(lines, Charge{l.Item, l.Units, l.Cost, atOnce})
+			}
 		}
 	}
 	return lines
@@ -176,7 +184,7 @@ func ways(o Outlook, t Terms) []Way {
 func (o *Outlook) lasts(rate float64) time.Duration {
 	var wait time.Duration
 	if o.Tier != "" {
-		_, wait, _ = o.pace(o.held()...).Delivery(o.Tier)
+		wait = o.waits()
 	}
 	seconds := 0.0
 	if rate > 0 {

@@ -351,7 +351,7 @@ func (a *asking) tierFor(s *span) firn.Tier {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	tiers := a.d.r.Tiers[a.tier:]
-	if tier, ok := offered(s.pace, tiers); ok {
+	if tier, ok := s.pace.First(tiers); ok {
 		return tier
 	}
 	return tiers[0]

@@ -44,20 +44,10 @@ func (s Share) Thaws() bool { return s.pace(firn.VaultPace) != firn.InstantPace 
 // Tier is the one of some tiers that archives of the share are asked for with: the
 // first that their class has; without any, the first.
 func (s Share) Tier(tiers []firn.Tier) firn.Tier {
-	if tier, ok := offered(s.pace(firn.VaultPace), tiers); ok {
+	if tier, ok := s.pace(firn.VaultPace).First(tiers); ok {
 		return tier
 	}
 	return tiers[0]
-}
-
-// offered gives the first of some tiers that archives of a pace can be asked for with.
-func offered(p firn.Pace, tiers []firn.Tier) (tier firn.Tier, ok bool) {
-	for _, tier := range tiers {
-		if p.Offers(tier) == nil {
-			return tier, true
-		}
-	}
-	return "", false
 }
 
 // hastens reports whether an archive of a pace that a job is to bring is asked for once
@@ -83,7 +73,7 @@ func (r *restorer) hastens(p firn.Pace, job *firn.Job) bool {
 // asked for with one of the tiers. Errors: Usage.
 func (p *Plan) offers(r *restorer) error {
 	for _, s := range p.Shares {
-		if _, ok := offered(s.pace(r.supply.Pace), r.Tiers); !ok {
+		if _, ok := s.pace(r.supply.Pace).First(r.Tiers); !ok {
 			return &firn.Error{
 				Op: "restore", Kind: firn.Usage, Err: fmt.Errorf("%d of the archives are in %s, which has no %s retrievals", s.Requests, s.Class, r.Tiers[0]),
 				Hint: fmt.Sprintf("give --tier standard, or --tier %s,standard, by which only these are asked for with the next tier; nothing was asked for", r.Tiers[0]),
