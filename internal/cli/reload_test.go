@@ -52,7 +52,7 @@ func TestReload(t *testing.T) {
 		{"limit_upload = \"5K\"\n", "5K", "the limit of uploads is the same"},
 		{"limit_upload = \"08:00,1M 23:00,off\"\n", "08:00,1M 23:00,off", "the limit of uploads is 08:00,1M 23:00,off from now on"},
 		{"limit_uplod = 1\n", "08:00,1M 23:00,off", "can't be used, so all stays as it was"},
-		{"part_size = 3\n", "08:00,1M 23:00,off", "can't be used, so all stays as it was"},
+		{"part_size = 6000\n", "08:00,1M 23:00,off", "can't be used, so all stays as it was"},
 		{"[", "08:00,1M 23:00,off", "can't be used, so all stays as it was"},
 		{"", "", "uploads have no limit from now on"},
 	} {

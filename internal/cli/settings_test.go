@@ -94,7 +94,7 @@ func TestWrongOptionsSayWhere(t *testing.T) {
 		option config.Option
 		want   string
 	}{
-		{config.Option{Key: "part_size", Values: []string{"3"}, Line: 7}, "/c.toml, line 7: part_size: "},
+		{config.Option{Key: "part_size", Values: []string{"6000"}, Line: 7}, "/c.toml, line 7: part_size: "},
 		{config.Option{Key: "concurrency", Values: []string{"1", "2"}, Line: 8}, "/c.toml, line 8: concurrency: it takes one value"},
 		{config.Option{Key: "exclude_from", Values: []string{"~you/x"}, Line: 9}, "line 9: exclude_from: "},
 		{config.Option{Key: "low_priority", Values: []string{"perhaps"}, Line: 10}, "line 10: low_priority: "},
