@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -26,8 +27,9 @@ var regionName = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-[0-9]+$`)
 
 // Here gives the region of the machine that this runs on, by its own account; empty
 // where it is none of Amazon's, or doesn't say. The variables of Amazon's tools switch
-// that off, or name another address: AWS_EC2_METADATA_DISABLED and
-// AWS_EC2_METADATA_SERVICE_ENDPOINT.
+// that off, name another address, or another time to wait, in seconds:
+// AWS_EC2_METADATA_DISABLED, AWS_EC2_METADATA_SERVICE_ENDPOINT and
+// AWS_METADATA_SERVICE_TIMEOUT.
 func Here(ctx context.Context, getenv func(string) string) string {
 	if strings.EqualFold(getenv("AWS_EC2_METADATA_DISABLED"), "true") {
 		return ""
@@ -36,7 +38,11 @@ func Here(ctx context.Context, getenv func(string) string) string {
 	if other := getenv("AWS_EC2_METADATA_SERVICE_ENDPOINT"); other != "" {
 		server = strings.TrimSuffix(other, "/")
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	wait := patience
+	if seconds, err := strconv.Atoi(getenv("AWS_METADATA_SERVICE_TIMEOUT")); err == nil && seconds > 0 {
+		wait = time.Duration(seconds) * time.Second
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	// No proxy: the address is that of the machine itself.
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}

@@ -34,7 +34,7 @@ func TestHere(t *testing.T) {
 				}
 			}))
 			defer server.Close()
-			env := map[string]string{"AWS_EC2_METADATA_SERVICE_ENDPOINT": server.URL + "/"}
+			env := map[string]string{"AWS_EC2_METADATA_SERVICE_ENDPOINT": server.URL + "/", "AWS_METADATA_SERVICE_TIMEOUT": "120"}
 			if got := awschain.Here(t.Context(), func(name string) string { return env[name] }); got != c.want {
 				t.Errorf("it is in %q, want %q", got, c.want)
 			}
@@ -43,5 +43,15 @@ func TestHere(t *testing.T) {
 				t.Errorf("it asked all the same: %q", got)
 			}
 		})
+	}
+}
+
+// TestHereIsNotWaitedFor: who says nothing isn't asked for long.
+func TestHereIsNotWaitedFor(t *testing.T) {
+	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	defer silent.Close()
+	env := map[string]string{"AWS_EC2_METADATA_SERVICE_ENDPOINT": silent.URL, "AWS_METADATA_SERVICE_TIMEOUT": "no number"}
+	if got := awschain.Here(t.Context(), func(name string) string { return env[name] }); got != "" {
+		t.Errorf("it is in %q", got)
 	}
 }

@@ -16,7 +16,7 @@ func TestAtAmazon(t *testing.T) {
 	here := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("eu-west-1")) }))
 	defer here.Close()
 	env := wire.Env{Dir: t.TempDir(), Clock: clock.System{}, Events: firn.Discard, Getenv: func(name string) string {
-		return map[string]string{"AWS_EC2_METADATA_SERVICE_ENDPOINT": here.URL}[name]
+		return map[string]string{"AWS_EC2_METADATA_SERVICE_ENDPOINT": here.URL, "AWS_METADATA_SERVICE_TIMEOUT": "120"}[name]
 	}}
 	t.Setenv("AWS_ACCESS_KEY_ID", "none")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "none")
