@@ -251,6 +251,16 @@ type archiveRetriever struct {
 	bill       classBytes // of the whole command
 }
 
+// asked gives what the store is getting ready.
+func (r *archiveRetriever) asked() (left []*fetchable) {
+	for _, f := range r.pending() {
+		if f.job.State == firn.JobRunning {
+			left = append(left, f)
+		}
+	}
+	return left
+}
+
 // pending gives what isn't there yet.
 func (r *archiveRetriever) pending() (left []*fetchable) {
 	for _, f := range r.all {
@@ -555,7 +565,7 @@ func (r *archiveRetriever) report() error {
 			status = append(status, ErrNotYet)
 		}
 	}
-	if left := r.pending(); len(left) > 0 {
+	if left := r.asked(); len(left) > 0 {
 		text := "the store is getting " + counted(int64(len(left)), "archive") + " ready"
 		if ready := firstOf(left); ready.After(r.env.Clock.Now()) {
 			text += ", not before " + localTime(ready)

@@ -93,6 +93,13 @@ func (o *retrievalPolicyOptions) open(ctx context.Context) (*session, error) {
 			s.close()
 			return nil, wrongUsage("read retrieval policy", "%s has none: what it is asked for is ready at once and costs nothing", s.loc)
 		}
+		if err == nil {
+			err = s.notOfS3("read retrieval policy", "limit a restore with --retrieve-rate or --max-cost")
+		}
+		if err != nil && s != nil {
+			s.close()
+			return nil, err
+		}
 		return s, err
 	}
 	if !config.IsRegion(o.Of) && o.Of != "" {

@@ -48,8 +48,13 @@ func TestMain(m *testing.M) {
 //	s3 [THAW]               starts an S3 with the bucket "bucket", likewise, where what
 //	                        is cold can be read THAW after it was asked for
 //	later TIME              winds the clock of that S3
+//	fault KIND OP KEY [N]   makes the next calls (1 or N; -1: all) of OP that are about
+//	                        such a key fail there
+//	mend                    lifts these faults
+//	put KEY FILE            stores an object there as another program would
+//	unopen                  ends all open uploads there, as a rule of the bucket would
 //	wind TIME               winds the clock that all programs of the script have, the
-//	                        server too: see woundClock. It comes before serve
+//	                        server and the S3 too: see woundClock. It comes before serve
 //	vanish PREFIX           deletes all of its objects whose keys begin so, within
 //	                        any store
 //	unserve                 interrupts that server, which must end well; stdout
@@ -80,6 +85,10 @@ func runScripts(t *testing.T, files []string, more map[string]func(*testscript.T
 		"queues":     startQueues,
 		"s3":         startS3,
 		"later":      windS3,
+		"fault":      breakS3,
+		"mend":       mendS3,
+		"put":        putIntoS3,
+		"unopen":     endUploadsInS3,
 		"wind":       windAll,
 		"vanish":     vanishFromS3,
 		"unserve":    stopServer,
@@ -100,7 +109,7 @@ func runScripts(t *testing.T, files []string, more map[string]func(*testscript.T
 			env.Setenv("AWS_EC2_METADATA_DISABLED", "true") // no keys from this machine
 			env.Setenv("ESC", "\x1b")
 			env.Values[serverKey{}] = &server{}
-			env.Values[s3Key{}] = &ahead{}
+			env.Values[s3Key{}] = &ahead{wound: woundClock{file: filepath.Join(home, woundFile)}}
 			return os.Mkdir(home, 0o700)
 		},
 		Cmds: cmds,
@@ -186,7 +195,8 @@ func startS3(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: s3 [THAW [THAW-BY-STANDARD] | one-class]")
 	}
 	now := ts.Value(s3Key{}).(*ahead)
-	o := s3test.Options{Buckets: []string{"bucket"}, Clock: now}
+	now.faults = s3test.NewFaults()
+	o := s3test.Options{Buckets: []string{"bucket"}, Clock: now, Faults: now.faults}
 	if o.OneClass = len(args) == 1 && args[0] == "one-class"; o.OneClass {
 		args = nil
 	}

@@ -176,7 +176,7 @@ func showStore(s *session, info firn.StoreInfo) error {
 
 func runStoreList(ctx context.Context, o *storeCmdOptions) error {
 	if strings.ContainsAny(o.Store, ":/") {
-		return wrongUsage("list vaults", "%q is no region; local vaults are listed by firn status", o.Store)
+		return wrongUsage("list vaults", "%q is no region; stores in buckets and folders are listed by firn status", o.Store)
 	}
 	list := ui.NewList(o.app.ui, "vault",
 		ui.Column[vaultRecord]{Head: "name", Cell: func(r vaultRecord) string { return r.Name }},

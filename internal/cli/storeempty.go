@@ -262,13 +262,13 @@ func (m *emptying) confirm(ctx context.Context) error {
 	}
 	if name := m.options.Confirm; name != "" {
 		if name != info.Name {
-			return refuse(fmt.Sprintf("--confirm names %q, and the vault is called %q", name, info.Name))
+			return refuse(fmt.Sprintf("--confirm names %q, and the store is called %q", name, info.Name))
 		}
 		return nil
 	}
 	warning := "this deletes all archives of " + info.Address + " for good"
 	if m.options.AndDelete {
-		warning += ", and then the vault itself"
+		warning += ", and then the store itself"
 	}
 	if !info.LastInventory.IsZero() {
 		warning += fmt.Sprintf("; at the inventory of %s it had %s in %s", localTime(info.LastInventory), ui.Bytes(info.Bytes), counted(info.Archives, "archive"))

@@ -93,6 +93,10 @@ func (o *storeLockOptions) open(ctx context.Context) (*session, firn.Custodian, 
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := s.notOfS3("read lock", "a bucket is locked with: aws s3api put-object-lock-configuration"); err != nil {
+		s.close()
+		return nil, nil, err
+	}
 	return s, s.store.Custodian(), nil
 }
 

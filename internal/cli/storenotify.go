@@ -108,6 +108,9 @@ func runStoreNotify(ctx context.Context, o *storeNotifyOptions) error {
 	if s.loc.Scheme == config.Local {
 		return wrongUsage("read notifications", "%s tells nobody: what it is asked for is ready at once", s.loc)
 	}
+	if err := s.notOfS3("read notifications", "a bucket's notifications are set with: aws s3api put-bucket-notification-configuration"); err != nil {
+		return err
+	}
 	if _, err := s.store.Look(ctx); err != nil {
 		return err
 	}

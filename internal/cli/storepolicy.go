@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/config"
 )
 
 type storePolicyOptions struct {
@@ -95,6 +96,15 @@ type policyRecord struct {
 	Replaced string `json:"replaced,omitempty"` // that was there before
 }
 
+// notOfS3 refuses a setting that vaults have, and buckets in another form, which firn
+// leaves to other programs.
+func (s *session) notOfS3(op, instead string) error {
+	if s.loc.Scheme != config.S3 {
+		return nil
+	}
+	return wrongUsage(op, "%s is no vault, and has none of its own; %s", s.loc, instead)
+}
+
 func runStorePolicy(ctx context.Context, o *storePolicyOptions) error {
 	if o.Set != "" && o.Remove {
 		return wrongUsage("set access policy", "give --set or --remove, not both")
@@ -111,6 +121,9 @@ func runStorePolicy(ctx context.Context, o *storePolicyOptions) error {
 		return err
 	}
 	defer s.close()
+	if err := s.notOfS3("read access policy", "a bucket's policy is set with: aws s3api put-bucket-policy"); err != nil {
+		return err
+	}
 	vault := s.store.Custodian()
 	now, err := vault.AccessPolicy(ctx)
 	if err != nil {

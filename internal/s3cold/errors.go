@@ -127,6 +127,8 @@ func (j judge) refusal(a exchange.Answer) exchange.Refusal {
 		r.Code, r.Message = e.Code, e.Message
 	} else if line, _, _ := strings.Cut(strings.TrimSpace(string(a.Body)), "\n"); line != "" {
 		r.Message = fmt.Sprintf("%.80q", line)
+	} else if r.Code == codeNotThere {
+		r.Message = "no such object"
 	}
 	kind, known := kindsOfCodes[r.Code]
 	if !known {

@@ -147,7 +147,7 @@ func (s *Store) Delete(ctx context.Context) error {
 			switch {
 			case !ok:
 			case isArchive(key) && aws.ToInt64(o.Size) > 0:
-				return s.fail("delete", firn.NotEmpty, fmt.Errorf("it still holds %q", key))
+				return s.fail("delete", firn.NotEmpty, fmt.Errorf("it still holds %q; delete what is in it first, with: firn store empty %s", key, s.cfg.Label))
 			case !isArchive(key) && key != storeName:
 				own = append(own, key)
 			}

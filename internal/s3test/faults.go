@@ -65,6 +65,13 @@ func (f *Faults) Add(fault Fault) {
 	f.faults, f.seen, f.struck = append(f.faults, fault), append(f.seen, 0), append(f.struck, 0)
 }
 
+// Clear forgets all that is planned.
+func (f *Faults) Clear() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.faults, f.seen, f.struck = nil, nil, nil
+}
+
 // Struck is how often the i-th fault has struck.
 func (f *Faults) Struck(i int) int {
 	f.mu.Lock()
