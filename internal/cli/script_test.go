@@ -91,6 +91,7 @@ func runScripts(t *testing.T, files []string, more map[string]func(*testscript.T
 		"unopen":     endUploadsInS3,
 		"wind":       windAll,
 		"vanish":     vanishFromS3,
+		"older":      makeOlder,
 		"unserve":    stopServer,
 		"status":     wantStatus,
 		"read":       readVariable,
