@@ -154,6 +154,13 @@ func TestNestedStoresByTheCatalog(t *testing.T) {
 	if _, err := place(fresh, "s3:bucket/p/inner").CheckOrCreate(t.Context(), fresh); firn.KindOf(err) != firn.Conflict {
 		t.Errorf("the inner one is filled from elsewhere: %v", err)
 	}
+	// That somebody else's rows have it is no reason not to ask.
+	if _, err := fresh.Register(t.Context(), catalog.StoreSpec{URL: "s3:bucket/p/inner", Kind: "s3", Identity: inner.Info.Identity}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := place(fresh, "s3:bucket/p/inner").CheckOrCreate(t.Context(), fresh); firn.KindOf(err) != firn.Conflict {
+		t.Errorf("the inner one is filled, since rows from elsewhere have it: %v", err)
+	}
 }
 
 // lay puts a text into the bucket, as another program does.

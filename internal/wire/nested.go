@@ -45,7 +45,7 @@ func (s *Store) checkToFill(ctx context.Context, cat *catalog.Catalog) (catalog.
 		if err := s.cold.CheckBeside(one.Identity, false); err != nil {
 			return catalog.Store{}, err
 		}
-		seen = seen || one.Identity == s.Info.Identity
+		seen = seen || one.Reached && one.Identity == s.Info.Identity // rows of others are no look at it
 	}
 	if !seen {
 		if err := s.cold.CheckAlone(ctx); err != nil {
