@@ -133,9 +133,9 @@ func (s *syncer) tellLag(l lag) {
 			s.Events(firn.NoticeEvent{Text: fmt.Sprintf(format, n, sc.path, s.Row.URL)})
 		}
 	}
-	notice(l.unknown, "%d archives in %s are not in the catalog: if they are in this vault, take them in with firn adopt %[3]s --journal %[2]s")
-	notice(l.revoked, "%d archives that the catalog takes for stored are deleted, as %s says: another program did that, and an inventory will show it")
-	notice(l.bundles, "%d archives of this tree hold several files each, and have no lines in %s: to have all files in it, sync them as another tree, with --tree NAME")
+	notice(l.unknown, "%[1]d archives in %[2]s are not in the catalog: if they are in this vault, take them in with firn adopt %[3]s --journal %[2]s")
+	notice(l.revoked, "%[1]d archives that the catalog takes for stored are deleted, as %[2]s says: another program did that, and an inventory will show it")
+	notice(l.bundles, "%[1]d archives of this tree hold several files each, and have no lines in %[2]s: to have all files in it, sync them as another tree, with --tree NAME")
 }
 
 // writeCreated writes lines for archives of this tree. Of several files that

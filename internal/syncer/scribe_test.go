@@ -289,6 +289,9 @@ func TestWhatAJournalShows(t *testing.T) {
 				t.Errorf("dry %v: %q is not said once:\n%s", dry, want, said)
 			}
 		}
+		if strings.Contains(said, "%!") {
+			t.Errorf("dry %v: something is left of a format:\n%s", dry, said)
+		}
 		if j.text() != before {
 			t.Errorf("dry %v: the journal is\n%s", dry, j.text())
 		}
