@@ -228,6 +228,30 @@ func TestSameNameAtOnce(t *testing.T) {
 	w.want("archive checkpresent v same", 0, "same\n", "")
 }
 
+// TestRecallOfARunThatHasEnded: an upload that ended since it was listed is none that
+// was killed, and nobody ends it a second time.
+func TestRecallOfARunThatHasEnded(t *testing.T) {
+	w := newWorld(t)
+	w.ok("vault create v")
+	w.upload("a", "alpha")
+	p := &program{Env: w.env, region: defaultRegion}
+	s, err := p.openChecked(t.Context(), "v", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { s.close(); p.cache.Close() }()
+	runs, err := s.catalog.LastRuns(t.Context(), s.entry.ID)
+	if err != nil || len(runs) != 1 || !runs[0].Complete {
+		t.Fatalf("%+v, %v", runs, err)
+	}
+	if err := p.recallRun(t.Context(), s, runs[0].ID); err != nil {
+		t.Error(err)
+	}
+	if run, err := s.catalog.Run(t.Context(), runs[0].ID); err != nil || !run.Complete {
+		t.Errorf("%+v, %v", run, err)
+	}
+}
+
 // TestGoneOnWithTwice: of two that go on with one upload at once neither harms the
 // other's archive.
 func TestGoneOnWithTwice(t *testing.T) {

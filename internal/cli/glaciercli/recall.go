@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/catalog"
 	"github.com/firn-archive/firn/internal/foreign"
 	"github.com/firn-archive/firn/internal/wire"
 )
@@ -18,29 +19,43 @@ func (p *program) recall(ctx context.Context, s *session) error {
 		return err
 	}
 	for _, run := range runs {
-		lock, err := wire.LockRun(p.env(), run.ID, "recall")
-		if firn.KindOf(err) == firn.Conflict {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		found := 0
-		unsettled, err := s.catalog.LooseOf(ctx, run, func(a firn.Archive) error {
-			found++
-			return p.cache.Recall(ctx, foreign.CacheRow{
-				ID: a.ID, Name: nameOf(a.Description), Vault: s.Location.Vault, Region: p.region, Key: s.key, Created: run.Started, Tree: a.Tree,
-			})
-		})
-		isBeginning := found == 0 && p.Clock.Now().Sub(run.Started) < beginning
-		if err == nil && !unsettled && !isBeginning { // else it is looked at again
-			err = s.catalog.EndRun(ctx, run, completeIf(errKilled))
-		}
-		if err = errors.Join(err, lock.Unlock()); err != nil {
+		if err := p.recallRun(ctx, s, run.ID); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// recallRun is recall of one run that had not ended when it was listed.
+func (p *program) recallRun(ctx context.Context, s *session, id int64) error {
+	lock, err := wire.LockRun(p.env(), id, "recall")
+	if firn.KindOf(err) == firn.Conflict {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	run, err := s.catalog.Run(ctx, id)
+	if err == nil && run.Ended.IsZero() { // else it has just given its lock back
+		err = p.recallDead(ctx, s, run)
+	}
+	return errors.Join(err, lock.Unlock())
+}
+
+// recallDead is recall of a run whose lock is the caller's.
+func (p *program) recallDead(ctx context.Context, s *session, run catalog.Run) error {
+	found := 0
+	unsettled, err := s.catalog.LooseOf(ctx, run, func(a firn.Archive) error {
+		found++
+		return p.cache.Recall(ctx, foreign.CacheRow{
+			ID: a.ID, Name: nameOf(a.Description), Vault: s.Location.Vault, Region: p.region, Key: s.key, Created: run.Started, Tree: a.Tree,
+		})
+	})
+	isBeginning := found == 0 && p.Clock.Now().Sub(run.Started) < beginning
+	if err != nil || unsettled || isBeginning {
+		return err // it is looked at again
+	}
+	return s.catalog.EndRun(ctx, run, completeIf(errKilled))
 }
 
 // beginning is how long a run that has stored nothing may be one that has not got
