@@ -51,6 +51,7 @@ func TestMetadata(t *testing.T) {
 	write(t, root, "d/file", "four")
 	file := filepath.Join(root, "d/file")
 	mtime := time.Unix(-86400, 123456789)
+	must(t, os.Chmod(filepath.Join(root, "d"), 0o755)) // whatever the umask is
 	must(t, os.Chmod(file, 0o640|fs.ModeSetuid|fs.ModeSetgid|fs.ModeSticky))
 	must(t, os.Link(file, filepath.Join(root, "d/hard")))
 	must(t, os.Symlink("/no/where\n", filepath.Join(root, "d/link")))
