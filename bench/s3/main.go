@@ -7,7 +7,8 @@
 // signature and each hash, and keeps objects as files. Both are processes of this
 // machine. Files of 1 MiB are synced for what the processor has to do, and files of
 // 10 KiB for how many go in a second, each as an object of its own. All rounds
-// alternate, and the median of each is shown.
+// alternate, and the median of each is shown. With -rclone another program copies the
+// same files in the same rounds: what it takes says how fast the machine is.
 package main
 
 import (
@@ -29,6 +30,7 @@ type options struct {
 	rounds       int    // how often each thing is measured
 	dir          string // folder to work in; empty for a temporary one
 	firn, server string // programs; empty to build them
+	rclone       string // program to compare with; empty for none
 }
 
 func main() {
@@ -52,6 +54,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f.StringVar(&o.dir, "dir", "", "work below this folder, on a disk with extended attributes (default a temporary folder)")
 	f.StringVar(&o.firn, "firn", "", "measure this program (default: build it)")
 	f.StringVar(&o.server, "server", "", "the program versitygw (default: build it, from tools/s3)")
+	f.StringVar(&o.rclone, "rclone", "", "compare with this program, which is rclone")
 	if err := f.Parse(args); err != nil {
 		return err
 	}

@@ -86,14 +86,22 @@ func (b *bench) measure(ctx context.Context) (*results, error) {
 	for round := range b.rounds {
 		b.say("round %d of %d", round+1, b.rounds)
 		for _, one := range []struct {
-			tree string
-			into *[]usage.Usage
-		}{{large, &r.large}, {small, &r.small}} {
-			u, err := b.sync(ctx, fmt.Sprintf("%s%d", filepath.Base(one.tree), round), one.tree)
+			tree         string
+			into, rclone *[]usage.Usage
+		}{{large, &r.large, &r.rcloneLarge}, {small, &r.small, &r.rcloneSmall}} {
+			name := fmt.Sprintf("%s%d", filepath.Base(one.tree), round)
+			u, err := b.sync(ctx, name, one.tree)
 			if err != nil {
 				return nil, err
 			}
 			*one.into = append(*one.into, u)
+			if b.rclone == "" {
+				continue
+			}
+			if u, err = b.copy(ctx, "rclone-"+name, one.tree); err != nil {
+				return nil, err
+			}
+			*one.rclone = append(*one.rclone, u)
 		}
 	}
 	return r, nil
@@ -108,18 +116,38 @@ func (b *bench) sync(ctx context.Context, name, tree string) (usage.Usage, error
 	cmd := b.client(ctx, name, "sync", "--quiet", "--no-bundle", "--concurrency", fmt.Sprint(b.concurrency), tree, store)
 	cmd.Stderr = os.Stderr
 	u, err := usage.Good(cmd)
-	if err != nil {
-		return u, err
+	if err == nil {
+		err = b.check(tree, filepath.Join(name, filepath.Base(tree)))
 	}
+	return u, err
+}
+
+// copy has rclone copy a tree, as many files at a time, and looks whether all of it
+// is there.
+func (b *bench) copy(ctx context.Context, name, tree string) (usage.Usage, error) {
+	concurrency := fmt.Sprint(b.concurrency)
+	cmd := exec.CommandContext(ctx, b.rclone, "copy", "--quiet", "--transfers", concurrency, "--checkers", concurrency, "--s3-no-check-bucket", tree, ":s3:"+bucket+"/"+name)
+	cmd.Env = append(os.Environ(), "RCLONE_CONFIG="+os.DevNull, "RCLONE_S3_PROVIDER=Other", "RCLONE_S3_ENDPOINT="+b.endpoint,
+		"RCLONE_S3_REGION=us-east-1", "AWS_CA_BUNDLE=", "RCLONE_S3_ACCESS_KEY_ID="+key, "RCLONE_S3_SECRET_ACCESS_KEY="+secret)
+	cmd.Stderr = os.Stderr
+	u, err := usage.Good(cmd)
+	if err == nil {
+		err = b.check(tree, name)
+	}
+	return u, err
+}
+
+// check looks whether all files of a tree are at a place of the bucket.
+func (b *bench) check(tree, place string) error {
 	want, err := countFiles(tree)
 	if err != nil {
-		return u, err
+		return err
 	}
-	stored, err := countFiles(filepath.Join(b.dir, "objects", bucket, name, filepath.Base(tree)))
+	stored, err := countFiles(filepath.Join(b.dir, "objects", bucket, place))
 	if err == nil && stored != want {
 		err = fmt.Errorf("%d of %d files are there", stored, want)
 	}
-	return u, err
+	return err
 }
 
 // client is a firn on a machine of its own: its catalog is used by nobody else.

@@ -60,6 +60,23 @@ func TestFailures(t *testing.T) {
 	}
 }
 
+// TestCompare: what rclone takes is shown beside, and it must have copied all.
+func TestCompare(t *testing.T) {
+	server := testprog.Built(t, "versitygw", "go -C tools/s3 build -o DIR github.com/versity/versitygw/cmd/versitygw")
+	rclone := testprog.Need(t, "rclone")
+	t.Setenv(programVar, "firn")
+	var out, progress bytes.Buffer
+	args := []string{"-large", "2", "-small", "105", "-rounds", "1", "-dir", t.TempDir(), "-firn", os.Args[0], "-server", server, "-rclone", rclone}
+	if err := run(t.Context(), args, &out, &progress); err != nil {
+		t.Fatalf("%v\n%s", err, progress.String())
+	}
+	for _, want := range []string{`\| the large files by rclone \| \d+\.\d\d CPU s/GiB, `, `\| the small files by rclone \| \d+ objects/s, `} {
+		if !regexp.MustCompile(want).Match(out.Bytes()) {
+			t.Errorf("no match for %s in\n%s", want, out.String())
+		}
+	}
+}
+
 func TestReport(t *testing.T) {
 	r := &results{
 		machine: "a machine", options: options{large: 1024, small: 1000, concurrency: 8},

@@ -53,7 +53,7 @@ func TestMissing(t *testing.T) {
 		{"program, in CI", noTmux, "1", "failed", "Debian package tmux"},
 		{"module, at home", noBoto, "", "skipped", "python3-boto"},
 		{"module, in CI", noBoto, "1", "failed", "Debian package python3-boto"},
-		{"not listed", func(t testing.TB) { Need(t, "rclone") }, "", "failed", "programs.txt"},
+		{"not listed", func(t testing.TB) { Need(t, "rsync") }, "", "failed", "programs.txt"},
 		{"a word of a comment", func(t testing.TB) { Need(t, "#") }, "", "failed", "programs.txt"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
