@@ -49,8 +49,8 @@ type Tally struct {
 	Lost   int64 // of Failed: that may have had an effect
 	Up     int64 // bytes of bodies that the store read
 	Down   int64 // bytes of outputs and inventories that were read from the store
-	// Class is the storage class of S3 that an output is of, where the store says so;
-	// in sums it is empty.
+	// Class is the storage class of S3 that an output is of, or that an archive was
+	// stored in, where the store says so; in sums it is empty.
 	Class string
 }
 
@@ -164,8 +164,10 @@ func list[T any](c *counting, op Op, items iter.Seq2[T, error]) iter.Seq2[T, err
 }
 
 func (c *counting) UploadArchive(ctx context.Context, description string, body *io.SectionReader, sums treehash.Sums) (firn.ArchiveID, error) {
-	id, err := c.Store.UploadArchive(ctx, description, c.watch(OpUploadArchive, body), sums)
-	return one(c, OpUploadArchive, id, err)
+	var stored firn.Receipt
+	id, err := c.Store.UploadArchive(firn.WithReceipt(ctx, &stored), description, c.watch(OpUploadArchive, body), sums)
+	c.receipt(ctx, OpUploadArchive, stored, err)
+	return id, err
 }
 
 func (c *counting) StartUpload(ctx context.Context, description string, partSize int64) (firn.UploadID, error) {
@@ -178,8 +180,19 @@ func (c *counting) UploadPart(ctx context.Context, id firn.UploadID, offset int6
 }
 
 func (c *counting) CompleteUpload(ctx context.Context, upload firn.UploadID, size int64, tree treehash.Hash) (firn.ArchiveID, error) {
-	id, err := c.Store.CompleteUpload(ctx, upload, size, tree)
-	return one(c, OpCompleteUpload, id, err)
+	var stored firn.Receipt
+	id, err := c.Store.CompleteUpload(firn.WithReceipt(ctx, &stored), upload, size, tree)
+	c.receipt(ctx, OpCompleteUpload, stored, err)
+	return id, err
+}
+
+// receipt counts a call that stores an archive, by the class that the store says of it,
+// and hands on what it says.
+func (c *counting) receipt(ctx context.Context, op Op, stored firn.Receipt, err error) {
+	if stored != (firn.Receipt{}) {
+		firn.GiveReceipt(ctx, stored)
+	}
+	c.counter.outcome(op, stored.Class, err)
 }
 
 func (c *counting) AbortUpload(ctx context.Context, id firn.UploadID) error {

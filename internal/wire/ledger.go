@@ -9,6 +9,7 @@ import (
 	"github.com/firn-archive/firn/internal/catalog"
 	"github.com/firn-archive/firn/internal/clock"
 	"github.com/firn-archive/firn/internal/guard"
+	"github.com/firn-archive/firn/internal/price"
 )
 
 // How long calls wait at the most until they are in the catalog's ledger: some
@@ -25,13 +26,13 @@ const (
 type ledger struct {
 	catalog *catalog.Catalog
 	url     string
-	class   func() string // that uploads are of, where it isn't the store's
+	class   func() string // that uploads are of which the store says none of, where it isn't its own
 	own     func() string // class of the store
 	clock   clock.Clock
 	events  firn.Sink
 
 	mu        sync.Mutex
-	upload    catalog.Charge
+	uploads   map[string]int64          // requests, by the class that the store says; "": it said none
 	downloads map[string]catalog.Charge // by the class that they are of
 	since     time.Time                 // of the first that is not written
 	failed    bool                      // which was told
@@ -52,7 +53,7 @@ func (s *Store) KeepLedger(cat *catalog.Catalog) {
 }
 
 func (l *ledger) clear() {
-	l.upload, l.downloads = catalog.Charge{Op: catalog.UploadOp}, map[string]catalog.Charge{}
+	l.uploads, l.downloads = map[string]int64{}, map[string]catalog.Charge{}
 }
 
 // note takes in what a call came to, and writes what is due.
@@ -68,8 +69,10 @@ func (l *ledger) add(op guard.Op, t guard.Tally) (due bool) {
 	defer l.mu.Unlock()
 	wasEmpty := l.isEmpty()
 	switch op {
-	case guard.OpUploadArchive, guard.OpStartUpload, guard.OpUploadPart, guard.OpCompleteUpload, guard.OpPutCompanion:
-		l.upload.Calls += t.Calls - t.Failed + t.Lost // what the store refused it doesn't charge for
+	case guard.OpUploadArchive, guard.OpStartUpload, guard.OpUploadPart, guard.OpCompleteUpload:
+		l.uploaded(t.Class, t)
+	case guard.OpPutCompanion:
+		l.uploaded(price.SnapshotClass, t) // which S3 alone has, beside snapshots
 	case guard.OpOutput, guard.OpInventory:
 		if t.Class == l.own() {
 			t.Class = ""
@@ -81,24 +84,43 @@ func (l *ledger) add(op guard.Op, t guard.Tally) (due bool) {
 		l.since = l.clock.Now()
 		return false
 	}
-	calls := l.upload.Calls
-	for _, d := range l.downloads {
-		calls += d.Calls
+	return l.calls() >= ledgerCalls || l.clock.Now().Sub(l.since) >= ledgerAge
+}
+
+// uploaded takes in requests that were about what is stored in a class.
+func (l *ledger) uploaded(class string, t guard.Tally) {
+	if n := t.Calls - t.Failed + t.Lost; n > 0 { // what the store refused it doesn't charge for
+		l.uploads[class] += n
 	}
-	return calls >= ledgerCalls || l.clock.Now().Sub(l.since) >= ledgerAge
+}
+
+// calls is how many are not written.
+func (l *ledger) calls() (n int64) {
+	for _, calls := range l.uploads {
+		n += calls
+	}
+	for _, d := range l.downloads {
+		n += d.Calls
+	}
+	return n
 }
 
 func (l *ledger) isEmpty() bool {
-	return l.upload.Calls == 0 && len(l.downloads) == 0
+	return len(l.uploads) == 0 && len(l.downloads) == 0
 }
 
 // take gives what is not written.
 func (l *ledger) take() (charges []catalog.Charge) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.upload.Calls > 0 {
-		l.upload.Class = l.class()
-		charges = append(charges, l.upload)
+	for class, calls := range l.uploads {
+		switch class {
+		case "":
+			class = l.class()
+		case l.own():
+			class = ""
+		}
+		charges = append(charges, catalog.Charge{Op: catalog.UploadOp, Class: class, Calls: calls})
 	}
 	for _, d := range l.downloads {
 		if d.Calls > 0 || d.Bytes > 0 {

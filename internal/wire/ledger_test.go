@@ -12,6 +12,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/describe"
 	"github.com/firn-archive/firn/glacierd"
 	"github.com/firn-archive/firn/internal/catalog"
 	"github.com/firn-archive/firn/internal/clock"
@@ -117,6 +118,49 @@ func TestLedger(t *testing.T) {
 	upload()
 	s.Close()
 	want("at the end", catalog.Charge{Op: catalog.DownloadOp, Calls: 2, Bytes: 7 + info.Bytes}, catalog.Charge{Op: catalog.UploadOp, Calls: 3})
+}
+
+// TestLedgerOfClasses: in S3 a request to upload is charged for by the class that the
+// archive is stored in: snapshots, and what lies beside them, are of STANDARD.
+func TestLedgerOfClasses(t *testing.T) {
+	env, there := environment(t), serveS3(t)
+	cat := openCatalog(t, env)
+	s := known(t, env, cat, "s3:bucket/p", wire.Options{Endpoint: there, Class: "DEEP_ARCHIVE", MakeVault: true})
+	row, err := s.CheckOrCreate(t.Context(), cat)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := func(s *wire.Store, kind describe.Kind) firn.ArchiveID {
+		t.Helper()
+		text, err := describe.Encode(describe.Archive{Token: firn.NewToken(), Kind: kind, Tree: "photos", Made: time.Unix(1, 0)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, sums := storetest.Body([]byte(text))
+		id, err := s.UploadArchive(t.Context(), text, body, sums)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	store(s, describe.Bundle)
+	snapshot := store(s, describe.Snapshot)
+	body, sums := storetest.Body([]byte("a list"))
+	if err := s.Store.(firn.Companion).PutCompanion(t.Context(), snapshot, "photos", "list", body, sums); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	other := known(t, env, cat, "s3:bucket/p", wire.Options{Class: "GLACIER_IR"})
+	if _, err := other.Check(t.Context(), cat); err != nil {
+		t.Fatal(err)
+	}
+	store(other, describe.Bundle)
+	other.Close()
+	l, err := cat.Ledger(t.Context(), row.ID, time.Unix(0, 0), time.Unix(1<<40, 0))
+	want := []catalog.Charge{{Op: catalog.UploadOp, Calls: 1}, {Op: catalog.UploadOp, Class: "GLACIER_IR", Calls: 1}, {Op: catalog.UploadOp, Class: "STANDARD", Calls: 2}}
+	if diff := gocmp.Diff(want, l.Charges); diff != "" || err != nil {
+		t.Error(diff, err)
+	}
 }
 
 // TestAFolderHasNoLedger: it charges nothing.
