@@ -177,6 +177,7 @@ type Choice struct {
 	Archives int64
 	Requests int64 // to send them, if none has to be repeated
 	Bytes    int64 // of the archives
+	Charged  int64 // bytes that these are charged for, each by itself; 0: Bytes
 	// Overhead is what of it is no content: headers, indexes, encryption, and
 	// what the store charges for beside the bytes of each archive.
 	Overhead      int64
@@ -186,7 +187,8 @@ type Choice struct {
 // Priced is the choice with its prices and its overhead, where the files hold
 // content bytes.
 func (t Tariff) Priced(c Choice, content int64) Choice {
-	c.Overhead = t.kept(c.Archives, c.Bytes) - content
-	c.Upload, c.Month = t.Cost(Upload, c.Requests), t.Stored(c.Archives, c.Bytes)
+	charged := max(c.Bytes, c.Charged)
+	c.Overhead = t.kept(c.Archives, charged) - content
+	c.Upload, c.Month = t.Cost(Upload, c.Requests), t.Stored(c.Archives, charged)
 	return c
 }

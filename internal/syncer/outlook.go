@@ -149,6 +149,7 @@ func (f *forecast) archive(size int64) (requests int64) {
 	requests = f.Uploader.Requests(size)
 	f.sum.Archives++
 	f.sum.Bytes += size
+	f.sum.Charged += f.Prices.Charged(size)
 	f.sum.Requests += requests
 	return requests
 }

@@ -216,3 +216,17 @@ func TestOutlookOfOtherThresholds(t *testing.T) {
 		t.Errorf("without bundles: %+v", got.Choices)
 	}
 }
+
+// TestOutlookOfSmallOnes: each small archive is charged for as the least that its class
+// charges for, however large the others are.
+func TestOutlookOfSmallOnes(t *testing.T) {
+	b := worktest.New(t, storetest.MemoryOptions{})
+	b.Write("large", strings.Repeat("l", 4<<20))
+	b.Write("small", strings.Repeat("s", 1<<10))
+	o := b.Options()
+	o.DryRun, o.Prices = true, price.Bucket("GLACIER_IR", "us-east-1")
+	// 4 MiB and 128 KiB are 33/8192 of a GB, at 0.004.
+	if got := chosen(b, run(b, o).Outlook); got.Overhead != 127<<10 || got.Month.String() != "0.000016114" {
+		t.Errorf("%+v", got)
+	}
+}
