@@ -5,7 +5,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/firn-archive/firn/internal/lockfile"
@@ -70,4 +73,36 @@ func TestKilledHolderLeavesNoLock(t *testing.T) {
 		t.Fatalf("after its death: %v", err)
 	}
 	l.Unlock()
+}
+
+// TestRemovedFile: who removes the file of a lock that he holds lets nobody in beside
+// the next holder, whoever had it open by then.
+func TestRemovedFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	var holders, taken atomic.Int64
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for taken.Load() < 500 && !t.Failed() {
+				l, err := lockfile.Acquire(path, "")
+				if errors.Is(err, lockfile.ErrHeld) {
+					runtime.Gosched()
+					continue
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				taken.Add(1)
+				if holders.Add(1) > 1 {
+					t.Error("two hold it")
+				}
+				runtime.Gosched()
+				holders.Add(-1)
+				os.Remove(path)
+				l.Unlock()
+			}
+		})
+	}
+	all.Wait()
 }
