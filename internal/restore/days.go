@@ -254,7 +254,7 @@ func (d *days) rest(ctx context.Context) (p Plan, err error) {
 		p.ThawDays = int(math.Ceil(copies / float64(p.RetrieveBytes) * float64(r.supply.ThawDays(p.Tier, 0, p.Rate, p.RateKnown))))
 	}
 	p.schedule(r)
-	return p, nil
+	return p, p.offers(r)
 }
 
 func (r *restorer) newAsker() *retrieval.Asker {

@@ -375,7 +375,7 @@ func (p Plan) Tiers() []firn.Tier {
 
 // wantOf is a range as the store is asked for it.
 func wantOf(rg *catalog.RestoreRange) retrieval.Want {
-	w := retrieval.Want{Remote: rg.Remote, Size: rg.ArchiveSize, Tree: rg.ArchiveTree, Label: fmt.Sprint("archive ", rg.Remote)}
+	w := retrieval.Want{Remote: rg.Remote, Size: rg.ArchiveSize, Tree: rg.ArchiveTree, Class: rg.Class, Label: fmt.Sprint("archive ", rg.Remote)}
 	if at := rg.Range; at != (firn.Range{End: rg.ArchiveSize}) {
 		w.Range = &at
 	}

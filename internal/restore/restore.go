@@ -159,11 +159,6 @@ func Run(ctx context.Context, o Options) (res Result, err error) {
 		o.Tiers = []firn.Tier{firn.Bulk}
 	}
 	r := newRestorer(o)
-	for _, tier := range o.Tiers {
-		if err := r.supply.Pace.Offers(tier); err != nil {
-			return Result{}, err
-		}
-	}
 	if r.real, err = realPath(o.To); err != nil {
 		return Result{}, localError("restore to", o.To, err)
 	}

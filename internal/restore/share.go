@@ -70,12 +70,19 @@ func (r *restorer) hastens(p firn.Pace, job *firn.Job) bool {
 }
 
 // offers finds, before anything is asked for, whether the archives of a plan can be
-// asked for with one of the tiers. Errors: Usage.
+// asked for with one of the tiers, and each tier is one that some of them have.
+// Errors: Usage.
 func (p *Plan) offers(r *restorer) error {
+	for _, tier := range r.Tiers {
+		has := func(s Share) bool { return s.pace(r.supply.Pace).Offers(tier) == nil }
+		if len(p.Shares) > 0 && !slices.ContainsFunc(p.Shares, has) {
+			return p.Shares[0].pace(r.supply.Pace).Offers(tier)
+		}
+	}
 	for _, s := range p.Shares {
 		if _, ok := s.pace(r.supply.Pace).First(r.Tiers); !ok {
 			return &firn.Error{
-				Op: "restore", Kind: firn.Usage, Err: fmt.Errorf("%d of the archives are in %s, which has no %s retrievals", s.Requests, s.Class, r.Tiers[0]),
+				Op: "restore", Kind: firn.Usage, Err: fmt.Errorf("%d of the archives can't be asked for: the storage class %s has no %s retrievals", s.Requests, s.Class, r.Tiers[0]),
 				Hint: fmt.Sprintf("give --tier standard, or --tier %s,standard, by which only these are asked for with the next tier; nothing was asked for", r.Tiers[0]),
 			}
 		}

@@ -144,6 +144,24 @@ func TestNoSuchTier(t *testing.T) {
 	}
 }
 
+// TestNoSuchTierLater: nor does a restore go on by one.
+func TestNoSuchTierLater(t *testing.T) {
+	b, server := thawing(t, s3cold.DeepArchive, time.Hour)
+	b.Write("f", "content")
+	b.Sync()
+	o := options(b, filepath.Join(t.TempDir(), "out"))
+	o.Afford = func(firn.Tier, restore.Spent) error {
+		return &firn.Error{Op: "retrieve", Kind: firn.Policy, Err: errors.New("not now")}
+	}
+	o.Agree = func(context.Context, restore.Plan) error { return nil }
+	run(b, o)
+	o.Tiers, o.Afford = []firn.Tier{firn.Expedited}, nil
+	o.Agree = func(context.Context, restore.Plan) error { t.Error("there is a plan"); return nil }
+	if _, err := restore.Run(t.Context(), o); firn.KindOf(err) != firn.Usage || server.Calls()["POST restore"] != 0 {
+		t.Errorf("%v, %v", err, server.Calls())
+	}
+}
+
 // A snail is a store whose bytes take their time, by the clock.
 type snail struct {
 	firn.Store

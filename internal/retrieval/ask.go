@@ -78,7 +78,7 @@ func (a *Asker) Failure(w Want) (why string, created time.Time) {
 // an ID; a Look finds it if there is one, and AnswerTime after it was asked for
 // there is none.
 // Errors: those of firn.Retriever.StartRetrieval, and of the catalog; Usage, before
-// anything is asked for (the store has no such tier).
+// anything is asked for (the want's class has no such tier).
 func (a *Asker) Ask(ctx context.Context, w Want, tier firn.Tier) (firn.Job, error) {
 	return a.AskFor(ctx, w, tier, 0)
 }
@@ -107,7 +107,7 @@ func (a *Asker) Hasten(ctx context.Context, w Want, slow firn.Job, tier firn.Tie
 	if err := w.check(); err != nil {
 		return firn.Job{}, err
 	}
-	if err := a.pace.Offers(tier); err != nil {
+	if err := a.paceOf(&w).Offers(tier); err != nil {
 		return firn.Job{}, err
 	}
 	defer a.alone(w.Remote)()
@@ -186,7 +186,7 @@ func (a *Asker) alone(archive firn.ArchiveID) func() {
 
 // start asks for a want.
 func (a *Asker) start(ctx context.Context, w Want, tier firn.Tier, days int) (firn.Job, error) {
-	if err := a.pace.Offers(tier); err != nil {
+	if err := a.paceOf(&w).Offers(tier); err != nil {
 		return firn.Job{}, err
 	}
 	if a.slow {
@@ -198,6 +198,14 @@ func (a *Asker) start(ctx context.Context, w Want, tier firn.Tier, days int) (fi
 			return job, err
 		}
 	}
+}
+
+// paceOf is how long what is wanted takes.
+func (a *Asker) paceOf(w *Want) firn.Pace {
+	if w.Class == "" {
+		return a.pace
+	}
+	return firn.PaceOf(w.Class)
 }
 
 func (a *Asker) request(ctx context.Context, w Want, tier firn.Tier, days int, token firn.Token) (firn.JobID, error) {

@@ -49,6 +49,8 @@ type Want struct {
 	Range  *firn.Range   // of the archive, MiB-aligned; nil: all of it
 	Size   int64         // of the archive, in bytes; 0: not known
 	Tree   treehash.Hash // of the archive; zero: not known
+	// Class is the archive's storage class in S3, whose tiers it has; empty: the store's.
+	Class string
 	// Label is what it is, for people. The store isn't told.
 	Label string
 }
