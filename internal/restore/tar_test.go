@@ -301,7 +301,7 @@ func TestDamagedTars(t *testing.T) {
 			find := tarred(b, map[string]string{"a": "one", "b": "two", "c": "three"})
 			damage(b, &find)
 			store.Store, b.Store = b.Store, store
-			find.Members = append(find.Members, catalog.FoundMember{Tree: "tree", File: firn.File{Path: "empty", Kind: firn.Regular, UID: -1, GID: -1}, Number: -1})
+			find.Members = append(find.Members, catalog.FoundMember{Tree: "tree", File: firn.File{Path: "empty", Kind: firn.Regular, Mode: 0o640, UID: -1, GID: -1}, Number: -1})
 			takeIn(b, find)
 			to := t.TempDir()
 			b.Counts(run(b, options(b, to)).Counts, map[firn.Action]int64{firn.Failed: 3, firn.Restored: 1})

@@ -113,13 +113,14 @@ func (b *Bench) Files(a firn.Action) []string {
 	return paths
 }
 
-// Write makes a file of the tree, with a time of long ago, so that no test
-// depends on when it ran.
+// Write makes a file of the tree, with a time of long ago and a mode of its own, so
+// that no test depends on when it ran, or with which umask.
 func (b *Bench) Write(path, content string) {
 	b.T.Helper()
 	name := filepath.Join(b.Root, path)
 	b.must(os.MkdirAll(filepath.Dir(name), 0o755))
 	b.must(os.WriteFile(name, []byte(content), 0o644))
+	b.must(os.Chmod(name, 0o644))
 	old := time.Date(2020, 1, 2, 3, 4, 5, 6000, time.UTC)
 	b.must(os.Chtimes(name, old, old))
 }
