@@ -16,6 +16,7 @@ type Deletion struct {
 	Archive   int64 // row
 	Remote    firn.ArchiveID
 	Size      int64      // bytes as stored
+	Class     string     // storage class of S3; empty elsewhere
 	Created   time.Time  // by the store's clock; zero where it didn't say
 	NotBefore time.Time  // free of fees from then on; whole seconds
 	Asked     bool       // DeletionAsked was said, and no outcome since
@@ -57,8 +58,8 @@ func (c *Catalog) Deletions(ctx context.Context, store int64, now time.Time) ite
 				after, err = scanDeletion(rows)
 				page = append(page, after)
 				return err
-			}, `SELECT a.id, a.remote, a.size, coalesce(a.created, -62135596800), coalesce(a.created_ns, 0), d.not_before, d.state = 2, d.run, d.why, a.token
-				FROM deletion d CROSS JOIN archive a ON a.id = d.archive
+			}, `SELECT a.id, a.remote, a.size, coalesce(a.created, -62135596800), coalesce(a.created_ns, 0), d.not_before, d.state = 2, d.run, d.why, a.token, `+classOf+`
+				FROM deletion d CROSS JOIN archive a ON a.id = d.archive CROSS JOIN store s ON s.id = a.store LEFT JOIN object o ON o.archive = a.id
 				WHERE d.store = ? AND d.state > 0 AND (d.not_before, d.archive) > (?, ?) AND d.not_before <= ?
 				AND a.state = 10 AND NOT `+doubted+" AND NOT "+wanted+" ORDER BY d.not_before, d.archive LIMIT ?",
 				store, after.NotBefore.Unix(), after.Archive, now.Unix(), c.wantedSince(), c.wantedSince(), c.sizes.page)
@@ -70,7 +71,7 @@ func (c *Catalog) Deletions(ctx context.Context, store int64, now time.Time) ite
 func scanDeletion(rows *sql.Rows) (d Deletion, err error) {
 	var created, createdNs, notBefore int64
 	var token sql.RawBytes
-	err = rows.Scan(&d.Archive, &d.Remote, &d.Size, &created, &createdNs, &notBefore, &d.Asked, &d.Run, &d.Why, &token)
+	err = rows.Scan(&d.Archive, &d.Remote, &d.Size, &created, &createdNs, &notBefore, &d.Asked, &d.Run, &d.Why, &token, &d.Class)
 	copy(d.Token[:], token)
 	d.Created, d.NotBefore = at(created, createdNs), at(notBefore, 0)
 	return d, err

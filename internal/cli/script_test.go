@@ -54,7 +54,9 @@ func TestMain(m *testing.M) {
 //	put KEY FILE            stores an object there as another program would
 //	unopen                  ends all open uploads there, as a rule of the bucket would
 //	wind TIME               winds the clock that all programs of the script have, the
-//	                        server and the S3 too: see woundClock. It comes before serve
+//	                        server and the S3 too: see woundClock. It comes before serve.
+//	                        "month" is until the second day of the next month, in UTC,
+//	                        so that what a script does in days is in one month's bill
 //	vanish PREFIX           deletes all of its objects whose keys begin so, within
 //	                        any store
 //	unserve                 interrupts that server, which must end well; stdout

@@ -80,11 +80,17 @@ func (c woundClock) Sleep(ctx context.Context, d time.Duration) error {
 
 func windAll(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
-		ts.Fatalf("usage: wind TIME")
+		ts.Fatalf("usage: wind TIME | month")
+	}
+	clock := woundClock{file: filepath.Join(ts.Getenv("HOME"), woundFile)}
+	if args[0] == "month" {
+		now := clock.Now()
+		ts.Check(clock.wind(monthOf(now).AddDate(0, 1, 1).Sub(now)))
+		return
 	}
 	d, err := time.ParseDuration(args[0])
 	ts.Check(err)
-	ts.Check(woundClock{file: filepath.Join(ts.Getenv("HOME"), woundFile)}.wind(d))
+	ts.Check(clock.wind(d))
 }
 
 // TestWoundClock: a long sleep takes no time, and is over for everybody.

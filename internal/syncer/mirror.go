@@ -228,7 +228,7 @@ func (s *syncer) earlyFees(ctx context.Context, now time.Time) (fee price.Sum, e
 			return fee, err
 		}
 		if left := d.NotBefore.Sub(now); left > 0 {
-			fee = fee.Plus(s.Prices.EarlyDeletion(1, d.Size, left))
+			fee = fee.Plus(s.Prices.Of(d.Class).EarlyDeletion(1, d.Size, left))
 		}
 	}
 	return fee, nil
