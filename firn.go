@@ -161,6 +161,10 @@ type RetrievalSpec struct {
 	// Days is how long what is brought is to stay, of a store that ThawsWhole; 0:
 	// as the store has it. What is there already stays so long from now on.
 	Days int
+	// Hastens: the archive is on its way by a slower tier, and Days are those that it
+	// was asked to stay then. That the store doesn't speed it up is an error: Conflict,
+	// or Invalid.
+	Hastens bool
 }
 
 // An InventoryFormat is the form of an inventory's output.

@@ -314,13 +314,12 @@ func (d *days) afford(tier int, requests, bytes int64) error {
 func (a *asking) one(ctx context.Context, s *span, rg catalog.RestoreRange) error {
 	for {
 		tier := a.tierFor(s)
-		days := a.d.r.supply.ThawDays(tier, a.d.download(s), a.rate, a.known)
-		job, err := a.d.askFor(ctx, s, wantOf(&rg), tier, days)
+		job, asked, err := a.askFor(ctx, s, wantOf(&rg), tier)
 		if err != nil && ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		a.mu.Lock()
-		again, err := a.note(s, tier, job, err)
+		again, err := a.note(s, tier, job, asked, err)
 		a.mu.Unlock()
 		if !again {
 			return err
@@ -329,20 +328,43 @@ func (a *asking) one(ctx context.Context, s *span, rg catalog.RestoreRange) erro
 }
 
 // askFor asks for a range, or for what is on its way to come faster. A store that
-// doesn't do that brings it as it was asked to.
-func (d *days) askFor(ctx context.Context, s *span, w retrieval.Want, tier firn.Tier, days int) (firn.Job, error) {
+// doesn't do that brings it as it was asked to: then nothing was asked for.
+func (a *asking) askFor(ctx context.Context, s *span, w retrieval.Want, tier firn.Tier) (job firn.Job, asked bool, err error) {
+	d := a.d
 	slow, ok := d.asker.Find(w)
-	if !ok || !d.hastens(s, &slow) {
-		return d.asker.AskFor(ctx, w, tier, days)
+	switch {
+	case ok && d.hastens(s, &slow):
+		job, err = a.hasten(ctx, s, w, slow, tier)
+	case ok && slow.State == firn.JobRunning:
+		return slow, false, nil
+	default:
+		job, err = d.asker.AskFor(ctx, w, tier, a.days(s, tier))
+		return job, true, err
 	}
-	job, err := d.asker.Hasten(ctx, w, slow, tier, days)
-	if firn.KindOf(err) != firn.Invalid {
-		return job, err
+	if kind := firn.KindOf(err); kind != firn.Invalid && kind != firn.Conflict {
+		return job, true, err
 	}
 	if !d.steady.Swap(true) {
 		d.r.Events(firn.NoticeEvent{Warn: true, Text: fmt.Sprintf("what is on its way comes no faster: %v", err)})
 	}
-	return slow, nil
+	return slow, false, nil
+}
+
+// hasten asks for what is on its way to come by a faster tier. It has to stay for as
+// many days as it was to stay at first: those of its tier, or, where that is a faster
+// one than the first, those of the slowest.
+func (a *asking) hasten(ctx context.Context, s *span, w retrieval.Want, slow firn.Job, tier firn.Tier) (firn.Job, error) {
+	days, first := a.days(s, slow.Tier), a.days(s, firn.Bulk)
+	job, err := a.d.asker.Hasten(ctx, w, slow, tier, days)
+	if kind := firn.KindOf(err); first == days || kind != firn.Invalid && kind != firn.Conflict {
+		return job, err
+	}
+	return a.d.asker.Hasten(ctx, w, slow, tier, first)
+}
+
+// days is for how many days the copy of a range is asked to stay with a tier.
+func (a *asking) days(s *span, tier firn.Tier) int {
+	return a.d.r.supply.ThawDays(tier, a.d.download(s), a.rate, a.known)
 }
 
 // tierFor is the tier that a range is asked for with: the one in use, or the first
@@ -357,13 +379,18 @@ func (a *asking) tierFor(s *span) firn.Tier {
 	return tiers[0]
 }
 
-// note takes account of what became of a request, in a.mu; again: with another
-// tier it may go.
-func (a *asking) note(s *span, tier firn.Tier, job firn.Job, err error) (again bool, _ error) {
+// note takes account of what became of a request, in a.mu; asked: it was made; again:
+// with another tier it may go.
+func (a *asking) note(s *span, tier firn.Tier, job firn.Job, asked bool, err error) (again bool, _ error) {
 	if err == nil {
 		s.tier, s.why = codeOf(cmp.Or(job.Tier, tier)), ""
 		s.expectAt(retrieval.ExpectedAt(s.pace, job))
-		s.asked++
+		if asked {
+			s.asked++
+		} else {
+			a.d.askedRequests--
+			a.d.askedBytes -= s.to - s.from
+		}
 		a.changes = append(a.changes, s.become(catalog.RangeRequested))
 		a.next = earlier(a.next, s.expected())
 		return false, nil

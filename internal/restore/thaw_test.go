@@ -444,7 +444,13 @@ func downloader(t *testing.T, b *worktest.Bench, piece int64) *transfer.Download
 // underWay is a restore of three archives that thaw by the tier bulk since an hour ago.
 func underWay(t *testing.T, class s3cold.Class) (*worktest.Bench, *s3test.Server, restore.Options) {
 	t.Helper()
-	b, server := thawingBy(t, class, s3test.Options{Thaw: 48 * time.Hour, Thaws: map[string]time.Duration{"Standard": 12 * time.Hour, "Expedited": time.Minute}})
+	return underWayBy(t, class, s3test.Options{Thaw: 48 * time.Hour, Thaws: map[string]time.Duration{"Standard": 12 * time.Hour, "Expedited": time.Minute}})
+}
+
+// underWayBy is underWay where the options say how fast that is.
+func underWayBy(t *testing.T, class s3cold.Class, how s3test.Options) (*worktest.Bench, *s3test.Server, restore.Options) {
+	t.Helper()
+	b, server := thawingBy(t, class, how)
 	for i := range 3 {
 		b.Write(fmt.Sprintf("f%d", i), string(storetest.Data(uint64(i), 2<<20)))
 	}
@@ -520,6 +526,55 @@ func TestFasterTierOfAnother(t *testing.T) {
 	}
 	b.Clock.Advance(time.Minute)
 	b.Counts(run(b, o).Counts, map[firn.Action]int64{firn.Restored: 3})
+}
+
+// TestSteadyServer: a server that says that an archive is on its way already, and speeds
+// nothing up, is believed, however often it is tried: nothing counts as asked for.
+func TestSteadyServer(t *testing.T) {
+	b, server, o := underWayBy(t, s3cold.DeepArchive, s3test.Options{Thaw: 48 * time.Hour, Steady: true})
+	o.Tiers, o.Concurrency = []firn.Tier{firn.Standard}, 1
+	var last restore.Spent
+	o.Afford = func(_ firn.Tier, all restore.Spent) error { last = all; return nil }
+	_, res := planned(b, o)
+	if said := strings.Join(b.Notices(), "\n"); !res.Pending() || server.Calls()["POST restore"] != 4 || !strings.Contains(said, "comes no faster") {
+		t.Errorf("%+v, %v; %s", res, server.Calls(), said)
+	}
+	for range 3 {
+		run(b, o)
+	}
+	if last.Requests > 2 { // one that is made, and the one that waits for it
+		t.Errorf("what may be spent was asked of %+v", last)
+	}
+	if charged := askedByTier(b); charged[firn.Standard] != 0 || charged[firn.Bulk] != 3 {
+		t.Errorf("charged for %v", charged)
+	}
+	o.Wait = true
+	b.Counts(run(b, o).Counts, map[firn.Action]int64{firn.Restored: 3})
+}
+
+// TestFasterTwice: what was sped up once is so again by a tier that is faster still.
+func TestFasterTwice(t *testing.T) {
+	b, server, o := underWay(t, s3cold.Glacier)
+	for i, tier := range []firn.Tier{firn.Standard, firn.Expedited} {
+		o.Tiers = []firn.Tier{tier}
+		if p, _ := planned(b, o); p.Hastened != 3 || server.Calls()["POST restore"] < 6+3*i {
+			t.Errorf("%s: %+v, %v", tier, p, server.Calls())
+		}
+	}
+	b.Clock.Advance(time.Minute)
+	b.Counts(run(b, o).Counts, map[firn.Action]int64{firn.Restored: 3})
+}
+
+// askedByTier are the requests that are charged for, by tier.
+func askedByTier(b *worktest.Bench) map[firn.Tier]int64 {
+	b.T.Helper()
+	l, err := b.Catalog.Ledger(b.T.Context(), b.Row.ID, time.Unix(0, 0), b.Clock.Now().Add(time.Hour))
+	must(b.T, err)
+	all := map[firn.Tier]int64{}
+	for _, r := range l.Retrievals {
+		all[r.Tier] += r.Requests
+	}
+	return all
 }
 
 // A steady store speeds nothing up.

@@ -98,8 +98,9 @@ func (a *Asker) AskFor(ctx context.Context, w Want, tier firn.Tier, days int) (f
 
 // Hasten asks once more, by a faster tier, for an archive that a job is to bring by a
 // slower one, of a store whose archives thaw whole. That is a retrieval like the one
-// before, and is charged for besides; there is one copy, and it stays as long as it was
-// to stay. Errors: those of AskFor.
+// before, and is charged for besides; there is one copy, and it stays for the days that
+// it was to stay, which have to be given again. Errors: those of AskFor; Conflict or
+// Invalid where the store doesn't speed it up.
 //
 // Source: Amazon S3 API reference, "RestoreObject", "Upgrading the speed of an
 // in-progress restore".
@@ -208,8 +209,8 @@ func (a *Asker) paceOf(w *Want) firn.Pace {
 	return firn.PaceOf(w.Class)
 }
 
-func (a *Asker) request(ctx context.Context, w Want, tier firn.Tier, days int, token firn.Token) (firn.JobID, error) {
-	id, err := a.o.Store.StartRetrieval(ctx, firn.RetrievalSpec{Archive: w.Remote, Range: a.rangeOf(w), Tier: tier, Days: days, Description: describe.Job(token, a.o.Run.Command)})
+func (a *Asker) request(ctx context.Context, w Want, tier firn.Tier, days int, token firn.Token, hastens bool) (firn.JobID, error) {
+	id, err := a.o.Store.StartRetrieval(ctx, firn.RetrievalSpec{Archive: w.Remote, Range: a.rangeOf(w), Tier: tier, Days: days, Hastens: hastens, Description: describe.Job(token, a.o.Run.Command)})
 	if err == nil && id == "" {
 		err = &firn.Error{Op: "retrieve", Subject: w.Label, Kind: firn.Lost, Err: errors.New("the store's answer names no job")}
 	}
@@ -235,7 +236,7 @@ func (a *Asker) back(id firn.JobID) {
 // startInstant starts a job of a store where jobs are ready at once and cost
 // nothing: one that nobody remembers does no harm.
 func (a *Asker) startInstant(ctx context.Context, w Want, tier firn.Tier) (firn.Job, error) {
-	id, err := a.request(ctx, w, tier, 0, firn.NewToken())
+	id, err := a.request(ctx, w, tier, 0, firn.NewToken(), false)
 	if err != nil {
 		return firn.Job{}, err
 	}
@@ -282,7 +283,7 @@ func (a *Asker) startRecorded(ctx context.Context, w Want, tier firn.Tier, days 
 	if err != nil {
 		return firn.Job{}, err
 	}
-	job.ID, err = a.request(ctx, w, tier, days, token)
+	job.ID, err = a.request(ctx, w, tier, days, token, slow != nil)
 	// What the store did is recorded even if the user wants no more.
 	record := context.WithoutCancel(ctx)
 	switch {

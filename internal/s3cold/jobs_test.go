@@ -142,7 +142,7 @@ type roundTrip func(*http.Request) (*http.Response, error)
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // TestFasterTier: a faster tier speeds up what is on its way, for as long a copy; a
-// slower one is no error, and changes nothing.
+// slower one is no error, and changes nothing, unless it is to speed it up.
 func TestFasterTier(t *testing.T) {
 	now := clock.NewManual(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
 	server, s := create(t, s3test.Options{Clock: now, Thaw: 48 * time.Hour, Thaws: map[string]time.Duration{"Standard": 12 * time.Hour}}, nil)
@@ -155,8 +155,12 @@ func TestFasterTier(t *testing.T) {
 		}
 		jobs = append(jobs, id)
 		now.Advance(time.Hour)
+		other := firn.RetrievalSpec{Archive: archive, Tier: firn.Standard, Days: 4, Hastens: true}
+		if _, err := s.StartRetrieval(t.Context(), other); firn.KindOf(err) != firn.Conflict {
+			t.Errorf("speeding it up for other days than it is to stay: %v", err)
+		}
 	}
-	if jobs[1] != jobs[0] || jobs[2] != jobs[0] || server.Calls()["POST restore"] != 3 {
+	if jobs[1] != jobs[0] || jobs[2] != jobs[0] || server.Calls()["POST restore"] != 6 {
 		t.Errorf("%v, %v", jobs, server.Calls())
 	}
 	for _, state := range []firn.JobState{firn.JobRunning, firn.JobReady} {

@@ -68,7 +68,9 @@ func parseThaw(id firn.JobID) (t thaw, ok bool) {
 
 // StartRetrieval asks for an archive. All of it becomes readable, also where a
 // range is asked for. One that is on its way or readable already stays for longer,
-// and a faster tier speeds it up: that it was asked for before is no error.
+// and a faster tier speeds it up: that it was asked for before is no error, unless that
+// is what is asked. S3 speeds up what is to stay for as many days as before, and says
+// else that it is on its way already.
 func (s *Store) StartRetrieval(ctx context.Context, spec firn.RetrievalSpec) (firn.JobID, error) {
 	const op = "start retrieval"
 	if _, err := s.exists(ctx); err != nil {
@@ -87,7 +89,7 @@ func (s *Store) StartRetrieval(ctx context.Context, spec firn.RetrievalSpec) (fi
 	}
 	t := thaw{key, spec.Range}
 	if t.at == nil && s.isCold() {
-		return t.id(), s.restore(ctx, key, tier, spec.Days)
+		return t.id(), s.restore(ctx, key, tier, spec)
 	}
 	head, err := s.head(ctx, op, key)
 	if err != nil {
@@ -99,19 +101,19 @@ func (s *Store) StartRetrieval(ctx context.Context, spec firn.RetrievalSpec) (fi
 	if !s.mustThaw(head) {
 		return t.id(), nil
 	}
-	return t.id(), s.restore(ctx, key, tier, spec.Days)
+	return t.id(), s.restore(ctx, key, tier, spec)
 }
 
 // restore asks for a copy of an object that can be read. An object that needs none
 // is as good as one that has one.
-func (s *Store) restore(ctx context.Context, key string, tier types.Tier, days int) error {
+func (s *Store) restore(ctx context.Context, key string, tier types.Tier, spec firn.RetrievalSpec) error {
 	x := s.begin(ctx, "start retrieval", s.subject(key))
 	_, err := s.client.RestoreObject(x.Ctx, &sdk.RestoreObjectInput{Bucket: s.bucket(), Key: s.full(key), RestoreRequest: &types.RestoreRequest{
-		Days: aws.Int32(int32(cmp.Or(days, s.cfg.ThawDays))), GlacierJobParameters: &types.GlacierJobParameters{Tier: tier},
+		Days: aws.Int32(int32(cmp.Or(spec.Days, s.cfg.ThawDays))), GlacierJobParameters: &types.GlacierJobParameters{Tier: tier},
 	}})
 	switch r := x.Refusal(); {
 	case r == nil:
-	case r.Code == codeRestoring, r.Code == codeState:
+	case r.Code == codeRestoring && !spec.Hastens, r.Code == codeState:
 		return x.Forgive()
 	}
 	return x.End(err)

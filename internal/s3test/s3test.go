@@ -39,6 +39,8 @@ type Options struct {
 	// Thaw is how long a retrieval takes, by the tier Bulk and by those that aren't in
 	// Thaws. A faster tier speeds up what is on its way.
 	Thaw time.Duration
+	// Steady: what is on its way comes no faster, whatever is asked.
+	Steady bool
 	// Thaws is how long one takes by a tier, as the protocol calls it.
 	Thaws map[string]time.Duration
 	// Page is how many things a listing has on a page; 0: 1,000.
@@ -606,10 +608,9 @@ func (c *call) restore() *refusal {
 		return no(403, "InvalidObjectState")
 	case o.class == "DEEP_ARCHIVE" && tier == "Expedited": // which it doesn't have
 		return no(400, "InvalidArgument")
-	case ongoing && slices.Index(tiers, tier) <= slices.Index(tiers, o.tier):
-		return no(409, "RestoreAlreadyInProgress")
-	case ongoing: // for as many days as before
-		days = o.days
+	case ongoing && (c.o.Steady || days != o.days || slices.Index(tiers, tier) <= slices.Index(tiers, o.tier)):
+		return no(409, "RestoreAlreadyInProgress") // the tier alone may be another one
+	case ongoing:
 		if o.thawed.Before(ready) {
 			ready = o.thawed
 		}
