@@ -55,11 +55,11 @@ func (d *days) sort(ctx context.Context) (next time.Time, err error) {
 			continue
 		}
 		was := s.state
-		d.place(s, &rg)
+		hastens := d.place(s, &rg)
 		if s.state == catalog.RangeRequested {
 			next = earlier(next, s.expected())
 		}
-		if s.state != was && s.state < doubted {
+		if s.state != was && s.state < doubted && !hastens {
 			changes = append(changes, s.become(s.state))
 		}
 	}
@@ -67,11 +67,12 @@ func (d *days) sort(ctx context.Context) (next time.Time, err error) {
 	return next, d.setRanges(ctx, changes)
 }
 
-// place gives a range the state that it has by the store's jobs.
-func (d *days) place(s *span, rg *catalog.RestoreRange) {
+// place gives a range the state that it has by the store's jobs. One that hastens is on
+// its way, which is what the catalog says of it until it is asked for once more.
+func (d *days) place(s *span, rg *catalog.RestoreRange) (hastens bool) {
 	want := wantOf(rg)
 	job, ok := d.asker.Find(want)
-	hastens := ok && d.hastens(s, &job)
+	hastens = ok && d.hastens(s, &job)
 	if ok && !hastens && s.state == catalog.RangePlanned {
 		d.recall(s, &job)
 	}
@@ -87,6 +88,7 @@ func (d *days) place(s *span, rg *catalog.RestoreRange) {
 	case s.state != catalog.RangePlanned:
 		d.lost(s, d.failure(s, want))
 	}
+	return hastens
 }
 
 // failure is why the job failed that a range was asked for with last; empty where
@@ -430,7 +432,9 @@ func (a *asking) back(s *span) {
 func (a *asking) halt(s *span, err error) {
 	a.back(s)
 	s.why = err.Error()
-	a.changes = append(a.changes, s.become(catalog.RangePlanned))
+	if s.expect == 0 { // else it is on its way, only not faster
+		a.changes = append(a.changes, s.become(catalog.RangePlanned))
+	}
 	if a.stop == nil {
 		a.stop = err
 	}

@@ -565,6 +565,27 @@ func TestFasterTwice(t *testing.T) {
 	b.Counts(run(b, o).Counts, map[firn.Action]int64{firn.Restored: 3})
 }
 
+// TestFasterTierTooDear: what was not sped up after all is on its way still: to go on by
+// the slower tier needs no yes, and counts as nothing more.
+func TestFasterTierTooDear(t *testing.T) {
+	b, server, o := underWay(t, s3cold.DeepArchive)
+	o.Tiers, o.Agree = []firn.Tier{firn.Standard}, func(context.Context, restore.Plan) error { return nil }
+	o.Afford = func(firn.Tier, restore.Spent) error {
+		return &firn.Error{Op: "retrieve", Kind: firn.Policy, Err: errors.New("too dear")}
+	}
+	run(b, o)
+	o.Tiers, o.Afford = []firn.Tier{firn.Bulk}, nil
+	o.Agree = func(_ context.Context, p restore.Plan) error { return fmt.Errorf("asked to agree to %+v", p) }
+	if res := run(b, o); !res.Pending() || server.Calls()["POST restore"] != 3 {
+		t.Errorf("%+v, %v", res, server.Calls())
+	}
+	for rg, err := range b.Catalog.RestoreRanges(t.Context(), 1) {
+		if err != nil || rg.Asked != 1 || rg.State != catalog.RangeRequested {
+			t.Errorf("%+v, %v", rg, err)
+		}
+	}
+}
+
 // askedByTier are the requests that are charged for, by tier.
 func askedByTier(b *worktest.Bench) map[firn.Tier]int64 {
 	b.T.Helper()
