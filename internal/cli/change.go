@@ -94,12 +94,12 @@ func tellLetGo(u *ui.UI, l syncer.LetGo) {
 	switch {
 	case l.Waiting.Files == 0:
 	case l.Unsaved:
-		u.Notice(archives(l.Waiting.Files, l.Waiting.Bytes) + " in the store are not needed any more, and stay until a sync can save the catalog there: it is what a lost machine is recovered from")
+		u.Notice(archives(l.Waiting.Files, l.Waiting.Bytes) + " in the store " + form(l.Waiting.Files, "is not needed any more, and stays", "are not needed any more, and stay") + " until a sync can save the catalog there: that is what a lost machine is recovered from")
 	case l.Kept:
-		u.Notice(archives(l.Waiting.Files, l.Waiting.Bytes) + " in the store are not needed any more, and stay until a sync can store all files: one that was only moved may be in them")
+		u.Notice(archives(l.Waiting.Files, l.Waiting.Bytes) + " in the store " + form(l.Waiting.Files, "is not needed any more, and stays", "are not needed any more, and stay") + " until a sync can store all files: one that was only moved may be in " + form(l.Waiting.Files, "it", "them"))
 	default:
-		u.Notice(fmt.Sprintf("%s in the store are not needed any more, and charged for until %s at the latest: firn resume, or a later sync with these options, deletes them then, and --pay at once",
-			archives(l.Waiting.Files, l.Waiting.Bytes), l.Until.UTC().Format(time.DateOnly)))
+		u.Notice(fmt.Sprintf("%s in the store %s not needed any more, and charged for until %s at the latest: firn resume, or a later sync with these options, deletes %s then, and --pay at once",
+			archives(l.Waiting.Files, l.Waiting.Bytes), form(l.Waiting.Files, "is", "are"), l.Until.UTC().Format(time.DateOnly), form(l.Waiting.Files, "it", "them")))
 	}
 }
 

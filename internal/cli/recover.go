@@ -296,6 +296,14 @@ func counted(n int64, what string) string {
 	return ui.Count(n) + " " + what
 }
 
+// form is the one of two forms of words that goes with a number.
+func form(n int64, singular, plural string) string {
+	if n == 1 {
+		return singular
+	}
+	return plural
+}
+
 // advise says what is missing, and what can be done now.
 func (o *recoverOptions) advise(ctx context.Context, s *session, row catalog.Store, res recovery.Result) error {
 	if res.Foreign > 0 {

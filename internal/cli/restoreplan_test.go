@@ -89,6 +89,32 @@ in 3 portions, each as much as can be downloaded before it is gone, at 5.00 MiB/
 	}
 }
 
+// TestPlanOfPortionsThatThaw: in S3 each portion is as much as is downloaded while the
+// next one thaws.
+func TestPlanOfPortionsThatThaw(t *testing.T) {
+	b, talk := newBill(t, price.Bucket("DEEP_ARCHIVE", "us-east-1"), "--to", "x", "--yes")
+	r := restore.Options{Store: slowStore{}, Trees: []catalog.Tree{{Name: "photos"}}, To: "/x"}
+	begin(t, b, &r)
+	p := somePlan()
+	p.ThawDays, p.Shares = 5, []restore.Share{{Class: "DEEP_ARCHIVE", Requests: p.Requests, RetrieveBytes: p.RetrieveBytes, Download: p.DownloadBytes}}
+	if err := r.Agree(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	// 1,024 GB by bulk are $2.56, 1,024 requests $0.0256, their copies for six days
+	// $4.7104, and 512 GB over the internet $46.08.
+	if got := b.bill(firn.Bulk, b.need).Total().Amount.String(); got != "53.376" {
+		t.Errorf("$%s", got)
+	}
+	for _, want := range []string{
+		"from 1,000 archives: 1.00 TiB thaw, as whole archives, and can be read for 5 days; 512 GiB to download\n",
+		"in 3 portions, each as much as is downloaded while the next one thaws, at 5.00 MiB/s as measured\n",
+	} {
+		if !strings.Contains(talk.String(), want) {
+			t.Errorf("it doesn't say %q:\n%s", want, talk)
+		}
+	}
+}
+
 // TestAgreeToRestores: where nobody can be asked.
 func TestAgreeToRestores(t *testing.T) {
 	cheap, dear := somePlan(), somePlan()

@@ -63,10 +63,10 @@ func (m *emptying) report(res upkeep.EmptyResult) error {
 // tellRest tells what is not done, and why.
 func (m *emptying) tellRest(res upkeep.EmptyResult) {
 	if res.Young.Files > 0 {
-		m.ui.Print(fmt.Sprintf("%s wait until they are free of fees, the first until %s; firn resume goes on", counted(res.Young.Files, "archive"), localTime(res.Free)))
+		m.ui.Print(fmt.Sprintf("%s %s free of fees, the first until %s; firn resume goes on", counted(res.Young.Files, "archive"), form(res.Young.Files, "waits until it is", "wait until they are"), localTime(res.Free)))
 	}
 	if res.Doubtful > 0 {
-		m.ui.Print(fmt.Sprintf("of %s nobody knows whether they are gone: an inventory dated later will tell", counted(res.Doubtful, "archive")))
+		m.ui.Print(fmt.Sprintf("of %s nobody knows whether %s gone: an inventory dated later will tell", counted(res.Doubtful, "archive"), form(res.Doubtful, "it is", "they are")))
 	}
 	if res.Refused > 0 {
 		m.ui.Warn(fmt.Sprintf("the store refused to delete %s: %s", counted(res.Refused, "archive"), res.Why))

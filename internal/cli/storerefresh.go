@@ -186,10 +186,10 @@ func showSettled(s *session, res reconcile.Result) error {
 		return nil
 	}
 	if n := len(res.Resumable); n > 0 {
-		s.ui.Print(fmt.Sprintf("%d uploads were interrupted; the same command goes on with them", n))
+		s.ui.Print(fmt.Sprintf("%s interrupted; the same command goes on with %s", counted(int64(n), "upload")+form(int64(n), " was", " were"), form(int64(n), "it", "them")))
 	}
 	if n := len(res.Pending) + res.Doubles; n > 0 {
-		s.ui.Print(fmt.Sprintf("%d archives wait for an inventory dated after their upload; inventories are made about once a day", n))
+		s.ui.Print(fmt.Sprintf("%s for an inventory dated after %s upload; inventories are made about once a day", counted(int64(n), "archive")+form(int64(n), " waits", " wait"), form(int64(n), "its", "their")))
 	}
 	return ErrNotYet
 }
