@@ -188,7 +188,8 @@ func TestForeignClasses(t *testing.T) {
 }
 
 // TestMigrationFromSchema4: what was charged for before stays in the ledger, as of the
-// store's class, and archives of which nothing is recorded are of that class too.
+// store's class, and archives of which nothing is recorded are of that class too. A
+// store that charged for something was reached.
 func TestMigrationFromSchema4(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "catalog.db")
 	ctx := t.Context()
@@ -197,6 +198,7 @@ func TestMigrationFromSchema4(t *testing.T) {
 	check(t, old.Write(ctx, func(tx *sqldb.Tx) error {
 		for _, row := range []string{
 			"INSERT INTO store (id, identity, kind, url, name, region, address, registered, registered_ns, class) VALUES (1, 'bucket', 's3', 's3:b/p', 'b', 'us-east-1', '', 0, 0, 'GLACIER')",
+			"INSERT INTO store (id, identity, kind, url, name, region, address, registered, registered_ns) VALUES (2, 'heard of', 's3', 's3:c/p', 'c', 'us-east-1', '', 0, 0)",
 			"INSERT INTO store_url VALUES ('s3:b/p', 1)",
 			"INSERT INTO ledger VALUES (1, 100, 'early', 48, 3, 3000), (1, 100, 'upload', 0, 5, 0)",
 			"INSERT INTO archive (id, store, kind, state, run, remote, size, created, created_ns) VALUES (1, 1, 'file', 10, 0, 'a', 9, 360000, 0)",
@@ -215,6 +217,13 @@ func TestMigrationFromSchema4(t *testing.T) {
 	want := []catalog.Charge{{Op: catalog.EarlyOp, Rest: 48 * time.Hour, Calls: 3, Bytes: 3000}, {Op: catalog.UploadOp, Calls: 5}}
 	if diff := gocmp.Diff(want, ledger.Charges); diff != "" {
 		t.Error(diff)
+	}
+	stores, err := f.Stores(ctx)
+	check(t, err)
+	for _, s := range stores {
+		if s.Reached != (s.ID == 1) {
+			t.Errorf("store %d: reached %v", s.ID, s.Reached)
+		}
 	}
 	kept, err := f.Keepings(ctx, 1, time.Unix(360_000, 0), time.Unix(363_600, 0), iceLife)
 	check(t, err)

@@ -38,3 +38,5 @@ ALTER TABLE staged ADD COLUMN class TEXT NOT NULL DEFAULT '';
 -- 1: this machine has asked it what it is. 0: as far as it is known, others say so, in
 -- rows that were brought in: its identity isn't to be gone by.
 ALTER TABLE store ADD COLUMN reached INTEGER NOT NULL DEFAULT 0;
+-- A store that this machine was charged by, it has reached.
+UPDATE store SET reached = 1 WHERE id IN (SELECT store FROM ledger);
