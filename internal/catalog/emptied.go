@@ -92,17 +92,15 @@ func (c *Catalog) bringOut(tx tx, run Run, gone []*EmptyOutcome) error {
 	for _, half := range inBothHalves {
 		err := half.lookUp(tx, ids, run.Store, func(rows *sql.Rows) error {
 			var place int
-			var id int64
-			var state State
-			var token sql.RawBytes
-			if err := rows.Scan(&place, &id, &state, &token); err != nil {
+			var r recordedRow
+			if err := r.scan(rows, &place); err != nil {
 				return err
 			}
 			if states[place] != Stored { // of several of one id that one was there
-				states[place] = state
+				states[place] = r.state
 			}
-			if state != Deleted {
-				ends.args, unqueues.args = append(ends.args, id), append(unqueues.args, id)
+			if r.state != Deleted {
+				ends.args, unqueues.args = append(ends.args, r.id), append(unqueues.args, r.id)
 			}
 			return nil
 		})

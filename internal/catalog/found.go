@@ -69,7 +69,8 @@ type TakenIn struct {
 // TakeIn records finds, all or none of them; some thousands at a time are
 // best. What is recorded already is passed over: it may be said twice. A
 // foreign archive of which nothing was known gets its members when they are
-// known later. Trees that are named are made, bound to no directory.
+// known later. So does a loose one that isn't encrypted, and is of the find's kind
+// from then on. Trees that are named are made, bound to no directory.
 // Errors: Invalid (a path or a tree's name that can't be).
 func (c *Catalog) TakeIn(ctx context.Context, run Run, finds []Find) (done TakenIn, err error) {
 	if len(finds) == 0 {
@@ -501,10 +502,11 @@ func (t *taker) freeRun(p *placed, when time.Time) (int64, error) {
 // archives records the finds' archives, with what they hold, and gives their
 // rows: 0 of one that is accounted for.
 func (t *taker) archives(finds []Find) (rows []int64, err error) {
-	rows, states, err := t.known(finds)
+	known, err := t.known(finds)
 	if err != nil {
 		return nil, err
 	}
+	rows = make([]int64, len(finds))
 	if t.next == 0 {
 		if err := t.row("SELECT coalesce(max(id), 0) + 1 FROM archive").Scan(&t.next); err != nil {
 			return nil, err
@@ -513,32 +515,12 @@ func (t *taker) archives(finds []Find) (rows []int64, err error) {
 	held := make([]heldIn, 0, len(finds))
 	for i := range finds {
 		f := &finds[i]
-		state := f.state()
-		if rows[i] != 0 && (states[i] != Foreign || state != Stored) {
-			rows[i] = 0
-			t.done.Known++
-			continue
-		}
-		if rows[i] != 0 {
-			err = t.exec("UPDATE archive SET state = 10, settled = ?, kind = ? WHERE id = ?", t.run.ID, string(f.Kind), rows[i])
-			if err == nil {
-				err = keepReceipt(t.tx, rows[i], f.Archive.Receipt)
-			}
-			if err == nil {
-				err = t.in.describe(rows[i], f)
-			}
-		} else {
-			rows[i] = t.next
-			t.next++
-			t.done.Archives++
-			err = t.in.add(t.run.Store, rows[i], f, state, 0, t.run.ID)
-		}
-		if err != nil {
+		if rows[i], err = t.archive(f, known[i]); err != nil {
 			return nil, err
 		}
-		if state == Stored {
-			t.stored.Files++
-			t.stored.Bytes += f.Archive.Size
+		if rows[i] == 0 {
+			t.done.Known++
+			continue
 		}
 		held = f.holds(rows[i], held)
 	}
@@ -555,6 +537,57 @@ func (t *taker) archives(finds []Find) (rows []int64, err error) {
 	hashes, err := insertHeld(t.tx, held)
 	t.hashes = append(t.hashes, hashes...)
 	return rows, err
+}
+
+// archive records the archive of a find, by what is known of it, and gives its row:
+// 0 where it is accounted for.
+func (t *taker) archive(f *Find, known knownRow) (row int64, err error) {
+	state := f.state()
+	switch {
+	case known.id == 0:
+		row = t.next
+		t.next++
+		t.done.Archives++
+		err = t.in.add(t.run.Store, row, f, state, 0, t.run.ID)
+	case known.state == Foreign && state == Stored:
+		row = known.id
+		err = t.exec("UPDATE archive SET state = 10, settled = ?, kind = ? WHERE id = ?", t.run.ID, string(f.Kind), row)
+		if err == nil {
+			err = keepReceipt(t.tx, row, f.Archive.Receipt)
+		}
+		if err == nil {
+			err = t.in.describe(row, f)
+		}
+	case known.state == Stored && known.loose && len(f.Members) > 0:
+		return t.nameLoose(f, known.id) // it counts as stored already
+	default:
+		return 0, nil
+	}
+	if err == nil && state == Stored {
+		t.stored.Files++
+		t.stored.Bytes += f.Archive.Size
+	}
+	return row, err
+}
+
+// nameLoose makes a loose archive one of the find's kind, if it is the one that the
+// find says, and can be; else it gives 0.
+func (t *taker) nameLoose(f *Find, row int64) (int64, error) {
+	var tree, sec, nsec any
+	if !f.Archive.Tree.IsZero() {
+		tree = f.Archive.Tree[:]
+	}
+	if !f.Archive.Created.IsZero() {
+		sec, nsec = instant(f.Archive.Created)
+	}
+	err := t.row(`UPDATE archive AS a SET settled = ?, kind = ?, created = coalesce(nullif(created, -62135596800), ?),
+		created_ns = iif(coalesce(created, -62135596800) = -62135596800, ?, created_ns)
+		WHERE id = ? AND size = ? AND (tree IS NULL OR tree = coalesce(?, tree)) AND `+canBeNamed+" RETURNING id",
+		t.run.ID, string(f.Kind), sec, nsec, row, f.Archive.Size, tree).Scan(&row)
+	if err != nil {
+		return 0, ignoreNoRows(err)
+	}
+	return row, t.in.redescribe(row, f)
 }
 
 // state is that of its archive: what nobody understands is there, and no more.
@@ -584,11 +617,11 @@ func (f *Find) holds(archive int64, all []heldIn) []heldIn {
 
 // known finds the rows of archives that are recorded. One whose token an upload
 // under way has counts as dropped: reconciliation will see to it. So does a
-// find's archive that an earlier find has.
-func (t *taker) known(finds []Find) (rows []int64, states []State, err error) {
-	rows, states = make([]int64, len(finds)), make([]State, len(finds))
+// find's archive that an earlier find has, whose row is -1.
+func (t *taker) known(finds []Find) ([]knownRow, error) {
+	rows := make([]knownRow, len(finds))
 	if t.strangers {
-		return rows, states, nil
+		return rows, nil
 	}
 	ids := make([]hashedID, len(finds))
 	for i := range finds {
@@ -597,35 +630,40 @@ func (t *taker) known(finds []Find) (rows []int64, states []State, err error) {
 	for _, half := range inBothHalves {
 		err := half.lookUp(t.tx, ids, t.run.Store, func(r *sql.Rows) error {
 			var i int
-			var id int64
-			var state State
-			var token sql.RawBytes
-			err := r.Scan(&i, &id, &state, &token)
-			if finds[i].mayHave(token) && id > rows[i] {
-				rows[i], states[i] = id, state
+			var row recordedRow
+			err := row.scan(r, &i)
+			if finds[i].mayHave(row.token) && row.id > rows[i].id {
+				rows[i] = knownRow{row.id, row.state, row.loose}
 			}
 			return err
 		})
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
 	seen := make(map[firn.ArchiveID]bool, len(finds))
 	for i := range finds {
 		f := &finds[i]
 		if seen[f.Archive.ID] {
-			rows[i], states[i] = -1, Dropped
+			rows[i] = knownRow{id: -1, state: Dropped}
 		}
 		seen[f.Archive.ID] = true
-		if rows[i] != 0 || f.Token.IsZero() {
+		if rows[i].id != 0 || f.Token.IsZero() {
 			continue
 		}
-		err := t.row("SELECT id, state FROM archive WHERE token = ? AND state < 10 AND store = ?", f.Token[:], t.run.Store).Scan(&rows[i], &states[i])
+		err := t.row("SELECT id, state FROM archive WHERE token = ? AND state < 10 AND store = ?", f.Token[:], t.run.Store).Scan(&rows[i].id, &rows[i].state)
 		if err := ignoreNoRows(err); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	return rows, states, nil
+	return rows, nil
+}
+
+// A knownRow is what is recorded of a find's archive; id 0: nothing.
+type knownRow struct {
+	id    int64
+	state State
+	loose bool
 }
 
 // mayHave reports whether a row with a token may be that of the archive: ids that are
@@ -692,10 +730,18 @@ func (in *archiveInsert) add(store, id int64, f *Find, state State, run, settled
 
 // describe keeps the description of an archive where it can't be made again.
 func (in *archiveInsert) describe(id int64, f *Find) error {
-	if f.Kind != ForeignArchive && f.Kind != LooseArchive {
+	if !f.isDescribed() {
 		return nil
 	}
 	return in.descriptions.add(id, f.Archive.Description, f.Format, f.Packed)
+}
+
+// redescribe is describe of an archive whose description was kept so far.
+func (in *archiveInsert) redescribe(id int64, f *Find) error {
+	if f.isDescribed() {
+		return in.describe(id, f)
+	}
+	return in.exec("DELETE FROM description WHERE archive = ?", id)
 }
 
 // flush writes what was added.

@@ -145,6 +145,85 @@ func TestFoundNamesLater(t *testing.T) {
 	}
 }
 
+// storeLoose records an archive of no tree, and gives it as a file that somebody says
+// it is.
+func (f *fixture) storeLoose(t *testing.T, id firn.ArchiveID, path string) catalog.Find {
+	t.Helper()
+	in := f.loose(t, f.run, path, "words of "+path)
+	c := content("hello")
+	archive := firn.Archive{ID: id, Description: in.Description, Size: c.Size, Tree: c.Tree, Created: epoch}
+	check(t, f.Stored(t.Context(), in.ID, archive, f.run, nil))
+	find := found(path, "hello", epoch)
+	find.Archive = archive
+	return find
+}
+
+// TestFoundLoose learns that archives which were stored by themselves are files, and
+// counts none of them twice.
+func TestFoundLoose(t *testing.T) {
+	f := newFixture(t)
+	file, foreign, other := f.storeLoose(t, "L1", "a"), f.storeLoose(t, "L2", "b"), f.storeLoose(t, "L3", "c")
+	file.Kind = catalog.FileArchive
+	other.Archive.Size++
+	bare := foreign
+	bare.Members = nil
+	if done := f.takeIn(t, bare); done != (catalog.TakenIn{Known: 1}) {
+		t.Errorf("of no file: %+v", done)
+	}
+	if done := f.takeIn(t, file, foreign, other); done != (catalog.TakenIn{Known: 1, Versions: 2}) {
+		t.Errorf("%+v", done)
+	}
+	if done := f.takeIn(t, file, foreign); done != (catalog.TakenIn{Known: 2}) {
+		t.Errorf("again: %+v", done)
+	}
+	want := []catalog.Holding{
+		{Kind: catalog.FileArchive, Remote: "L1", Contents: 1},
+		{Kind: catalog.ForeignArchive, Remote: "L2", Contents: 1, Description: "words of b"},
+		{Kind: catalog.LooseArchive, Remote: "L3", Description: "words of c"},
+	}
+	for i, h := range f.holdings(t, f.store.ID) {
+		if got := (catalog.Holding{Kind: h.Kind, Remote: h.Remote, Contents: h.Contents, Description: h.Description}); got != want[i] || h.State != catalog.Stored {
+			t.Errorf("%+v, want %+v", h, want[i])
+		}
+	}
+	tree, err := f.Tree(t.Context(), f.store.ID, "theirs")
+	check(t, err)
+	if got := f.texts(t, tree.ID, "a", "hello"); !slices.Equal(got, []string{"hello+"}) {
+		t.Errorf("%v", got)
+	}
+	if stores, _ := f.Stores(t.Context()); stores[0].Archives != 3 || stores[0].Bytes != 15 {
+		t.Errorf("%+v", stores[0])
+	}
+	if lines, _ := faults(t, f.Catalog); len(lines) > 0 {
+		t.Error(lines)
+	}
+}
+
+// TestFoundLooseThatStay: what is encrypted, or about to go, is no file.
+func TestFoundLooseThatStay(t *testing.T) {
+	f := newFixture(t)
+	going := f.storeLoose(t, "L1", "a")
+	all := f.holdings(t, f.store.ID)
+	check(t, f.Condemn(t.Context(), f.run, catalog.Retirement{}, []int64{all[0].ID}))
+	c := content("hello")
+	sealed := []catalog.Intent{{Store: f.store.ID, Run: f.run.ID, Token: firn.NewToken(), Kind: catalog.LooseArchive, Description: "words", Size: c.Size, TreeHash: c.Tree,
+		Seal: &catalog.Sealing{Header: []byte("head"), Recipients: catalog.Recipients{7}}}}
+	check(t, f.Intend(t.Context(), sealed))
+	find := found("b", "hello", epoch)
+	find.Archive.ID = "L2"
+	check(t, f.Stored(t.Context(), sealed[0].ID, find.Archive, f.run, nil))
+	if done := f.takeIn(t, going, find); done != (catalog.TakenIn{Known: 2}) {
+		t.Errorf("%+v", done)
+	}
+	seen, err := f.Sight(t.Context(), f.store.ID, 0, []firn.ArchiveID{"L1", "L2"})
+	check(t, err)
+	for _, s := range seen {
+		if s.Loose || s.State != catalog.Stored {
+			t.Errorf("%+v", s)
+		}
+	}
+}
+
 // TestFoundUnderway leaves the archive of an upload in doubt to reconciliation.
 func TestFoundUnderway(t *testing.T) {
 	f := newFixture(t)

@@ -238,6 +238,49 @@ func TestReadRowsOfOneself(t *testing.T) {
 	}
 }
 
+// TestReadRowsOfNamedLoose: an archive that was stored by itself, and is known to be a
+// file later, is one wherever the later stream is read, also behind the earlier one.
+func TestReadRowsOfNamedLoose(t *testing.T) {
+	a := newFixture(t)
+	file, foreign := a.storeLoose(t, "L1", "a"), a.storeLoose(t, "L2", "b")
+	file.Kind = catalog.FileArchive
+	check(t, a.EndRun(t.Context(), a.run, catalog.Outcome{Complete: true}))
+	before, through := stream(t, a.Catalog, a.store.ID, catalog.RowsOptions{Seq: 1})
+	a.run = a.begin(t)
+	a.takeIn(t, file, foreign)
+	check(t, a.EndRun(t.Context(), a.run, catalog.Outcome{Complete: true}))
+	after, _ := stream(t, a.Catalog, a.store.ID, catalog.RowsOptions{Seq: 2, Base: through, BaseSeq: 1})
+	whole, _ := stream(t, a.Catalog, a.store.ID, catalog.RowsOptions{Seq: 3})
+
+	for _, streams := range [][][]byte{{before, after}, {whole}, {before, whole, before}} {
+		c, store := another(t)
+		for _, b := range streams {
+			res, err := c.ReadRows(t.Context(), store, read(b))
+			check(t, err)
+			if res.Refused != 0 {
+				t.Errorf("%+v", res)
+			}
+		}
+		tree, err := c.Tree(t.Context(), store, "theirs")
+		check(t, err)
+		for _, path := range []string{"a", "b"} {
+			if got := f(c).texts(t, tree.ID, path, "hello"); !slices.Equal(got, []string{"hello+"}) {
+				t.Errorf("%s: %v", path, got)
+			}
+		}
+		var kinds []string
+		for _, h := range f(c).holdings(t, store) {
+			kinds = append(kinds, fmt.Sprint(h.Kind, " ", h.Contents, " ", h.Description))
+		}
+		if diff := gocmp.Diff([]string{"file 1 ", "foreign 1 words of b"}, kinds); diff != "" {
+			t.Error(diff)
+		}
+		if stores, _ := c.Stores(t.Context()); stores[0].Archives != 2 || stores[0].Bytes != 10 {
+			t.Errorf("%+v", stores[0])
+		}
+	}
+}
+
 // TestReadRowsCutShort reads a stream that ends early, and then whole.
 func TestReadRowsCutShort(t *testing.T) {
 	if testing.Short() {

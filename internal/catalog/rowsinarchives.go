@@ -44,7 +44,7 @@ func (w *archiveWriter) write(found []rows.Archive) error {
 		copy(finds[i].Recipients[:], a.Recipients)
 	}
 	t := taker{tx: w.tx, run: Run{Store: w.in.store}}
-	ids, states, err := t.known(finds)
+	known, err := t.known(finds)
 	if err != nil {
 		return err
 	}
@@ -53,27 +53,27 @@ func (w *archiveWriter) write(found []rows.Archive) error {
 		return err
 	}
 	for i := range found {
-		a := &found[i]
+		a, id := &found[i], known[i].id
 		switch {
-		case a.Remote == "" || ids[i] < 0:
+		case a.Remote == "" || id < 0:
 			w.in.leaveOut(1, "archive %d, %q, is no archive of its own", a.ID, a.Remote)
-			ids[i] = isRefused
-		case ids[i] != 0 && states[i] < Stored:
-			ids[i], err = w.open(ids[i])
-		case ids[i] != 0:
-			ids[i], err = w.update(ids[i], states[i], a, &finds[i])
+			id = isRefused
+		case id != 0 && known[i].state < Stored:
+			id, err = w.open(id)
+		case id != 0:
+			id, err = w.update(known[i], a, &finds[i])
 		default:
-			if ids[i], err = w.insert(next, a, &finds[i]); ids[i] == next {
+			if id, err = w.insert(next, a, &finds[i]); id == next {
 				next++
 			}
 		}
 		if err != nil {
 			return err
 		}
-		if states[i] == Deleted || State(a.State) == Deleted && ids[i] > 0 {
-			ids[i] = isGone
+		if known[i].state == Deleted || State(a.State) == Deleted && id > 0 {
+			id = isGone
 		}
-		w.in.archives[len(w.in.archives)-1].add(a.ID, ids[i])
+		w.in.archives[len(w.in.archives)-1].add(a.ID, id)
 	}
 	if err := w.add.flush(); err != nil {
 		return err
@@ -147,12 +147,13 @@ func (w *archiveWriter) hold(id int64, a *rows.Archive) {
 }
 
 // update brings an archive that is known to what became of it since: what was
-// stored may be lost or deleted, what was foreign taken in. What is deleted stays
+// stored may be lost or deleted, what was foreign or loose taken in. What is deleted stays
 // so, and what is lost, unless a later run than the one that missed it had it.
 // It gives the archive's number, or isRefused.
-func (w *archiveWriter) update(id int64, before State, a *rows.Archive, f *Find) (int64, error) {
-	now := State(a.State)
-	if now == before || before == Deleted || now == Foreign {
+func (w *archiveWriter) update(known knownRow, a *rows.Archive, f *Find) (int64, error) {
+	id, before, now := known.id, known.state, State(a.State)
+	isNamed := known.loose && f.Kind != LooseArchive && len(a.Contents) > 0
+	if now == before && !isNamed || before == Deleted || now == Foreign {
 		return id, nil
 	}
 	settled, err := w.in.run(a.Settled)
@@ -166,7 +167,7 @@ func (w *archiveWriter) update(id int64, before State, a *rows.Archive, f *Find)
 	if before == Lost && now == Stored && settled <= since {
 		return id, nil
 	}
-	if before == Foreign {
+	if before == Foreign || isNamed {
 		if ok, err := w.name(id, size, a, f); err != nil || !ok {
 			return isRefused, err
 		}
@@ -200,7 +201,7 @@ func (w *archiveWriter) name(id, size int64, a *rows.Archive, f *Find) (ok bool,
 			return false, err
 		}
 	}
-	return true, w.add.describe(id, f)
+	return true, w.add.redescribe(id, f)
 }
 
 // isDescribed reports whether the description of the archive is kept.

@@ -14,10 +14,14 @@ type Sighting struct {
 	State   State        // of the archive's row; NoArchive: it has none
 	Listed  bool         // the inventory lists it
 	Archive firn.Archive // as it is listed
+	// Loose: it is stored and of no tree, and a find that has it can make it a file.
+	Loose    bool
+	Recorded firn.Archive // as it is recorded, where it is Loose
 }
 
 var (
-	// inBothHalves gives the rows, states and tokens of archives that are recorded.
+	// inBothHalves gives the rows, states and tokens of archives that are recorded, and
+	// whether they are loose.
 	inBothHalves = []*bulk{inHalf("by_remote"), inHalf("by_remote_new")}
 	sightListed  = newBulk("SELECT v.column1, s.remote, s.description, s.created, s.size, s.tree, s.class FROM (VALUES ", anID,
 		`) v CROSS JOIN by_staged k ON k.h64 = v.column2 CROSS JOIN staged s ON s.id = k.staged AND s.remote = v.column3 WHERE k.inventory = ?`)
@@ -25,7 +29,7 @@ var (
 
 // inHalf looks archives up in one half of the index.
 func inHalf(index string) *bulk {
-	return newBulk("SELECT v.column1, a.id, a.state, a.token FROM (VALUES ", anID, ") v CROSS JOIN "+index+` b ON b.h64 = v.column2
+	return newBulk("SELECT v.column1, a.id, a.state, a.token, a.kind = 'loose' FROM (VALUES ", anID, ") v CROSS JOIN "+index+` b ON b.h64 = v.column2
 		CROSS JOIN archive a ON a.id = b.archive AND a.remote = v.column3 AND a.store = ?`)
 }
 
@@ -40,21 +44,8 @@ func (c *Catalog) Sight(ctx context.Context, store, inventory int64, ids []firn.
 		hashed[i] = hashedID{i, remote64(id), string(id)}
 	}
 	err = c.read(ctx, "look up archives", fmt.Sprint("of store ", store), func(tx tx) error {
-		for _, half := range inBothHalves {
-			err := half.lookUp(tx, hashed, store, func(rows *sql.Rows) error {
-				var place int
-				var id int64
-				var state State
-				var token sql.RawBytes
-				err := rows.Scan(&place, &id, &state, &token)
-				if all[place].State != Stored { // of several of one id that one is there
-					all[place].State = state
-				}
-				return err
-			})
-			if err != nil {
-				return err
-			}
+		if err := sightRows(tx, hashed, store, all); err != nil {
+			return err
 		}
 		if inventory == 0 {
 			return nil
@@ -66,6 +57,64 @@ func (c *Catalog) Sight(ctx context.Context, store, inventory int64, ids []firn.
 	})
 	return all, err
 }
+
+// sightRows says which archives are recorded, and what of the loose ones.
+func sightRows(tx tx, ids []hashedID, store int64, all []Sighting) error {
+	free := freeLoose.batch(tx)
+	for _, half := range inBothHalves {
+		err := half.lookUp(tx, ids, store, func(rows *sql.Rows) error {
+			var place int
+			var r recordedRow
+			err := r.scan(rows, &place)
+			if all[place].State != Stored { // of several of one id that one is there
+				all[place].State = r.state
+				if r.state == Stored && r.loose {
+					free.args = append(free.args, place, r.id)
+				}
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if len(free.args) == 0 {
+		return nil
+	}
+	return free.query(func(rows *sql.Rows) error {
+		var place int
+		var created, createdNs int64
+		var remote string
+		var a firn.Archive
+		var tree sql.RawBytes
+		err := rows.Scan(&place, &remote, &a.Description, &created, &createdNs, &a.Size, &tree)
+		copy(a.Tree[:], tree)
+		a.ID, a.Created = firn.ArchiveID(remote), at(created, createdNs)
+		all[place].Loose, all[place].Recorded = true, a
+		return err
+	})
+}
+
+// A recordedRow is what inBothHalves gives of an archive.
+type recordedRow struct {
+	id    int64
+	state State
+	token sql.RawBytes
+	loose bool
+}
+
+func (r *recordedRow) scan(rows *sql.Rows, place *int) error {
+	return rows.Scan(place, &r.id, &r.state, &r.token, &r.loose)
+}
+
+// canBeNamed is true of loose archives whose bytes are a file's and which nobody has
+// asked to go: those of which more can be known than that they are there.
+const canBeNamed = `a.kind = 'loose' AND a.state = 10 AND NOT EXISTS (SELECT 1 FROM seal WHERE archive = a.id)
+	AND NOT EXISTS (SELECT 1 FROM location WHERE archive = a.id) AND NOT EXISTS (SELECT 1 FROM deletion WHERE archive = a.id)`
+
+// freeLoose reads loose archives that can be named, by their rows.
+var freeLoose = newBulk("SELECT v.column1, a.remote, coalesce(d.text, ''), coalesce(a.created, -62135596800), coalesce(a.created_ns, 0), a.size, a.tree FROM (VALUES ",
+	"(?, ?)", ") v CROSS JOIN archive a ON a.id = v.column2 LEFT JOIN description d ON d.archive = a.id WHERE "+canBeNamed)
 
 // scanListed reads a row of staged into its place.
 func scanListed(rows *sql.Rows, all []Sighting) error {
