@@ -14,10 +14,11 @@
 //	firn      number  version of the keys below: 1
 //	id        string  the archive's token: 22 characters of base64url
 //	kind      string  what the archive holds; a file where absent
-//	mode      string  permissions with setuid, setgid and sticky, octal
+//	mode      string  permissions with setuid, setgid and sticky, octal; absent
+//	                  where an archive was uploaded by itself
 //	ns        number  nanoseconds of the time of modification; 0 where absent
 //	tree      string  name of the tree that the file belongs to; absent where it
-//	                  was uploaded alone
+//	                  was uploaded alone, or by firn called mtglacier
 //	cat       string  token of the catalog that wrote it, which tells apart trees
 //	                  of one name; absent where there is no room for it
 //

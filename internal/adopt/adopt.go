@@ -175,6 +175,9 @@ type adopter struct {
 	// time of the newest one.
 	databases  int
 	databaseOf string
+	// unlisted are the archives that were taken in though the inventory doesn't list
+	// them yet.
+	unlisted int64
 }
 
 func newAdopter(ctx context.Context, o Options) (*adopter, error) {
@@ -243,7 +246,7 @@ func (a *adopter) sum(more int64) {
 		a.res.Older = max(0, a.res.Files.Files-more)
 	}
 	if a.inventory.ID != 0 {
-		a.res.Known = a.inventory.Archives - a.res.Bare.Files - a.res.Own.Files - a.res.Deleted
+		a.res.Known = a.inventory.Archives + a.unlisted - a.res.Bare.Files - a.res.Own.Files - a.res.Deleted
 		for _, s := range a.res.Sources {
 			a.res.Known -= s.Archives.Files
 		}

@@ -3,6 +3,7 @@ package adopt
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/describe"
@@ -61,10 +62,12 @@ func (j *joiner) flush(ctx context.Context) error {
 	return err
 }
 
-// join takes one record in, if it is of an archive that is there and that
-// nothing is known of yet.
+// join takes one record in, if it is of an archive that is there and of which it
+// isn't known yet what file it is.
 func (j *joiner) join(ctx context.Context, r *record, s catalog.Sighting) error {
 	switch {
+	case s.Loose && len(r.names) > 0:
+		return j.takeLoose(ctx, r, s)
 	case s.State != catalog.NoArchive && s.State != catalog.Foreign:
 		if j.inventory.ID == 0 {
 			j.res.Known++
@@ -88,7 +91,51 @@ func (j *joiner) join(ctx context.Context, r *record, s catalog.Sighting) error 
 	if r.tar != nil {
 		return j.takeTar(ctx, found, d, r.tar)
 	}
-	return j.take(ctx, found, d, r.names)
+	f, err := j.find(ctx, found, d, r.names)
+	if err != nil {
+		return err
+	}
+	return j.put(f, string(j.file.kind))
+}
+
+// takeLoose takes in an archive that firn stored by itself, as it does where it is
+// called mtglacier or glacier. What is recorded of it is what the store confirmed:
+// an inventory says no more.
+func (j *joiner) takeLoose(ctx context.Context, r *record, s catalog.Sighting) error {
+	if err := r.check(s.Recorded); err != nil {
+		return j.bad(&firn.Error{Op: "read", Subject: j.file.path, Kind: firn.Corrupt, Err: err})
+	}
+	found := s.Recorded
+	for _, when := range []time.Time{s.Archive.Created, r.archive.Created} {
+		if found.Created.IsZero() { // a vault doesn't say when it stores something
+			found.Created = when
+		}
+	}
+	f, err := j.find(ctx, found, guess(found.Description), r.names)
+	if err != nil {
+		return err
+	}
+	switch {
+	case len(f.Members) == 0 && j.inventory.ID == 0:
+		j.res.Known++
+		return nil
+	case len(f.Members) == 0:
+		return nil
+	case j.inventory.ID != 0 && !s.Listed:
+		j.unlisted++
+	}
+	return j.put(f, string(j.file.kind))
+}
+
+// check tells whether what a record says of its archive is so.
+func (r *record) check(is firn.Archive) error {
+	if r.archive.Size >= 0 && r.archive.Size != is.Size {
+		return fmt.Errorf("%s has %d bytes there, and the archive that was stored, %s, has %d: it is left out", r.title(), r.archive.Size, is.ID, is.Size)
+	}
+	if !r.archive.Tree.IsZero() && !is.Tree.IsZero() && r.archive.Tree != is.Tree {
+		return fmt.Errorf("%s has the tree hash %s there, and the archive that was stored, %s, has %s: it is left out", r.title(), r.archive.Tree, is.ID, is.Tree)
+	}
+	return nil
 }
 
 // remind claims the paths of an archive that is taken in already, as was done
@@ -129,23 +176,41 @@ func (r *record) title() string {
 	return r.names[0].Path
 }
 
-// take makes finds of records that name whole files. Only the description says
-// whether their maker compressed or encrypted them.
-func (j *joiner) take(ctx context.Context, found firn.Archive, d describe.Archive, names []describe.Archive) error {
+// find makes a find of a record that names whole files. Only the description says
+// whether their maker compressed or encrypted them, and what firn alone wrote down.
+func (j *joiner) find(ctx context.Context, found firn.Archive, d describe.Archive, names []describe.Archive) (catalog.Find, error) {
 	f := catalog.Find{Archive: found, Kind: catalog.ForeignArchive, Format: string(d.Format), Packed: d.Packed()}
+	if d.Format == describe.Firn {
+		f.Kind, f.Token = catalog.FileArchive, d.Token
+	}
 	for _, title := range names {
 		if f.Packed == "" {
 			f.Packed = title.Packed()
 		}
 		m, ok, err := j.member(ctx, found, title, packedBy(title, d))
 		if err != nil {
-			return err
+			return f, err
 		}
-		if ok {
-			f.Members = append(f.Members, m)
+		if !ok {
+			continue
 		}
+		if d.Format == describe.Firn && d.Path == title.Path {
+			refine(&m, d)
+		}
+		f.Members = append(f.Members, m)
 	}
-	return j.put(f, string(j.file.kind))
+	return f, nil
+}
+
+// refine adds what firn's description says of a file and records don't: its mode, and
+// its time to the nanosecond.
+func refine(m *catalog.FoundMember, d describe.Archive) {
+	if d.HasMode {
+		m.Mode = d.Mode
+	}
+	if m.Stamp.ModTime.IsZero() || d.ModTime.Truncate(time.Second).Equal(m.Stamp.ModTime) {
+		m.Stamp.ModTime = d.ModTime
+	}
 }
 
 // put counts a find and takes it in.

@@ -76,10 +76,21 @@ func (a *adopter) stranger(ctx context.Context, found firn.Archive) error {
 
 // own takes in a file that firn stored, whose catalog was lost. The rest has its
 // names in the archives, which only firn recover looks into; and it knows what to
-// do with a file of a tree that is a directory of some machine.
+// do with a file of a tree that is a directory of some machine. Of those that are of
+// no tree the ones with a mode are files: firn called mtglacier stores them so.
 func (a *adopter) own(ctx context.Context, found firn.Archive, d describe.Archive) error {
 	f := catalog.Find{Archive: found, Kind: catalog.FileArchive, Token: d.Token}
 	switch {
+	case d.Kind == describe.File && d.Tree == "" && d.HasMode:
+		m, ok, err := a.member(ctx, found, d, "")
+		if err != nil {
+			return err
+		}
+		if ok {
+			refine(&m, d)
+			f.Members = []catalog.FoundMember{m}
+			return a.put(f, string(d.Format))
+		}
 	case (d.Kind == describe.File || d.Kind == describe.Opaque) && d.Tree == "" && d.Path != "":
 		f.Kind = catalog.LooseArchive
 		return a.put(f, string(d.Format))

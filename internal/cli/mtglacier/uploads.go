@@ -340,9 +340,12 @@ func (s *shipment) describe(token firn.Token, b transfer.Begun) (string, error) 
 	if !s.mtime.IsZero() {
 		a.ModTime = s.mtime
 	}
+	// With a mode it is known for a file of a folder, and not for an archive by itself:
+	// see describe.
+	a.Mode, a.HasMode = streamMode, true
 	if s.file != nil {
 		if info, err := s.file.Stat(); err == nil {
-			a.Mode, a.HasMode = info.Mode(), true
+			a.Mode = info.Mode()
 		}
 	}
 	if describe.Fits("", s.name, a.ModTime) {
@@ -354,6 +357,9 @@ func (s *shipment) describe(token firn.Token, b transfer.Begun) (string, error) 
 	}
 	return plain, nil
 }
+
+// streamMode is that of what comes from standard input.
+const streamMode fs.FileMode = 0o644
 
 // plainMT2 is the description that mt-aws-glacier writes.
 func plainMT2(name string, mtime time.Time) string {
