@@ -72,14 +72,11 @@ func (s *syncer) bundleAll(ctx context.Context, small <-chan upload, work chan<-
 		}
 		return nil
 	})
-	if err != nil {
-		// What was read before an interrupt, and is stored, isn't read again after it.
-		return errors.Join(err, b.flush(context.WithoutCancel(ctx)))
+	if err == nil {
+		err = b.seal(ctx)
 	}
-	if err := b.seal(ctx); err != nil {
-		return err
-	}
-	return b.flush(ctx)
+	// What was read before an interrupt, and is stored, isn't read again after it.
+	return errors.Join(err, b.flush(context.WithoutCancel(ctx)))
 }
 
 // take sees to one file that was read.

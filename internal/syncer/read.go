@@ -100,6 +100,8 @@ func (s *syncer) readAll(ctx context.Context, files <-chan upload, use func(*bat
 			select {
 			case <-b.done:
 			case <-ctx.Done():
+			}
+			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
 			if err := use(b); err != nil {

@@ -322,12 +322,13 @@ func TestComparingIsKept(t *testing.T) {
 			}
 			o := b.Options()
 			o.Events = l.hear
-			if _, err := syncer.Run(ctx, o); err == nil {
+			_, stopped := syncer.Run(ctx, o)
+			if stopped == nil {
 				t.Fatal("the first run went through")
 			}
 			left := unreadIn(b)
 			if left > int64(tt.files-tt.stop+o.Concurrency) || left == 0 {
-				t.Errorf("%d of %d files are unread still", left, tt.files)
+				t.Errorf("%d of %d files are unread still; the run ended with: %v", left, tt.files, stopped)
 			}
 			all := firn.Count{Files: int64(tt.files), Bytes: int64(tt.files * len("content 12345678"))}
 			l.wants(t, firn.CompareEvent{Tree: "tree", Read: all})
