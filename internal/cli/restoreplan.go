@@ -176,18 +176,11 @@ func (b *restoreBill) thawLines(p *restore.Plan) []string {
 // jobLines tell of what was asked for before, and need not be again, or is by a faster
 // tier; and of what need not be at all.
 func jobLines(p *restore.Plan) (lines []string) {
-	is, was := "is", "was asked for before, and costs"
-	if p.Hastened > 1 {
-		is = "are"
-	}
 	if p.Hastened > 0 {
-		lines = append(lines, fmt.Sprintf("%s of these %s for what is on its way by a slower tier already, which is charged for besides", ui.Count(p.Hastened), is))
-	}
-	if p.Taken > 1 {
-		was = "were asked for before, and cost"
+		lines = append(lines, fmt.Sprintf("%s of these %s for what is on its way by a slower tier already, which is charged for besides", ui.Count(p.Hastened), form(p.Hastened, "is", "are")))
 	}
 	if p.Taken > 0 {
-		lines = append(lines, counted(p.Taken, "retrieval")+" more that "+was+" nothing again")
+		lines = append(lines, counted(p.Taken, "retrieval")+" more that "+form(p.Taken, "was asked for before, and costs", "were asked for before, and cost")+" nothing again")
 	}
 	if p.AtOnce > 0 {
 		lines = append(lines, counted(p.AtOnce, "archive")+" can be read at once, by the server's word, whatever the storage class: nothing is asked for")

@@ -89,18 +89,19 @@ func (o *retrievalPolicyOptions) open(ctx context.Context) (*session, error) {
 	}
 	if !isRegion {
 		s, err := o.app.openStore(ctx, o.Of, o.Common.wire())
-		if err == nil && s.loc.Scheme == config.Local {
-			s.close()
-			return nil, wrongUsage("read retrieval policy", "%s has none: what it is asked for is ready at once and costs nothing", s.loc)
+		if err != nil {
+			return nil, err
 		}
-		if err == nil {
+		if s.loc.Scheme == config.Local {
+			err = wrongUsage("read retrieval policy", "%s has none: what it is asked for is ready at once and costs nothing", s.loc)
+		} else {
 			err = s.notOfS3("read retrieval policy", "limit a restore with --retrieve-rate or --max-cost")
 		}
-		if err != nil && s != nil {
+		if err != nil {
 			s.close()
 			return nil, err
 		}
-		return s, err
+		return s, nil
 	}
 	if !config.IsRegion(o.Of) && o.Of != "" {
 		return nil, wrongUsage("read retrieval policy", "%q is no region, store or profile", o.Of)
