@@ -29,7 +29,7 @@ type bench struct {
 	options
 	dir      string
 	progress io.Writer
-	from, at *server // the source and the target
+	from, at *server // the source and the target; lean ones are both in one
 }
 
 func (b *bench) say(format string, args ...any) {
@@ -48,20 +48,10 @@ type taking struct {
 	from, at    time.Duration // processor time of the servers
 }
 
-// measure fills the source, and moves what is in it. The source is another process
-// then than the one that was filled.
+// measure fills the source, and moves what is in it.
 func (b *bench) measure(ctx context.Context) (took taking, err error) {
 	defer func() { b.from.stop(); b.at.stop() }()
-	b.say("filling a vault with %d archives of %d bytes", b.archives, b.size)
-	if err := b.serve(ctx); err != nil {
-		return took, err
-	}
-	if err := b.fill(ctx); err != nil {
-		return took, err
-	}
-	b.from.stop()
-	b.at.stop()
-	if err := b.serve(ctx); err != nil {
+	if err := b.prepare(ctx); err != nil {
 		return took, err
 	}
 	if err := b.configure(); err != nil {
@@ -75,7 +65,30 @@ func (b *bench) measure(ctx context.Context) (took taking, err error) {
 		return took, fmt.Errorf("%w\n%s", err, &said)
 	}
 	took.from, took.at = b.from.stop(), b.at.stop()
+	if b.leanly {
+		return took, b.checkLean()
+	}
 	return took, b.check()
+}
+
+// prepare starts the servers, and fills the source, which is another process then than
+// the one that was filled.
+func (b *bench) prepare(ctx context.Context) (err error) {
+	if b.leanly {
+		b.from, err = b.lean(ctx)
+		b.at = b.from
+		return err
+	}
+	b.say("filling a vault with %d archives of %d bytes", b.archives, b.size)
+	if err := b.serve(ctx); err != nil {
+		return err
+	}
+	if err := b.fill(ctx); err != nil {
+		return err
+	}
+	b.from.stop()
+	b.at.stop()
+	return b.serve(ctx)
 }
 
 // serve starts both servers.
@@ -130,9 +143,14 @@ func upload(ctx context.Context, store firn.Store, number int, content []byte) e
 	binary.LittleEndian.PutUint64(data, uint64(number))
 	d := treehash.NewDouble()
 	d.Write(data)
-	meta := fmt.Sprintf(`{"filename":"photos/%03d/img_%06d.jpg","mtime":"20130102T030405Z"}`, number/1000, number)
-	_, err := store.UploadArchive(ctx, "mt2 "+base64.RawURLEncoding.EncodeToString([]byte(meta)), io.NewSectionReader(bytes.NewReader(data), 0, int64(len(data))), d.Sums())
+	_, err := store.UploadArchive(ctx, described(number), io.NewSectionReader(bytes.NewReader(data), 0, int64(len(data))), d.Sums())
 	return err
+}
+
+// described is the description of an archive, as mt-aws-glacier makes it.
+func described(number int) string {
+	meta := fmt.Sprintf(`{"filename":"photos/%03d/img_%06d.jpg","mtime":"20130102T030405Z"}`, number/1000, number)
+	return "mt2 " + base64.RawURLEncoding.EncodeToString([]byte(meta))
 }
 
 func (b *bench) home() string { return filepath.Join(b.dir, "home") }
@@ -180,23 +198,34 @@ func (b *bench) check() error {
 
 // write prints the table.
 func (b *bench) write(w io.Writer, took taking) error {
-	to := "a vault of `firn serve`"
-	if b.to == toS3 {
-		to = "versitygw"
-	}
 	n, gib := float64(b.archives), float64(b.archives)*float64(b.size)/(1<<30)
 	each := func(d time.Duration) float64 { return d.Seconds() * 1e6 / n }
-	_, err := fmt.Fprintf(w, `On %s; %d archives of %d bytes from a vault of %s to %s, %d at a time.
+	servers := fmt.Sprintf("%.0f CPU µs an archive at the source, %.0f at the target", each(took.from), each(took.at))
+	if b.leanly {
+		servers = fmt.Sprintf("%.0f CPU µs an archive, source and target together", each(took.from))
+	}
+	_, err := fmt.Fprintf(w, `On %s; %d archives of %d bytes from %s, %d at a time.
 
 | what | measured |
 |---|---|
 | moving | %.0f archives/s, %.1f s |
 | bytes | %.0f MiB/s |
 | processor | %.0f CPU µs an archive, %.2f CPU s/GiB |
-| of the servers | %.0f CPU µs an archive at the source, %.0f at the target |
+| of the servers | %s |
 | peak memory | %s |
-`, usage.Machine(), b.archives, b.size, "`firn serve`", to, b.concurrency,
+`, usage.Machine(), b.archives, b.size, b.between(), b.concurrency,
 		n/took.Wall.Seconds(), took.Wall.Seconds(), gib*1024/took.Wall.Seconds(), each(took.CPU), took.CPU.Seconds()/gib,
-		each(took.from), each(took.at), took.MemoryText())
+		servers, took.MemoryText())
 	return err
+}
+
+// between says what was measured with.
+func (b *bench) between() string {
+	switch {
+	case b.leanly:
+		return "one to another of two lean vaults, which keep nothing"
+	case b.to == toS3:
+		return "a vault of `firn serve` to versitygw"
+	}
+	return "a vault of `firn serve` to a vault of `firn serve`"
 }

@@ -21,6 +21,7 @@ const programVar = "FIRN_TEST_PROGRAM"
 
 func TestMain(m *testing.M) {
 	usage.Main()
+	leanMain()
 	if os.Getenv(programVar) != "" {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
@@ -31,16 +32,18 @@ func TestMain(m *testing.M) {
 
 // TestMeasure does all of it, on a small scale.
 func TestMeasure(t *testing.T) {
-	for _, to := range []string{toVault, toS3} {
-		t.Run(to, func(t *testing.T) { measured(t, to) })
-	}
+	t.Run(toVault, func(t *testing.T) { measured(t, `[1-9]\d* CPU µs an archive at the source, [1-9]\d* at the target`) })
+	t.Run(toS3, func(t *testing.T) {
+		server := testprog.Built(t, "versitygw", "go -C tools/s3 build -o DIR github.com/versity/versitygw/cmd/versitygw")
+		measured(t, `[1-9]\d* CPU µs an archive at the source, [1-9]\d* at the target`, "-to", toS3, "-server", server)
+	})
+	t.Run("lean", func(t *testing.T) {
+		measured(t, `[1-9]\d* CPU µs an archive, source and target together`, "-lean")
+	})
 }
 
-func measured(t *testing.T, to string) {
-	args := []string{"-n", "40", "-size", "5000", "-concurrency", "4", "-to", to, "-dir", t.TempDir(), "-firn", os.Args[0]}
-	if to == toS3 {
-		args = append(args, "-server", testprog.Built(t, "versitygw", "go -C tools/s3 build -o DIR github.com/versity/versitygw/cmd/versitygw"))
-	}
+func measured(t *testing.T, servers string, more ...string) {
+	args := append([]string{"-n", "40", "-size", "5000", "-concurrency", "4", "-dir", t.TempDir(), "-firn", os.Args[0]}, more...)
 	t.Setenv(programVar, "firn")
 	var out, progress bytes.Buffer
 	if err := run(t.Context(), args, &out, &progress); err != nil {
@@ -48,7 +51,7 @@ func measured(t *testing.T, to string) {
 	}
 	for _, want := range []string{
 		`40 archives of 5000 bytes .* 4 at a time\.\n`, `\| moving \| \d+ archives/s, `, `\| bytes \| \d+ MiB/s \|`,
-		`\| processor \| \d+ CPU µs an archive, `, `\| of the servers \| [1-9]\d* CPU µs an archive at the source, [1-9]\d* at the target \|`, `\| peak memory \| (\d+ MiB|unknown) \|`,
+		`\| processor \| \d+ CPU µs an archive, `, `\| of the servers \| ` + servers + ` \|`, `\| peak memory \| (\d+ MiB|unknown) \|`,
 	} {
 		if !regexp.MustCompile(want).MatchString(out.String()) {
 			t.Errorf("no match for %s in\n%s", want, &out)
@@ -84,7 +87,7 @@ func TestCheck(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
-	for _, args := range []string{"-n 0", "-size 1", "-concurrency 0", "-to tape", "extra", "-nope"} {
+	for _, args := range []string{"-n 0", "-size 1", "-concurrency 0", "-to tape", "-lean -to s3", "-lean -size 1048577", "extra", "-nope"} {
 		var out, progress bytes.Buffer
 		if err := run(t.Context(), strings.Fields(args), &out, &progress); err == nil || out.Len() > 0 {
 			t.Errorf("%s: %v, and %q", args, err, &out)

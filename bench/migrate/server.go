@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -25,6 +26,8 @@ const source, target = "old", "new"
 type server struct {
 	cmd      *exec.Cmd
 	endpoint string
+	said     bytes.Buffer  // what it printed after where it is, once it has ended
+	ended    chan struct{} // closed when all of that is there; nil of one that isn't listened to
 }
 
 // stop ends a server in order, and gives the processor time that it took since it
@@ -35,6 +38,9 @@ func (s *server) stop() time.Duration {
 	}
 	if s.cmd.ProcessState == nil {
 		s.cmd.Process.Signal(os.Interrupt)
+		if s.ended != nil {
+			<-s.ended
+		}
 		s.cmd.Wait()
 	}
 	return s.cmd.ProcessState.UserTime() + s.cmd.ProcessState.SystemTime()
@@ -47,6 +53,12 @@ func (b *bench) folder(name string) string { return filepath.Join(b.dir, "stores
 func (b *bench) vaults(ctx context.Context, name string) (*server, error) {
 	cmd := exec.CommandContext(ctx, b.firn, "serve", b.folder(name), "--json", "--listen", "127.0.0.1:0", "--job-delay", "0", "--inventory-every", "0")
 	cmd.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID="+keyID, "AWS_SECRET_ACCESS_KEY="+secret, "AWS_SESSION_TOKEN=")
+	return start(cmd)
+}
+
+// start starts a server that says first of all where it is. It gives one to stop also
+// where that fails.
+func start(cmd *exec.Cmd) (*server, error) {
 	cmd.Stderr = os.Stderr
 	s := &server{cmd: cmd}
 	pipe, err := cmd.StdoutPipe()
@@ -63,10 +75,13 @@ func (b *bench) vaults(ctx context.Context, name string) (*server, error) {
 		err = json.Unmarshal(line, &said)
 	}
 	if err != nil || said.Endpoint == "" {
-		return s, fmt.Errorf("firn serve said %q, %v", line, err)
+		return s, fmt.Errorf("%s said %q, %v", cmd.Args[:2], line, err)
 	}
-	go io.Copy(io.Discard, out)
-	s.endpoint = said.Endpoint
+	s.endpoint, s.ended = said.Endpoint, make(chan struct{})
+	go func() {
+		defer close(s.ended)
+		io.Copy(&s.said, out)
+	}()
 	return s, nil
 }
 
