@@ -158,8 +158,8 @@ type pruner struct {
 	versions firn.Count
 	chosen   []catalog.Entry
 
-	going, needed bits // archives, by row: of versions that go, and that stay
-	live          bits // members of bundles that versions need: see member
+	going, needed catalog.RowSet // archives, by row: of versions that go, and that stay
+	live          catalog.RowSet // members of bundles that versions need: see member
 
 	path  []catalog.Entry // the versions of one path, oldest first
 	lives []plan.Life
@@ -168,8 +168,8 @@ type pruner struct {
 
 // look goes through all versions of all trees.
 func (p *pruner) look(ctx context.Context) error {
-	p.rules, p.runs, p.live = p.Keep.At(p.Now), map[int64]time.Time{}, bits{}
-	p.going, p.needed = bits{}, bits{}
+	p.rules, p.runs, p.live = p.Keep.At(p.Now), map[int64]time.Time{}, catalog.RowSet{}
+	p.going, p.needed = catalog.RowSet{}, catalog.RowSet{}
 	trees, err := p.Catalog.Trees(ctx, p.Row.ID)
 	if err != nil {
 		return err
@@ -221,9 +221,9 @@ func (p *pruner) stays(e *catalog.Entry) {
 	if archive == 0 {
 		return
 	}
-	p.needed.set(archive)
+	p.needed.Add(archive)
 	if e.Location.Kind == catalog.BundleArchive {
-		p.live.set(member(archive, e.Location.Member))
+		p.live.Add(member(archive, e.Location.Member))
 	}
 }
 
@@ -284,7 +284,7 @@ func (p *pruner) goes(v PrunedVersion) error {
 		p.versions.Bytes += v.Stamp.Size
 	}
 	if v.Location.Archive != 0 {
-		p.going.set(v.Location.Archive)
+		p.going.Add(v.Location.Archive)
 	}
 	if p.retires {
 		p.chosen = append(p.chosen, v.Entry)
@@ -314,7 +314,7 @@ func (p *pruner) prospect(ctx context.Context, now time.Time) (out Prospect, err
 		if err != nil {
 			return out, err
 		}
-		goes := s.Queued || !p.needed.has(s.ID) && (s.Candidate || p.going.has(s.ID))
+		goes := s.Queued || !p.needed.Has(s.ID) && (s.Candidate || p.going.Has(s.ID))
 		switch {
 		case !goes && s.Kind == catalog.BundleArchive:
 			err = p.addDead(ctx, &out.Dead, &s)
@@ -339,7 +339,7 @@ func (p *pruner) prospect(ctx context.Context, now time.Time) (out Prospect, err
 
 // addDead adds what a bundle holds that no version needs.
 func (p *pruner) addDead(ctx context.Context, to *DeadSpace, s *catalog.Standing) error {
-	if !p.needed.has(s.ID) {
+	if !p.needed.Has(s.ID) {
 		return nil // nothing of it is known to be a file's
 	}
 	sizes, err := p.Catalog.MemberSizes(ctx, s.ID)
@@ -348,7 +348,7 @@ func (p *pruner) addDead(ctx context.Context, to *DeadSpace, s *catalog.Standing
 	}
 	dead := int64(0)
 	for n, size := range sizes {
-		if !p.live.has(member(s.ID, int64(n))) {
+		if !p.live.Has(member(s.ID, int64(n))) {
 			dead += size
 		}
 	}
@@ -362,10 +362,3 @@ func (p *pruner) addDead(ctx context.Context, to *DeadSpace, s *catalog.Standing
 
 // member numbers the members of all bundles, each of which has fewer than 2^20.
 func member(archive, n int64) int64 { return archive<<20 | n }
-
-// bits is a set of small numbers: 64 of them in a word, by number / 64.
-type bits map[int64]uint64
-
-func (b bits) set(n int64)      { b[n>>6] |= 1 << (n & 63) }
-func (b bits) clear(n int64)    { b[n>>6] &^= 1 << (n & 63) }
-func (b bits) has(n int64) bool { return b[n>>6]&(1<<(n&63)) != 0 }

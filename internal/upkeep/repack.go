@@ -127,7 +127,7 @@ func (r *repacker) find(ctx context.Context) (all []sparse, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if s.Kind != catalog.BundleArchive || s.Queued || !r.needed.has(s.ID) {
+		if s.Kind != catalog.BundleArchive || s.Queued || !r.needed.Has(s.ID) {
 			continue
 		}
 		sizes, err := r.Catalog.MemberSizes(ctx, s.ID)
@@ -136,7 +136,7 @@ func (r *repacker) find(ctx context.Context) (all []sparse, err error) {
 		}
 		b := sparse{id: s.ID, size: s.Size}
 		for n, size := range sizes {
-			if r.live.has(member(s.ID, int64(n))) {
+			if r.live.Has(member(s.ID, int64(n))) {
 				b.live.Files++
 				b.live.Bytes += size
 			} else {
@@ -274,7 +274,7 @@ func (r *repacker) keeps(ctx context.Context, b *sparse, sources map[catalog.Pla
 		return nil, err
 	}
 	for n := range sizes {
-		if !r.live.has(member(b.id, int64(n))) {
+		if !r.live.Has(member(b.id, int64(n))) {
 			continue
 		}
 		s := sources[catalog.Place{Archive: b.id, Member: int64(n)}]
@@ -329,9 +329,9 @@ func (r *repacker) send(ctx context.Context, t catalog.Tree, files []catalog.Res
 	n, err := r.Catalog.Relocate(ctx, r.Run, r.retirement(), sent.Moves)
 	r.out.Versions += n
 	for _, m := range sent.Moves {
-		r.live.clear(member(m.From.Archive, m.From.Member))
-		r.live.set(member(m.To.Archive, m.To.Member))
-		r.needed.set(m.To.Archive)
+		r.live.Remove(member(m.From.Archive, m.From.Member))
+		r.live.Add(member(m.To.Archive, m.To.Member))
+		r.needed.Add(m.To.Archive)
 	}
 	return err
 }
