@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/plan"
 	"github.com/firn-archive/firn/internal/price"
 	"github.com/firn-archive/firn/internal/syncer"
@@ -101,6 +102,46 @@ func tellLetGo(u *ui.UI, l syncer.LetGo) {
 		u.Notice(fmt.Sprintf("%s in the store %s not needed any more, and charged for until %s at the latest: firn resume, or a later sync with these options, deletes %s then, and --pay at once",
 			archives(l.Waiting.Files, l.Waiting.Bytes), form(l.Waiting.Files, "is", "are"), l.Until.UTC().Format(time.DateOnly), form(l.Waiting.Files, "it", "them")))
 	}
+}
+
+// tellFarewell tells what would become of archives that nothing would need any more.
+func (o *changeOptions) tellFarewell(ctx context.Context, j *syncJob) error {
+	w, err := j.partings.Foresee(ctx, j.s.catalog, j.row, j.s.store, j.s.store.HeldPrices())
+	if err != nil {
+		return err
+	}
+	now, most := w.Now, ""
+	if o.Pay || w.Kept {
+		now = firn.Count{Files: w.Now.Files + w.Later.Files, Bytes: w.Now.Bytes + w.Later.Bytes}
+	}
+	if w.AtMost {
+		most = "at most "
+	}
+	tell := j.s.ui.Notice
+	switch all := archives(now.Files, now.Bytes); {
+	case now.Files == 0:
+	case w.Kept:
+		tell(most + all + " in the store " + "would not be needed any more, and " + form(now.Files, "stays", "stay") + " until a sync can store all files")
+		return nil
+	default:
+		tell("would delete " + most + all + " from the store")
+	}
+	if w.Later.Files == 0 || w.Kept {
+		return nil
+	}
+	what := "what this sync would delete early"
+	if !o.Pay {
+		what = "to delete at once what would wait"
+		tell(fmt.Sprintf("%s%s in the store would not be needed any more, and %s charged for until %s at the latest: firn resume, or a later sync with these options, deletes %s then, and --pay at once",
+			most, archives(w.Later.Files, w.Later.Bytes), form(w.Later.Files, "is", "are"), w.Until.UTC().Format(time.DateOnly), form(w.Later.Files, "it", "them")))
+	}
+	o.Spend.app.showPrice(what, j.s.store.HeldPrices(), []costItem{earlyItem(w.Later.Files, w.Fees)}, w.AtMost)
+	return nil
+}
+
+// earlyItem is what it costs to delete archives that the store charges for still.
+func earlyItem(n int64, fees price.Sum) costItem {
+	return costItem{What: "what is left of the shortest time for " + counted(n, "archive"), Cost: fees}
 }
 
 // tellOutlook tells what it would come to, to send what a dry run found.

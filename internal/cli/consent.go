@@ -41,6 +41,7 @@ type priceRecord struct {
 	Region       string           `json:"region,omitempty"`
 	PricesRegion string           `json:"prices_region,omitempty"`
 	Doubt        string           `json:"doubt,omitempty"`
+	AtMost       bool             `json:"at_most,omitempty"` // it may be less
 }
 
 type costItemRecord struct {
@@ -132,12 +133,21 @@ func priceText(known price.Amount, unknown bool) string {
 
 // show tells the price before anybody is asked, with what it is made of.
 func (o *consentOptions) show(what string, tariff price.Tariff, items []costItem) {
+	o.app.showPrice(what, tariff, items, false)
+}
+
+// showPrice tells what something costs, or what at most.
+func (a *app) showPrice(what string, tariff price.Tariff, items []costItem, atMost bool) {
 	known, unknown := total(items)
-	r := priceRecord{What: what, Items: itemRecords(items), Region: tariff.For, PricesRegion: tariff.Region, Doubt: doubts(items)}
+	r := priceRecord{What: what, Items: itemRecords(items), Region: tariff.For, PricesRegion: tariff.Region, Doubt: doubts(items), AtMost: atMost}
+	costs := " costs "
+	if atMost {
+		costs = " costs at most "
+	}
 	if !unknown {
 		r.Cost = known.String()
 	}
-	u := o.app.ui
+	u := a.ui
 	if u.IsJSON() {
 		u.Record("price", r)
 		return
@@ -146,7 +156,7 @@ func (o *consentOptions) show(what string, tariff price.Tariff, items []costItem
 	for _, i := range items {
 		parts = append(parts, i.What+" "+priceText(i.Cost.Amount, !i.Cost.Known))
 	}
-	text := what + " costs " + priceText(known, unknown) + ": " + strings.Join(parts, ", ")
+	text := what + costs + priceText(known, unknown) + ": " + strings.Join(parts, ", ")
 	for _, more := range []string{whosePrices(tariff), doubts(items)} {
 		if more != "" {
 			text += "; " + more

@@ -180,7 +180,7 @@ func (r *profileRun) sync(ctx context.Context, trees []config.Tree) error {
 			return errors.Join(errs...) // what fails is the store or the catalog, for all
 		}
 	}
-	return r.Change.outcome(errors.Join(append(errs, j.save(ctx))...))
+	return r.Change.outcome(errors.Join(append(errs, r.end(ctx, j))...))
 }
 
 // watch notes what the summaries of the trees count.

@@ -240,7 +240,7 @@ func (w *pruning) fees(p upkeep.Prospect) []costItem {
 	if p.Later.Files == 0 {
 		return nil
 	}
-	return []costItem{{What: "what is left of the shortest time for " + counted(p.Later.Files, "archive"), Cost: p.Fees}}
+	return []costItem{earlyItem(p.Later.Files, p.Fees)}
 }
 
 // prune does it.

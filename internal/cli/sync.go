@@ -141,7 +141,15 @@ func runSync(ctx context.Context, o *syncOptions) error {
 			return errors.Join(errs...) // what fails is the store or the catalog, for all
 		}
 	}
-	return o.Change.outcome(errors.Join(append(errs, j.save(ctx))...))
+	return o.Change.outcome(errors.Join(append(errs, o.end(ctx, j))...))
+}
+
+// end does what comes after the last directory.
+func (o *syncOptions) end(ctx context.Context, j *syncJob) error {
+	if o.DryRun {
+		return o.Change.tellFarewell(ctx, j)
+	}
+	return j.save(ctx)
 }
 
 // A syncJob is what is open while directories are synced to one store.
@@ -152,6 +160,7 @@ type syncJob struct {
 	recipients *seal.Recipients
 	snapshots  *snapshot.Maker // nil of a dry run
 	run        catalog.Run     // the last one
+	partings   syncer.Partings // of a dry run
 }
 
 // open opens the store, and makes it where it may.
@@ -411,6 +420,9 @@ func (o *syncOptions) syncLocked(ctx context.Context, j *syncJob, left *filter.F
 		Concurrency: int(o.Concurrency), DryRun: o.DryRun, Moved: o.TreeMoved,
 		Bundling: bundling, Recipients: j.recipients, Unencrypted: o.Seal.Unencrypted, Prices: s.store.Prices(),
 		Snapshots: j.snapshots,
+	}
+	if o.DryRun {
+		opts.Partings = &j.partings
 	}
 	if o.Journal != "" {
 		opts.Journal = o.app.env.Path(o.Journal)

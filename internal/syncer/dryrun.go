@@ -42,7 +42,7 @@ func dryRun(ctx context.Context, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	d := &foreseer{syncer: s, ahead: ahead}
+	d := &foreseer{syncer: s, ahead: ahead, parting: parting{removed: map[uint64]bool{}}}
 	for dir, err := range s.watched(o.merge(ctx, recorded, time.Time{})) {
 		if err != nil {
 			return Result{}, o.explain(err)
@@ -56,14 +56,18 @@ func dryRun(ctx context.Context, o Options) (Result, error) {
 	}
 	d.unread.tell(&s.Options)
 	s.foretell(g)
+	if err := d.part(ctx); err != nil {
+		return Result{}, err
+	}
 	return Result{Counts: s.tally.counts(), Excluded: s.tally.excluded(), Outlook: ahead.end(), dry: true}, nil
 }
 
 // A foreseer tells what a sync would do, and what that comes to.
 type foreseer struct {
 	*syncer
-	ahead  *outlook
-	unread unread
+	ahead   *outlook
+	unread  unread
+	parting parting
 }
 
 // foretell warns of a mass of changes, at which a sync would stop.
@@ -99,11 +103,14 @@ func (s *foreseer) wouldDo(d plan.Decision) {
 			s.fileEvent(firn.Failed, *d.File, firn.FileEvent{Err: err})
 			return
 		}
-		s.wouldSend(d.File, d.Why)
-	case plan.Hash:
-		if s.wouldSend(d.File, "if its content differs: "+d.Why) {
-			s.ahead.unsure++
+		if !s.wouldSend(d.File, d.Why) {
+			return
 		}
+	case plan.Hash:
+		if !s.wouldSend(d.File, "if its content differs: "+d.Why) {
+			return
+		}
+		s.ahead.unsure++
 	case plan.Record:
 		if isNews(&d) && s.ahead.add(d.File) != nil {
 			s.fileEvent(firn.Left, *d.File, firn.FileEvent{Reason: s.Budget.limits.costOf() + " is reached"})
@@ -116,6 +123,9 @@ func (s *foreseer) wouldDo(d plan.Decision) {
 			why = "with all its versions"
 		}
 		s.fileEvent(firn.Removed, d.Known.File, firn.FileEvent{Reason: why})
+	}
+	if s.Partings != nil {
+		s.wouldEnd(&d)
 	}
 }
 

@@ -66,8 +66,42 @@ func (o Options) hasUnfinished(ctx context.Context, tree int64) (bool, error) {
 // retire forgets the versions that this run has replaced or removed, and those
 // of earlier such runs that were cut short.
 func (s *syncer) retire(ctx context.Context) error {
-	r := &retirer{syncer: s, mirrors: map[int64]bool{}}
-	for e, err := range s.Catalog.Files(ctx, catalog.ListQuery{Tree: s.tree.ID, All: true}) {
+	var chosen []catalog.Entry
+	flush := func() error {
+		_, err := s.Catalog.Retire(ctx, s.this, s.retirement(), chosen)
+		chosen = chosen[:0]
+		return err
+	}
+	r := &retirer{Catalog: s.Catalog, mirrors: map[int64]bool{}, judged: func(e *catalog.Entry, goes bool) error {
+		if !goes {
+			return nil
+		}
+		if chosen = append(chosen, *e); len(chosen) < retireBatch {
+			return nil
+		}
+		return flush()
+	}}
+	if err := r.judge(ctx, s.tree.ID); err != nil {
+		return err
+	}
+	return flush()
+}
+
+// A retirer goes through the versions of a tree.
+type retirer struct {
+	*catalog.Catalog
+	mirrors map[int64]bool // runs, whether they let versions go
+	// ended is told of the versions of a path, oldest first, before they are judged;
+	// nil: nobody is.
+	ended func(path []catalog.Entry)
+	// judged is told of each version whether it goes.
+	judged func(e *catalog.Entry, goes bool) error
+	path   []catalog.Entry // the versions of one path, oldest first
+}
+
+// judge says of each version of a tree whether it goes.
+func (r *retirer) judge(ctx context.Context, tree int64) error {
+	for e, err := range r.Files(ctx, catalog.ListQuery{Tree: tree, All: true}) {
 		if err == nil {
 			err = r.add(ctx, e)
 		}
@@ -75,18 +109,7 @@ func (s *syncer) retire(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := r.choose(ctx); err != nil {
-		return err
-	}
-	return r.flush(ctx)
-}
-
-// A retirer goes through the versions of a tree.
-type retirer struct {
-	*syncer
-	mirrors map[int64]bool  // runs, whether they let versions go
-	path    []catalog.Entry // the versions of one path, oldest first
-	chosen  []catalog.Entry
+	return r.choose(ctx)
 }
 
 // add takes in the next version.
@@ -108,25 +131,25 @@ func (r *retirer) choose(ctx context.Context) error {
 	if len(path) == 0 {
 		return nil
 	}
+	if r.ended != nil {
+		r.ended(path)
+	}
 	last := path[len(path)-1]
 	all, err := r.isMirror(ctx, last.Until)
 	if err != nil {
 		return err
 	}
 	all = all && last.Removed
-	for _, e := range path {
-		goes, err := r.isMirror(ctx, e.Until)
+	for i := range path {
+		goes, err := r.isMirror(ctx, path[i].Until)
+		if err == nil {
+			err = r.judged(&path[i], goes || all)
+		}
 		if err != nil {
 			return err
 		}
-		if goes || all {
-			r.chosen = append(r.chosen, e)
-		}
 	}
-	if len(r.chosen) < retireBatch {
-		return nil
-	}
-	return r.flush(ctx)
+	return nil
 }
 
 // isMirror reports whether the versions that a run has ended are to go.
@@ -138,22 +161,13 @@ func (r *retirer) isMirror(ctx context.Context, run int64) (bool, error) {
 	if known {
 		return mirrors, nil
 	}
-	ended, err := r.Catalog.Run(ctx, run)
+	ended, err := r.Run(ctx, run)
 	if err != nil {
 		return false, err
 	}
 	mirrors = ended.Command == mirrorRun
 	r.mirrors[run] = mirrors
 	return mirrors, nil
-}
-
-func (r *retirer) flush(ctx context.Context) error {
-	if len(r.chosen) == 0 {
-		return nil
-	}
-	_, err := r.Catalog.Retire(ctx, r.this, r.retirement(), r.chosen)
-	r.chosen = r.chosen[:0]
-	return err
 }
 
 func (s *syncer) retirement() catalog.Retirement {

@@ -73,6 +73,8 @@ type Options struct {
 	Budget *Budget
 	// PayEarly deletes what is let go also where the store charges for it still.
 	PayEarly bool
+	// Partings gather what dry runs with Modes would let go; nil: nobody asks.
+	Partings *Partings
 	// Moved takes the directory for the tree of its name, though that was
 	// another directory, or another machine, till now.
 	Moved bool
