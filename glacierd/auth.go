@@ -20,7 +20,7 @@ const service = "glacier"
 const defaultRegion = "us-east-1"
 
 // regionPattern keeps odd characters out of ARNs, and so out of JSON.
-var regionPattern = regexp.MustCompile(`^[a-z0-9-]{1,64}$`)
+var regionPattern = regexp.MustCompile(`^[a-z0-9-]+$`)
 
 // authenticate checks who sent the request and that it is what was signed.
 // Afterwards the body is read and checked too, unless the operation streams
@@ -68,7 +68,7 @@ func (c *call) setRegion(signed sigv4.Scope) {
 	switch {
 	case c.s.cfg.Region != "":
 		c.region = c.s.cfg.Region
-	case signed.Service == service && regionPattern.MatchString(signed.Region):
+	case signed.Service == service && len(signed.Region) <= 64 && regionPattern.MatchString(signed.Region):
 		c.region = signed.Region
 	default:
 		c.region = defaultRegion

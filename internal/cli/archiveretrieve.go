@@ -229,11 +229,11 @@ func (o *archiveRetrieveOptions) wants(ctx context.Context, s *session, row cata
 
 // plainID is an id that can be the name of a file on any system, as those of the
 // service are.
-var plainID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,200}$`)
+var plainID = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
 // fileName is what an archive is called in a directory.
 func (o *archiveRetrieveOptions) fileName(id string) string {
-	if plainID.MatchString(id) {
+	if len(id) <= 200 && plainID.MatchString(id) {
 		return id
 	}
 	return fmt.Sprintf("archive-%x", sha256.Sum256([]byte(id)))

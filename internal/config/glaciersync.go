@@ -64,7 +64,7 @@ func (c *converter) global(s section) {
 		case "aws_access_key", "aws_secret_key":
 			c.note("%s is not copied: put it into ~/.aws/credentials, where AWS's own programs look for it, and take it out of the old file", s.key)
 		case "aws_region_name":
-			if c.region = s.value; !regionName.MatchString(c.region) {
+			if c.region = s.value; !regionName.allows(c.region) {
 				c.note("%q is not the name of a region, and is left out", s.value)
 				c.region = ""
 			}
@@ -113,7 +113,7 @@ func (c *converter) profile(s section) {
 }
 
 func (c *converter) store(name, vault string) {
-	if !vaultName.MatchString(vault) {
+	if !vaultName.allows(vault) {
 		c.note("[%s] has no vault_name, or %q, which no vault can have: write the store yourself", name, vault)
 		fmt.Fprintf(&c.out, "# store = \"glacier:VAULT\"\n")
 		return

@@ -34,12 +34,23 @@ type Location struct {
 	Dir    string // of local:; absolute and clean
 }
 
+// A name is a text of so many bytes, least to most, all of which the pattern allows.
+// A pattern that counts to 255 by itself takes a millisecond to compile, at each start.
+type name struct {
+	pattern     *regexp.Regexp
+	least, most int
+}
+
+func (n name) allows(s string) bool {
+	return n.least <= len(s) && len(s) <= n.most && n.pattern.MatchString(s)
+}
+
 // vaultName is the syntax of vault names. Source: Amazon Glacier API
 // reference, "Create Vault".
-var vaultName = regexp.MustCompile(`^[a-zA-Z0-9_.-]{1,255}$`)
+var vaultName = name{regexp.MustCompile(`^[a-zA-Z0-9_.-]+$`), 1, 255}
 
 // regionName is generous: the service adds regions.
-var regionName = regexp.MustCompile(`^[a-z0-9-]{3,32}$`)
+var regionName = name{regexp.MustCompile(`^[a-z0-9-]+$`), 3, 32}
 
 // Forms tells how the name of a store may be written, for messages.
 const Forms = "glacier:VAULT, glacier:REGION/VAULT, s3:BUCKET/PREFIX, s3:BUCKET/PREFIX?region=REGION or local:DIR"
@@ -65,19 +76,19 @@ func ParseLocation(s, cwd string) (Location, error) {
 func parseGlacier(s, rest string) (Location, error) {
 	loc := Location{Scheme: Glacier, Vault: rest}
 	if region, vault, ok := strings.Cut(rest, "/"); ok {
-		if !regionName.MatchString(region) {
+		if !regionName.allows(region) {
 			return Location{}, badLocation(s, fmt.Sprintf("%q is not the name of a region", region), "write for example glacier:eu-west-1/photos")
 		}
 		loc.Region, loc.Vault = region, vault
 	}
-	if !vaultName.MatchString(loc.Vault) {
+	if !vaultName.allows(loc.Vault) {
 		return Location{}, badLocation(s, fmt.Sprintf("%q is not the name of a vault", loc.Vault), "names have 1 to 255 letters, digits, and any of _ - .")
 	}
 	return loc, nil
 }
 
 // bucketName is generous: other providers allow more than Amazon.
-var bucketName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{1,254}$`)
+var bucketName = name{regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]+$`), 2, 255}
 
 // regionOption begins the region of a bucket.
 const regionOption = "?region="
@@ -87,13 +98,13 @@ func parseS3(s, rest string) (Location, error) {
 	loc := Location{Scheme: S3}
 	if i := strings.LastIndex(rest, regionOption); i >= 0 {
 		rest, loc.Region = rest[:i], rest[i+len(regionOption):]
-		if !regionName.MatchString(loc.Region) {
+		if !regionName.allows(loc.Region) {
 			return Location{}, badLocation(s, fmt.Sprintf("%q is not the name of a region", loc.Region), "write for example s3:my-bucket/archive?region=eu-west-1")
 		}
 	}
 	loc.Bucket, loc.Prefix, _ = strings.Cut(strings.TrimPrefix(rest, "//"), "/")
 	loc.Prefix = strings.TrimSuffix(loc.Prefix, "/")
-	if !bucketName.MatchString(loc.Bucket) {
+	if !bucketName.allows(loc.Bucket) {
 		return Location{}, badLocation(s, fmt.Sprintf("%q is not the name of a bucket", loc.Bucket), "write for example s3:my-bucket/archive")
 	}
 	if strings.ContainsAny(loc.Prefix, "?#") {
@@ -161,4 +172,4 @@ func LooksLikeLocation(s string) bool {
 }
 
 // IsRegion reports whether a word can be the name of a region.
-func IsRegion(s string) bool { return regionName.MatchString(s) }
+func IsRegion(s string) bool { return regionName.allows(s) }

@@ -97,7 +97,7 @@ func (r *priceReader) read(data []byte) (lists []PriceList) {
 		}
 		for _, region := range f.value.table.fields {
 			switch {
-			case region.value.table == nil || !regionName.MatchString(region.key):
+			case region.value.table == nil || !regionName.allows(region.key):
 				r.wrong(region.line, "%q is no table of a region: write for example %s", region.key, example)
 			case f.key == "vault":
 				lists = append(lists, r.list(region, region.key, ""))
@@ -110,12 +110,12 @@ func (r *priceReader) read(data []byte) (lists []PriceList) {
 }
 
 // className is generous: other providers have classes of their own.
-var className = regexp.MustCompile(`^[A-Z][A-Z0-9_]{1,63}$`)
+var className = name{regexp.MustCompile(`^[A-Z][A-Z0-9_]+$`), 2, 64}
 
 // classes reads the tables of a region in S3, one of each storage class.
 func (r *priceReader) classes(region *field) (lists []PriceList) {
 	for _, f := range region.value.table.fields {
-		if f.value.table == nil || !className.MatchString(f.key) {
+		if f.value.table == nil || !className.allows(f.key) {
 			r.wrong(f.line, "%q is no table of a storage class: write for example [s3.%s.DEEP_ARCHIVE]", f.key, region.key)
 			continue
 		}

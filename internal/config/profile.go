@@ -88,7 +88,7 @@ type Keys struct{ Profile, Tree, Keep []string }
 
 // profileName is short and needs no quotes, neither in TOML nor in a shell, and
 // can't be taken for a store or an option.
-var profileName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$`)
+var profileName = name{regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]*$`), 1, 64}
 
 // ReadFile reads the profiles in a file. One that doesn't exist has none.
 // Errors: Usage, several of them joined, each with its line; Local; Denied
@@ -218,7 +218,7 @@ func (r *profileReader) profiles(t *table) (all []*Profile) {
 		switch {
 		case f.value.table == nil:
 			r.wrong(f.line, "", "profile.%s is no table; write [profile.%s]", f.key, f.key)
-		case !profileName.MatchString(f.key):
+		case !profileName.allows(f.key):
 			r.wrong(f.line, "", "%q can't be the name of a profile: it has up to 64 letters, digits, and any of _ and -", f.key)
 		default:
 			all = append(all, r.profile(f))

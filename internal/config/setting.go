@@ -70,7 +70,7 @@ func (r *profileReader) placeRemote(p *Profile, region string) {
 		r.wrong(p.Line, "", "%v", err)
 		return
 	case region == "":
-	case !regionName.MatchString(region):
+	case !regionName.allows(region):
 		r.wrong(p.Line, "write for example eu-west-1", "%q is not the name of a region", region)
 	case loc.Region != "" && loc.Region != region:
 		r.wrong(p.Line, "strike one", "the profile %s names two regions, %s and %s", p.Name, loc.Region, region)

@@ -81,7 +81,7 @@ func (c Class) minDuration() time.Duration {
 }
 
 // bucketName is generous: other providers allow more than Amazon.
-var bucketName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{1,254}$`)
+var bucketName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]+$`)
 
 // Config says which store to open, and how to reach it.
 type Config struct {
@@ -176,7 +176,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, &firn.Error{Op: "open", Subject: cfg.Label, Kind: firn.Usage, Err: errors.New(what), Hint: hint}
 	}
 	switch {
-	case !bucketName.MatchString(cfg.Bucket):
+	case len(cfg.Bucket) > 255, !bucketName.MatchString(cfg.Bucket):
 		return wrong(fmt.Sprintf("%q is not the name of a bucket", cfg.Bucket), "names have 3 to 63 lower-case letters, digits, '-' and '.'")
 	case cfg.Prefix != "" && !validKey(cfg.Prefix):
 		return wrong(fmt.Sprintf("%q can't be a prefix", cfg.Prefix), "write it as a/b, without . and .. and without a slash at either end")
@@ -193,7 +193,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 }
 
 // className is generous: servers have classes of their own.
-var className = regexp.MustCompile(`^[A-Z][A-Z0-9_]{1,63}$`)
+var className = regexp.MustCompile(`^[A-Z][A-Z0-9_]+$`)
 
 // How a class of another server's own is said to behave.
 const (
@@ -208,7 +208,7 @@ func parseClass(text Class, amazons bool) (class Class, thaws bool, err error) {
 	switch {
 	case !said && (name == "" || slices.Contains(Classes(), class)):
 		return class, class.cold(), nil
-	case amazons, !className.MatchString(name):
+	case amazons, len(name) > 64, !className.MatchString(name):
 		return "", false, fmt.Errorf("no storage class %q; there are %v", text, Classes())
 	case how != mustThaw && how != instant:
 		return "", false, fmt.Errorf("firn doesn't know the storage class %q: write %s,%s if its objects must be asked for before they can be read, else %[2]s,%[4]s", text, name, mustThaw, instant)
