@@ -323,6 +323,49 @@ func (c *Catalog) AllGone(ctx context.Context, run Run, e Emptying, least time.D
 	return gone, err
 }
 
+// deletedLately holds for a row of staged whose archive was deleted from a store at a
+// time or later, by half of the index.
+const (
+	deletedLately1 = "EXISTS (SELECT 1 FROM "
+	deletedLately2 = ` b CROSS JOIN archive a ON a.id = b.archive WHERE b.h64 = s.h64 AND a.remote = s.remote AND a.store = ?3 AND a.state = 22
+		AND coalesce(a.ended, (SELECT coalesce(r.ended, r.started) FROM run r WHERE r.id = a.settled)) >= ?4)`
+)
+
+// EmptiedBefore marks of an inventory that was staged, of a store whose inventories
+// lag, what is listed in it still though it was deleted: that is gone, and nobody has to
+// be asked for it again, nor to agree to its fees. Source: Amazon Glacier API reference,
+// "Delete Archive": it is listed until the next inventory. What an inventory lists that
+// is later by InventoryMargin was not deleted after all. It gives how many these are.
+func (c *Catalog) EmptiedBefore(ctx context.Context, inv Inventory) (gone int64, err error) {
+	first, end := rowsOf(inv.ID)
+	for last, more := first-1, true; more; {
+		err := c.write(ctx, "compare inventory", fmt.Sprint(inv.ID), func(tx tx) error {
+			if _, err := findInventory(tx, inv.ID, inventoryStaged); err != nil {
+				return err
+			}
+			to := end
+			err := tx.row("SELECT id FROM staged WHERE id > ? AND id <= ? ORDER BY id LIMIT 1 OFFSET ?", last, end, c.sizes.page-1).Scan(&to)
+			if ignoreNoRows(err) != nil {
+				return err
+			}
+			full := err == nil
+			res, err := tx.Exec(tx.ctx, "INSERT OR IGNORE INTO emptied (staged, state, why) SELECT s.id, 2, '' FROM staged s WHERE s.id > ?1 AND s.id <= ?2 AND ("+
+				deletedLately1+"by_remote"+deletedLately2+" OR "+deletedLately1+"by_remote_new"+deletedLately2+")",
+				last, to, inv.Store, inv.Dated.Add(-InventoryMargin).Unix())
+			if err != nil {
+				return err
+			}
+			n, err := res.RowsAffected()
+			gone, last, more = gone+n, to, full
+			return err
+		})
+		if err != nil {
+			return gone, err
+		}
+	}
+	return gone, nil
+}
+
 // BuryEmptied makes tombstones of what is gone and the catalog never knew, so that
 // an inventory made before, which lags, doesn't bring it back. It can be cut short,
 // and called again.

@@ -119,8 +119,21 @@ func TestEmptying(t *testing.T) {
 	if strangers := f.strangers(t, lagging.ID); len(strangers) > 0 {
 		t.Errorf("an inventory that lags brings back %v", strangers)
 	}
+	f.wantEmptiedBefore(t, lagging, 10)
+	f.wantEmptiedBefore(t, lagging, 0) // they are marked
+	check(t, f.ForgetInventory(ctx, lagging.ID))
+	// What came since is there, and so is what is listed after days.
+	f.wantEmptiedBefore(t, f.staged(t, asked.Add(2*time.Hour), append(archives[:5:5], stranger)...), 5)
+	f.wantEmptiedBefore(t, f.staged(t, f.clock.Now().Add(catalog.InventoryMargin+time.Hour), archives...), 0)
 	if lines, _ := faults(t, f.Catalog); len(lines) > 0 {
 		t.Errorf("faults %q", lines)
+	}
+}
+
+func (f *fixture) wantEmptiedBefore(tb testing.TB, inv catalog.Inventory, want int64) {
+	tb.Helper()
+	if got, err := f.EmptiedBefore(tb.Context(), inv); err != nil || got != want {
+		tb.Errorf("%d were deleted before, %v; want %d", got, err, want)
 	}
 }
 

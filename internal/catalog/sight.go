@@ -168,7 +168,10 @@ func (c *Catalog) ForgetInventory(ctx context.Context, inventory int64) error {
 	var store int64
 	err := c.write(ctx, "forget inventory", fmt.Sprint(inventory), func(tx tx) error {
 		err := tx.row("UPDATE inventory SET state = 4 WHERE id = ? AND state IN (1, 2) RETURNING store", inventory).Scan(&store)
-		return ignoreNoRows(err)
+		if err != nil {
+			return ignoreNoRows(err)
+		}
+		return forgetMarks(tx, inventory)
 	})
 	if err != nil || store == 0 {
 		return err

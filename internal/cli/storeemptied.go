@@ -46,7 +46,9 @@ func (m *emptying) report(res upkeep.EmptyResult) error {
 		InDoubt: res.Doubtful, Refused: res.Refused, Others: res.Others.Files, OtherBytes: res.Others.Bytes, OtherIDs: res.Examples, Uploads: res.Uploads,
 		StoreDeleted: res.Gone, Pending: res.Pending, Ready: timeText(res.Ready),
 	})
-	m.ui.Print(fmt.Sprintf("deleted %s with %s from %s", counted(res.Deleted.Files, "archive"), ui.Bytes(res.Deleted.Bytes), m.row.URL))
+	if text := m.deletedText(res); text != "" {
+		m.ui.Print(text)
+	}
 	if res.Gone {
 		m.ui.Print("deleted " + m.row.URL + " itself")
 	}
@@ -60,13 +62,31 @@ func (m *emptying) report(res upkeep.EmptyResult) error {
 	return nil
 }
 
+// deletedText says what this run has deleted, or that there was nothing to do; empty
+// where there is more to say of what is left, or of the store itself.
+func (m *emptying) deletedText(res upkeep.EmptyResult) string {
+	left := res.Young.Files + res.Doubtful + res.Refused + res.Others.Files + res.Uploads
+	switch {
+	case res.Deleted.Files > 0:
+		return fmt.Sprintf("deleted %s with %s from %s", counted(res.Deleted.Files, "archive"), ui.Bytes(res.Deleted.Bytes), m.row.URL)
+	case left > 0 || res.Pending || res.Gone:
+		return ""
+	}
+	return "nothing is left to delete in " + m.row.URL
+}
+
+// inDoubtText says of how many archives it isn't known whether they are gone.
+func inDoubtText(n int64) string {
+	return fmt.Sprintf("of %s nobody knows whether %s gone", counted(n, "archive"), form(n, "it is", "they are"))
+}
+
 // tellRest tells what is not done, and why.
 func (m *emptying) tellRest(res upkeep.EmptyResult) {
 	if res.Young.Files > 0 {
 		m.ui.Print(fmt.Sprintf("%s %s free of fees, the first until %s; firn resume goes on", counted(res.Young.Files, "archive"), form(res.Young.Files, "waits until it is", "wait until they are"), localTime(res.Free)))
 	}
 	if res.Doubtful > 0 {
-		m.ui.Print(fmt.Sprintf("of %s nobody knows whether %s gone: an inventory dated later will tell", counted(res.Doubtful, "archive"), form(res.Doubtful, "it is", "they are")))
+		m.ui.Print(inDoubtText(res.Doubtful) + ": an inventory dated later will tell")
 	}
 	if res.Refused > 0 {
 		m.ui.Warn(fmt.Sprintf("the store refused to delete %s: %s", counted(res.Refused, "archive"), res.Why))

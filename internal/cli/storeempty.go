@@ -350,7 +350,10 @@ func (m *emptying) stage(ctx context.Context) (inv catalog.Inventory, err error)
 		return inv, ErrNotYet
 	}
 	m.env.Events(firn.ScanEvent{Files: staged.Archives, Bytes: staged.Bytes, Done: true, Archives: true})
-	return staged.Inventory, nil
+	if !m.store.Traits().FreshInventory {
+		_, err = m.catalog.EmptiedBefore(ctx, staged.Inventory)
+	}
+	return staged.Inventory, err
 }
 
 // survey sums up what is to go.

@@ -49,9 +49,9 @@ func runCancelEmptying(ctx context.Context, o *storeEmptyOptions) (err error) {
 		return err
 	}
 	m.record(emptyingRecord{Cancelled: true, InDoubt: sum.Asked})
-	s.ui.Print(fmt.Sprintf("%s is not emptied any more: %s were deleted, and the others stay", m.row.URL, counted(sum.Gone, "archive")))
+	s.ui.Print(fmt.Sprintf("%s is not emptied any more: %s %s deleted, and the others stay", m.row.URL, counted(sum.Gone, "archive"), form(sum.Gone, "was", "were")))
 	if sum.Asked > 0 {
-		s.ui.Warn(fmt.Sprintf("of %s nobody knows whether they are gone; a later inventory tells, with: firn store refresh %s", counted(sum.Asked, "archive"), m.row.URL))
+		s.ui.Warn(inDoubtText(sum.Asked) + ": a later inventory tells, with: firn store refresh " + m.row.URL)
 	}
 	return nil
 }
