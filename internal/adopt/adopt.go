@@ -46,6 +46,9 @@ type Options struct {
 	// Tree is the name of the tree for what doesn't say to which it belongs; see
 	// CheckTree.
 	Tree string
+	// Places are directories whose files go into trees of their own, where a name says
+	// that it was below one of them; its path is the one from there on.
+	Places []Place
 	// Strip is a folder that is taken off the paths below it, with slashes or
 	// backslashes; empty for none.
 	Strip string
@@ -68,6 +71,11 @@ type Options struct {
 	// inventory too, and reads that into the catalog for a while.
 	DryRun bool
 }
+
+// A Place is a directory, as it was on the machine of the program that stored its
+// files: an absolute path, with slashes or backslashes. Tree is what it is called in
+// the store; see CheckTree.
+type Place struct{ Dir, Tree string }
 
 // A Source counts what was taken in by the words of one kind of record or
 // description.
@@ -191,6 +199,9 @@ func newAdopter(ctx context.Context, o Options) (*adopter, error) {
 	a.names = namer{catalog: o.Catalog, store: o.Row.ID, claims: map[uint64]uint64{}, seed: a.seed}
 	var err error
 	if a.names.strip, err = prefix(o.Strip); err != nil {
+		return nil, err
+	}
+	if a.names.places, err = safePlaces(o.Places); err != nil {
 		return nil, err
 	}
 	a.files, err = sniff(ctx, o.Journals, o.Databases)

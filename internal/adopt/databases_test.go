@@ -154,6 +154,51 @@ func TestGlacierSync(t *testing.T) {
 	}
 }
 
+// TestPlaces puts what was below directories into the trees of these, by the longest
+// path, and only what says where it was: whole names, none that looks alike.
+func TestPlaces(t *testing.T) {
+	r := newRig(t, storetest.MemoryOptions{})
+	packed, offsets := tarOf(t, []string{"home/me/photos/a", "home/me/photos/raw/b"}, []string{"content of a", "content of b"})
+	alone, tar := r.upload(syncedFile, "alone"), r.upload(strings.Repeat("b", 40), packed)
+	r.upload(cloudPlain, "xyz")
+	r.upload("home/me/photos/relative", "xx")
+	r.upload("/home/me/photosque/x", "yyy")
+	db := r.database("db", append(glacierSync,
+		`INSERT INTO glaciersync_files VALUES ('p', '/home/me/photos', 'alone', 1367000000, 5, '`+string(alone)+`'), ('p', '/home/me/docs', 'alone', 1367000000, 5, '`+string(alone)+`'),
+			('p', '/home/me/photos', 'a', 1367000000, 12, ''), ('p', '/home/me/photos', 'raw/b', 1367000000, 12, ''), ('p', '/elsewhere', 'alone', 1367000000, 5, '`+string(alone)+`')`,
+		"INSERT INTO glaciersync_tars VALUES ('"+string(tar)+"', 1367000000)", "INSERT INTO glaciersync_tar_files VALUES (1, 3), (1, 4)")...)
+	r.adopt(func(o *adopt.Options) {
+		o.Databases = []string{db}
+		o.Places = []adopt.Place{{"/home/me/photos", "pictures"}, {"/home/me/photos/raw/", "raw"}, {"/home/me/docs", "docs"}, {`C:\Data`, "data"}}
+	})
+	r.want("pictures", "a 12", "alone 5")
+	r.want("raw", "b 12")
+	r.want("docs", "alone 5")
+	r.want("data", "x.txt 3")
+	r.want("vault", "elsewhere/alone 5", "home/me/photos/relative 2", "home/me/photosque/x 3")
+	for _, said := range r.said() {
+		if strings.Contains(said, "is kept as") && !strings.HasPrefix(said, "/elsewhere") && !strings.HasPrefix(said, "/home/me/photosque") {
+			t.Error(said)
+		}
+	}
+	tree, err := r.catalog.Tree(t.Context(), r.row.ID, "raw")
+	r.check(err)
+	all, err := r.catalog.History(t.Context(), tree.ID, "b")
+	r.check(err)
+	if e := all[0]; e.Location.Remote != tar || e.Location.Offset != offsets[1] {
+		t.Errorf("%+v", e)
+	}
+	r.restored("pictures", map[string]string{"a": "content of a", "alone": "alone"})
+	r.upload("/etc/hosts", "zzzz")
+	r.adopt(func(o *adopt.Options) { o.Places = []adopt.Place{{"/", "root"}} })
+	r.want("root", "etc/hosts 4")
+	o := r.options()
+	o.Places = []adopt.Place{{"/home", "a/b"}}
+	if _, err := adopt.Run(t.Context(), o); firn.KindOf(err) != firn.Usage {
+		t.Errorf("a tree that can't be: %v", err)
+	}
+}
+
 // TestGlacierSyncOnWindows has paths that begin with a drive.
 func TestGlacierSyncOnWindows(t *testing.T) {
 	r := newRig(t, storetest.MemoryOptions{})

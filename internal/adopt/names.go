@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"strings"
 
 	"github.com/firn-archive/firn"
@@ -45,8 +46,13 @@ type spot struct {
 // empty where anybody can.
 func (a *adopter) spotOf(title describe.Archive, packed string, size int64) (s spot, ok bool) {
 	safe, changed := title.SafePath()
-	path, stripped := a.names.stripped(title.Path, safe)
-	s = spot{tree: a.Tree, path: path, folder: title.Kind == describe.Folder && size <= maxMarker, changed: changed, whole: !stripped}
+	tree, path, stripped := a.names.place(title.Path, safe)
+	if tree == "" {
+		tree = a.Tree
+	} else {
+		changed = !strings.HasSuffix(strings.ReplaceAll(title.Path, `\`, "/"), "/"+path) // but for where it was
+	}
+	s = spot{tree: tree, path: path, folder: title.Kind == describe.Folder && size <= maxMarker, changed: changed, whole: !stripped}
 	switch {
 	case s.folder:
 		s.changed = safe != strings.TrimSuffix(title.Path, "/")
@@ -107,32 +113,70 @@ func isPath(p string) bool {
 
 // prefix reads a folder that is to be taken off paths, as somebody writes it.
 func prefix(p string) (string, error) {
-	windows := strings.Contains(p, `\`) || len(p) > 1 && p[1] == ':'
-	if windows {
-		p = describe.FromWindows(p)
-	}
-	safe, _ := describe.SafePath(p)
+	safe := safeFolder(p)
 	if safe == "" && p != "" {
 		return "", &firn.Error{Op: "adopt", Subject: p, Kind: firn.Usage, Err: fmt.Errorf("it is no folder that could be taken off a path; a slash at the beginning always is")}
 	}
 	return safe, nil
 }
 
+// safeFolder is the path of a folder as SafePath has those of what is in it; empty for
+// the root.
+func safeFolder(p string) string {
+	if strings.Contains(p, `\`) || len(p) > 1 && p[1] == ':' {
+		p = describe.FromWindows(p)
+	}
+	safe, _ := describe.SafePath(p)
+	return safe
+}
+
 // A namer gives names to paths.
 type namer struct {
 	catalog *catalog.Catalog
 	store   int64
-	strip   string // a safe path; empty: nothing is taken off
+	strip   string  // a safe path; empty: nothing is taken off
+	places  []Place // with safe paths, the longest ones first
 	// claims are the paths that may stand for several names, by their hash, with
 	// the hash of the name that each stands for.
 	claims map[uint64]uint64
 	seed   maphash.Seed
 }
 
-// stripped takes the prefix off a path; false: the path isn't below it. In names
-// of Windows small and capital letters are the same.
-func (n *namer) stripped(original, safe string) (string, bool) {
-	k := len(n.strip)
+// safePlaces reads directories as they are on a machine.
+func safePlaces(places []Place) (safe []Place, err error) {
+	for _, p := range places {
+		if err = CheckTree(p.Tree); err != nil {
+			return nil, err
+		}
+		safe = append(safe, Place{safeFolder(p.Dir), p.Tree})
+	}
+	slices.SortStableFunc(safe, func(a, b Place) int { return len(b.Dir) - len(a.Dir) })
+	return safe, nil
+}
+
+// place finds the tree that a name is in by where it was on the disk, empty for none,
+// and takes the prefix off any other; false: it isn't below that.
+func (n *namer) place(original, safe string) (tree, path string, stripped bool) {
+	if isAbsolute(original) {
+		for _, p := range n.places {
+			if path, ok := below(p.Dir, original, safe); ok && path != "" {
+				return p.Tree, path, true
+			}
+		}
+	}
+	path, stripped = below(n.strip, original, safe)
+	return "", path, stripped
+}
+
+// isAbsolute reports whether a name says where its file was on the disk.
+func isAbsolute(name string) bool {
+	return strings.HasPrefix(name, "/") || strings.HasPrefix(name, `\\`) || len(name) > 2 && name[1] == ':' && (name[2] == '\\' || name[2] == '/')
+}
+
+// below takes a folder off a path; false: the path isn't below it. In names of Windows
+// small and capital letters are the same.
+func below(folder, original, safe string) (string, bool) {
+	k := len(folder)
 	if k == 0 {
 		return safe, true
 	}
@@ -140,7 +184,7 @@ func (n *namer) stripped(original, safe string) (string, bool) {
 		return safe, false
 	}
 	windows := strings.Contains(original, `\`) && !strings.Contains(safe, `\`)
-	if safe[:k] != n.strip && !(windows && strings.EqualFold(safe[:k], n.strip)) {
+	if safe[:k] != folder && !(windows && strings.EqualFold(safe[:k], folder)) {
 		return safe, false
 	}
 	return strings.TrimPrefix(safe[k:], "/"), true

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,7 @@ type adoptOptions struct {
 	Inventory string
 	Strip     string
 	Tree      string
+	places    []adopt.Place // the directories of the profile, if there is one
 
 	Common storeOptions
 	Wait   bool
@@ -58,7 +60,9 @@ that was saved to a file.
 
 Names become paths below a tree: of c:\data\f it is c/data/f, unless
 --strip-prefix 'c:\data' takes that off. What its maker compressed or encrypted
-goes to a tree of its own, NAME.packed, as PATH.fastglacier or PATH.cloudberry.
+goes to a tree of its own, NAME.packed, as PATH.fastglacier or PATH.cloudberry. Where
+STORE is a profile, what says that it was below one of the profile's directories goes
+into the tree of that directory.
 
 An inventory takes a vault hours. Without --wait the first call asks for it and ends
 with status 75; the same command, called again later, goes on. It can be killed
@@ -103,6 +107,9 @@ func runAdopt(ctx context.Context, o *adoptOptions) error {
 	o.app.begin(ctx, s, s.loc.String(), o.Tree)
 	row, err := s.store.Check(ctx, s.catalog)
 	if err != nil {
+		return err
+	}
+	if err := o.choosePlaces(ctx, s, row); err != nil {
 		return err
 	}
 	if err := o.chooseTree(ctx, s, row); err != nil {
@@ -198,6 +205,26 @@ func (o *adoptOptions) check() error {
 	return adopt.CheckTree(o.Tree)
 }
 
+// choosePlaces has what was below the directories of a profile go into the trees that
+// these are synced as, unless the command line says where all goes, or they are synced
+// already.
+func (o *adoptOptions) choosePlaces(ctx context.Context, s *session, row catalog.Store) error {
+	if s.profile == nil || o.Tree != "" || o.Strip != "" {
+		return nil
+	}
+	for _, t := range s.profile.Trees {
+		name := cmp.Or(t.Name, defaultTreeName(t.Path))
+		_, taken, err := directoryOf(ctx, s, row, name)
+		if err != nil {
+			return err
+		}
+		if !taken {
+			o.places = append(o.places, adopt.Place{Dir: t.Path, Tree: name})
+		}
+	}
+	return nil
+}
+
 // chooseTree finds a name for the tree. Without --tree it never is one that a
 // directory of some machine has: what is taken in would count as that directory's,
 // which hasn't got it.
@@ -209,16 +236,24 @@ func (o *adoptOptions) chooseTree(ctx context.Context, s *session, row catalog.S
 	if adopt.CheckTree(o.Tree) != nil || s.loc.Scheme == config.S3 && isTree(ctx, s, row, unnamedTree) {
 		o.Tree = unnamedTree
 	}
-	tree, err := s.catalog.Tree(ctx, row.ID, o.Tree)
-	if firn.KindOf(err) == firn.NotFound || err == nil && !tree.IsBound() {
-		return nil
-	}
-	runs, err := s.catalog.LastRuns(ctx, row.ID)
-	if err != nil || slices.ContainsFunc(runs, func(r catalog.Run) bool { return r.Command == adoptCommand && r.Complete }) {
+	tree, taken, err := directoryOf(ctx, s, row, o.Tree)
+	if err != nil || !taken {
 		return err
 	}
 	return &firn.Error{Op: "adopt", Subject: o.Store, Kind: firn.Usage, Err: fmt.Errorf("its tree %s is the directory %s of %s", tree.Name, tree.Root, tree.Host),
 		Hint: "name another one with --tree NAME; with --tree " + tree.Name + " it is taken for what was in that directory"}
+}
+
+// directoryOf finds the tree of that name which is a directory's of some machine, and
+// was that before anything was adopted; false: there is none.
+func directoryOf(ctx context.Context, s *session, row catalog.Store, name string) (tree catalog.Tree, taken bool, err error) {
+	tree, err = s.catalog.Tree(ctx, row.ID, name)
+	if firn.KindOf(err) == firn.NotFound || err == nil && !tree.IsBound() {
+		return tree, false, nil
+	}
+	runs, err := s.catalog.LastRuns(ctx, row.ID)
+	adopted := slices.ContainsFunc(runs, func(r catalog.Run) bool { return r.Command == adoptCommand && r.Complete })
+	return tree, err == nil && !adopted, err
 }
 
 // unnamedTree is the tree of a store whose name none can have. That of every store in
@@ -258,7 +293,7 @@ func (o *adoptOptions) adopt(ctx context.Context, s *session, row catalog.Store)
 	options := adopt.Options{
 		Catalog: s.catalog, Row: row, Store: s.store, Info: s.store.Info, Run: run, Clock: s.env.Clock, Events: s.env.Events,
 		Asker: retrieval.New(retrieval.Options{Catalog: s.catalog, Row: row.ID, Store: s.store, Clock: s.env.Clock, Events: s.env.Events, Run: run, Poll: o.Poll, Waker: waker}),
-		Tree:  o.Tree, Strip: o.Strip, WithoutInventory: o.Inventory == noInventory, Wait: o.Wait && !o.app.once, DryRun: o.DryRun,
+		Tree:  o.Tree, Places: o.places, Strip: o.Strip, WithoutInventory: o.Inventory == noInventory, Wait: o.Wait && !o.app.once, DryRun: o.DryRun,
 		Spool: spool,
 	}
 	for _, path := range o.Journals {
@@ -323,7 +358,11 @@ func (o *adoptOptions) report(s *session, row catalog.Store, res adopt.Result) e
 	o.record(s, row, res)
 	s.ui.Print(o.text(res))
 	if !o.DryRun && res.Files.Files > 0 {
-		s.ui.Notice(fmt.Sprintf("compare a directory with it: firn sync DIR %s --tree %s; with --trust-times files whose size and time agree aren't read", o.Store, o.Tree))
+		compare := fmt.Sprintf("a directory with it: firn sync DIR %s --tree %s", o.Store, o.Tree)
+		if len(o.places) > 0 {
+			compare = "the profile's directories with it: firn sync " + o.Store
+		}
+		s.ui.Notice("compare " + compare + "; with --trust-times files whose size and time agree aren't read")
 	}
 	if !res.Complete() {
 		return ErrPartial
