@@ -66,6 +66,19 @@ func (c *Catalog) JobStarted(ctx context.Context, id int64, remote firn.JobID) e
 	})
 }
 
+// JobHastened is JobStarted of a request that a job of that id comes faster, whose row
+// takes the place of the one that waited for it before; 0: none did. No other copy is
+// made. Errors: NotFound.
+func (c *Catalog) JobHastened(ctx context.Context, id int64, remote firn.JobID, before int64) error {
+	return c.write(ctx, "record job", string(remote), func(tx tx) error {
+		err := tx.row("UPDATE job SET remote = ?, state = max(state, 2) WHERE id = ? RETURNING id", string(remote), id).Scan(&id)
+		if err != nil || before == 0 {
+			return err
+		}
+		return tx.row("UPDATE job SET state = 11, message = 'asked for by a faster tier' WHERE id = ? RETURNING id", before).Scan(&before)
+	})
+}
+
 // JobThawed is JobStarted of a job whose copy of an archive of so many bytes is
 // charged for: it was asked to stay for some days. Errors: NotFound.
 func (c *Catalog) JobThawed(ctx context.Context, id int64, remote firn.JobID, size int64, days int) error {

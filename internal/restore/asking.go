@@ -55,11 +55,12 @@ func (d *days) sort(ctx context.Context) (next time.Time, err error) {
 			continue
 		}
 		was := s.state
+		asked := s.asked
 		hastens := d.place(s, &rg)
 		if s.state == catalog.RangeRequested {
 			next = earlier(next, s.expected())
 		}
-		if s.state != was && s.state < doubted && !hastens {
+		if (s.state != was || s.asked != asked) && s.state < doubted && !hastens {
 			changes = append(changes, s.become(s.state))
 		}
 	}
@@ -73,7 +74,7 @@ func (d *days) place(s *span, rg *catalog.RestoreRange) (hastens bool) {
 	want := wantOf(rg)
 	job, ok := d.asker.Find(want)
 	hastens = ok && d.hastens(s, &job)
-	if ok && !hastens && s.state == catalog.RangePlanned {
+	if ok && !hastens && (s.state == catalog.RangePlanned || s.state == catalog.RangeRequested && s.tier != 0 && job.Tier.Faster(tierCodes[s.tier])) {
 		d.recall(s, &job)
 	}
 	switch {
@@ -128,6 +129,7 @@ func (d *days) recall(s *span, job *firn.Job) {
 		return
 	}
 	s.asked++
+	s.tier = codeOf(job.Tier)
 	d.askedRequests++
 	d.askedBytes += s.to - s.from
 }
@@ -336,7 +338,7 @@ func (a *asking) askFor(ctx context.Context, s *span, w retrieval.Want, tier fir
 	slow, ok := d.asker.Find(w)
 	switch {
 	case ok && d.hastens(s, &slow):
-		job, err = a.hasten(ctx, s, w, slow, tier)
+		job, err = d.asker.Hasten(ctx, w, slow, tier, a.stays(s, slow.Tier)...)
 	case ok && slow.State == firn.JobRunning:
 		return slow, false, nil
 	default:
@@ -344,7 +346,7 @@ func (a *asking) askFor(ctx context.Context, s *span, w retrieval.Want, tier fir
 		return job, true, err
 	}
 	if kind := firn.KindOf(err); kind != firn.Invalid && kind != firn.Conflict {
-		return job, true, err
+		return job, err != nil || job.ID != "", err // without an answer it will be asked again
 	}
 	if !d.steady.Swap(true) {
 		d.r.Events(firn.NoticeEvent{Warn: true, Text: fmt.Sprintf("what is on its way comes no faster: %v", err)})
@@ -352,16 +354,11 @@ func (a *asking) askFor(ctx context.Context, s *span, w retrieval.Want, tier fir
 	return slow, false, nil
 }
 
-// hasten asks for what is on its way to come by a faster tier. It has to stay for as
-// many days as it was to stay at first: those of its tier, or, where that is a faster
-// one than the first, those of the slowest.
-func (a *asking) hasten(ctx context.Context, s *span, w retrieval.Want, slow firn.Job, tier firn.Tier) (firn.Job, error) {
-	days, first := a.days(s, slow.Tier), a.days(s, firn.Bulk)
-	job, err := a.d.asker.Hasten(ctx, w, slow, tier, days)
-	if kind := firn.KindOf(err); first == days || kind != firn.Invalid && kind != firn.Conflict {
-		return job, err
-	}
-	return a.d.asker.Hasten(ctx, w, slow, tier, first)
+// stays are the days for which what is on its way by a tier may be to stay, which S3 wants
+// to be told again: those of its tier, or, where that is a faster one than the first, those
+// of the slowest.
+func (a *asking) stays(s *span, slow firn.Tier) []int {
+	return slices.Compact([]int{a.days(s, slow), a.days(s, firn.Bulk)})
 }
 
 // days is for how many days the copy of a range is asked to stay with a tier.

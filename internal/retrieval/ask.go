@@ -96,25 +96,6 @@ func (a *Asker) AskFor(ctx context.Context, w Want, tier firn.Tier, days int) (f
 	return a.start(ctx, w, cmp.Or(tier, a.o.Tier), days)
 }
 
-// Hasten asks once more, by a faster tier, for an archive that a job is to bring by a
-// slower one, of a store whose archives thaw whole. That is a retrieval like the one
-// before, and is charged for besides; there is one copy, and it stays for the days that
-// it was to stay, which have to be given again. Errors: those of AskFor; Conflict or
-// Invalid where the store doesn't speed it up.
-//
-// Source: Amazon S3 API reference, "RestoreObject", "Upgrading the speed of an
-// in-progress restore".
-func (a *Asker) Hasten(ctx context.Context, w Want, slow firn.Job, tier firn.Tier, days int) (firn.Job, error) {
-	if err := w.check(); err != nil {
-		return firn.Job{}, err
-	}
-	if err := a.paceOf(&w).Offers(tier); err != nil {
-		return firn.Job{}, err
-	}
-	defer a.alone(w.Remote)()
-	return a.startRecorded(ctx, w, tier, days, &slow)
-}
-
 // Extend has the copy that a ready job brings of an archive stay for some days from
 // now on. It is false where the copy is gone meanwhile, by the store's own word: to
 // ask for that would be to have it thaw once more, for its full price.
@@ -191,7 +172,7 @@ func (a *Asker) start(ctx context.Context, w Want, tier firn.Tier, days int) (fi
 		return firn.Job{}, err
 	}
 	if a.slow {
-		return a.startRecorded(ctx, w, tier, days, nil)
+		return a.startThaw(ctx, w, tier, days)
 	}
 	for try := 1; ; try++ {
 		job, err := a.startInstant(ctx, w, tier)
@@ -214,7 +195,10 @@ func (a *Asker) request(ctx context.Context, w Want, tier firn.Tier, days int, t
 	if err == nil && id == "" {
 		err = &firn.Error{Op: "retrieve", Subject: w.Label, Kind: firn.Lost, Err: errors.New("the store's answer names no job")}
 	}
-	return id, err
+	if err != nil {
+		return "", err // not every store leaves it out
+	}
+	return id, nil
 }
 
 // rangeOf is the range to ask for: where an archive can only thaw whole, all of it.
@@ -263,58 +247,61 @@ func (a *Asker) Days(ctx context.Context, bytes int64) (int, error) {
 	return supply.StayDays(max(bytes, 1), rate, known), err
 }
 
-// startRecorded records the intent before it asks, and the outcome after. slow, unless
-// nil, is the job that is to bring the same by a slower tier.
-func (a *Asker) startRecorded(ctx context.Context, w Want, tier firn.Tier, days int, slow *firn.Job) (firn.Job, error) {
-	job := firn.Job{Kind: firn.RetrievalJob, State: firn.JobRunning, Archive: w.Remote, ArchiveSize: w.Size, Tier: tier, Created: momentOf(a.o.Clock.Now()).time()}
+// startThaw asks, and has the answer recorded.
+func (a *Asker) startThaw(ctx context.Context, w Want, tier firn.Tier, days int) (firn.Job, error) {
+	days, err := a.daysOr(ctx, w, days)
+	if err != nil {
+		return firn.Job{}, err
+	}
+	job, row, err := a.startRecorded(ctx, w, tier, days, false)
+	record := context.WithoutCancel(ctx)
+	switch {
+	case firn.KindOf(err) == firn.Lost:
+		a.book.add(&job, row) // if it was started, the next look finds it
+		return job, nil
+	case err != nil:
+		return firn.Job{}, err
+	}
+	a.book.add(&job, row)
+	a.back(job.ID)
+	if a.whole {
+		return job, a.o.Catalog.JobThawed(record, row, job.ID, w.Size, days)
+	}
+	return job, a.o.Catalog.JobStarted(record, row, job.ID)
+}
+
+// daysOr is for how many days a copy is to stay where nobody says so.
+func (a *Asker) daysOr(ctx context.Context, w Want, days int) (int, error) {
+	if days != 0 {
+		return days, nil
+	}
+	return a.Days(ctx, w.Size)
+}
+
+// startRecorded records the intent before it asks, in a row, and after it that the store
+// refused. The job is a running one, and without an ID after an error: where that is Lost
+// there may be one.
+func (a *Asker) startRecorded(ctx context.Context, w Want, tier firn.Tier, days int, hastens bool) (job firn.Job, row int64, err error) {
+	job = firn.Job{Kind: firn.RetrievalJob, State: firn.JobRunning, Archive: w.Remote, ArchiveSize: w.Size, Tier: tier, Created: momentOf(a.o.Clock.Now()).time()}
 	if at := a.rangeOf(w); at != nil {
 		job.Range = *at
 	} else if a.whole {
 		job.Range = firn.Range{End: w.Size} // as the store lists it
 	}
-	if days == 0 {
-		var err error
-		if days, err = a.Days(ctx, w.Size); err != nil {
-			return firn.Job{}, err
-		}
-	}
 	token := firn.NewToken()
-	row, err := a.o.Catalog.JobIntent(ctx, catalog.Job{Store: a.o.Row, Run: a.o.Run.ID, Token: token, Remote: job})
+	row, err = a.o.Catalog.JobIntent(ctx, catalog.Job{Store: a.o.Row, Run: a.o.Run.ID, Token: token, Remote: job})
 	if err != nil {
-		return firn.Job{}, err
+		return job, 0, err
 	}
-	job.ID, err = a.request(ctx, w, tier, days, token, slow != nil)
+	job.ID, err = a.request(ctx, w, tier, days, token, hastens)
+	if err == nil || firn.KindOf(err) == firn.Lost {
+		return job, row, err
+	}
 	// What the store did is recorded even if the user wants no more.
-	record := context.WithoutCancel(ctx)
-	switch {
-	case err == nil && slow != nil:
-		before := a.book.waits(slow)
-		a.book.add(&job, row)
-		return job, a.hastened(record, row, job.ID, before)
-	case err == nil:
-		a.book.add(&job, row)
-		a.back(job.ID)
-		if a.whole {
-			return job, a.o.Catalog.JobThawed(record, row, job.ID, w.Size, days)
-		}
-		return job, a.o.Catalog.JobStarted(record, row, job.ID)
-	case firn.KindOf(err) == firn.Lost:
-		a.book.add(&job, row) // if it was started, the next look finds it
-		return job, nil
+	if gone := a.o.Catalog.JobGone(context.WithoutCancel(ctx), row, err.Error()); gone != nil {
+		err = fmt.Errorf("%w (and its outcome could not be recorded: %w)", err, gone)
 	}
-	if gone := a.o.Catalog.JobGone(record, row, err.Error()); gone != nil {
-		return firn.Job{}, fmt.Errorf("%w (and its outcome could not be recorded: %w)", err, gone)
-	}
-	return firn.Job{}, err
-}
-
-// hastened records the answer to a request that stands in place of an earlier one,
-// whose row is before; 0: nobody waits for that. No other copy is made.
-func (a *Asker) hastened(ctx context.Context, row int64, id firn.JobID, before int64) error {
-	if err := a.o.Catalog.JobStarted(ctx, row, id); err != nil || before == 0 {
-		return err
-	}
-	return a.o.Catalog.JobGone(ctx, before, "asked for by a faster tier")
+	return job, row, err
 }
 
 // FetchedAll is Fetched of many jobs, in few transactions.

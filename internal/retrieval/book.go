@@ -20,6 +20,9 @@ type book struct {
 	pace  firn.Pace
 	why   digests[string]  // by archive: what the store says of the last job that failed
 	wrong digests[failure] // by what it was to bring: the last job that failed
+	// hastened are, by archive, requests that it comes faster, of a store whose
+	// archives thaw whole, to which nobody knows the answer.
+	hastened digests[unanswered]
 }
 
 // A failure is a job that failed.
@@ -96,13 +99,16 @@ func (t tier) tier() firn.Tier {
 }
 
 func newBook(p firn.Pace) *book {
-	return &book{pace: p, jobs: newDigests[*entry](), why: newDigests[string](), wrong: newDigests[failure]()}
+	return &book{pace: p, jobs: newDigests[*entry](), why: newDigests[string](), wrong: newDigests[failure](), hastened: newDigests[unanswered]()}
 }
 
 // listed takes in a job of the store's list.
 func (b *book) listed(j *Listed) {
 	if j.State != firn.JobFailed {
 		b.add(&j.Job, j.Row)
+		if j.Hastened.row != 0 {
+			b.lost(j.Archive, j.Hastened)
+		}
 		return
 	}
 	b.mu.Lock()
@@ -158,6 +164,25 @@ func (b *book) begin() {
 	b.looks++
 	clear(b.why.all)
 	clear(b.wrong.all)
+	clear(b.hastened.all)
+}
+
+// lost notes a request that what an archive's job brings comes faster, to which nobody
+// knows the answer.
+func (b *book) lost(archive firn.ArchiveID, u unanswered) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.hastened.set(string(archive), u)
+}
+
+// answered gives such a request once, since somebody sees to it then; row 0: there is none.
+func (b *book) answered(archive firn.ArchiveID) unanswered {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	at := b.hastened.of(string(archive))
+	u := b.hastened.all[at]
+	delete(b.hastened.all, at)
+	return u
 }
 
 // sweep forgets what wasn't seen in the look.

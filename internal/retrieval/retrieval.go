@@ -103,6 +103,8 @@ type Asker struct {
 	res   Result              // of the round
 	tries map[uint64]uint8    // by the hash of what is wanted: how often it was asked for
 	gone  map[firn.JobID]bool // jobs that the store may list, though their output is gone
+	// unsure: it was told that nobody knows what became of a request.
+	unsure bool
 }
 
 // key tells wants apart.

@@ -22,6 +22,16 @@ type Listed struct {
 	// Row is that of the catalog; 0: it doesn't wait for the job, which is
 	// another program's, or another machine's, or was fetched already.
 	Row int64
+	// Hastened is a request that the job comes faster, to which nobody knows the
+	// answer; its row 0: there is none.
+	Hastened unanswered
+}
+
+// An unanswered request is one that a job comes by a faster tier. Whether it was made
+// the store doesn't tell, but it is safe to make it again: one that was is refused.
+type unanswered struct {
+	row  int64 // in the catalog
+	tier tier
 }
 
 // Update reads the store's list of jobs, whoever started them, and brings the
@@ -44,11 +54,11 @@ func Update(ctx context.Context, o Options, each func(Listed)) (silent []catalog
 		if err != nil {
 			return nil, err
 		}
-		row, err := u.take(ctx, &job)
-		if err != nil {
+		listed := Listed{Job: job}
+		if err := u.take(ctx, &listed); err != nil {
 			return nil, err
 		}
-		each(Listed{job, row})
+		each(listed)
 	}
 	if err := o.Catalog.JobsSeen(ctx, o.Row, u.seen); err != nil {
 		return nil, err
@@ -63,8 +73,8 @@ type updating struct {
 	last   int64                // the newest row that was open then
 	open   digests[known]       // open jobs by their ids
 	tokens map[firn.Token]known // and those without
-	// thaws are those without that were asked for so long ago that nobody waits for
-	// the answer, of a store whose jobs are states of archives and bear no token.
+	// thaws are the last of those without of each archive, of a store whose jobs are
+	// states of archives and bear no token.
 	thaws map[firn.ArchiveID]firn.Token
 	seen  []catalog.SeenJob // still to be recorded
 }
@@ -94,7 +104,7 @@ func (u *updating) know(k *catalog.JobKey) {
 	one := known{row: k.ID, asked: k.Asked.Unix(), state: k.State, fresh: !k.Seen, late: u.began.Sub(k.Asked) > patience(k), brings: k.Kind == firn.RetrievalJob, tier: tierOf(k.Tier)}
 	if k.Remote == "" {
 		u.tokens[k.Token] = one
-		if one.late && one.brings && plan.SupplyOf(u.o.Store.Traits()).Thaws {
+		if one.brings && plan.SupplyOf(u.o.Store.Traits()).Thaws {
 			u.thaws[k.Archive] = k.Token
 		}
 	} else {
@@ -102,24 +112,29 @@ func (u *updating) know(k *catalog.JobKey) {
 	}
 }
 
-// take records a job of the list if it says anything new, and gives its row.
-func (u *updating) take(ctx context.Context, job *firn.Job) (row int64, err error) {
+// take records a job of the list if it says anything new, and tells what the catalog
+// knows of it.
+func (u *updating) take(ctx context.Context, job *Listed) (err error) {
 	k, ok := u.open.get(string(job.ID))
 	var token firn.Token
-	if lost, thaws := u.thaws[job.Archive]; !ok && thaws {
-		k, ok = u.tokens[lost], true
-		delete(u.tokens, lost)
-		delete(u.thaws, job.Archive)
-		if err := u.thawed(ctx, k.row, job); err != nil {
-			return 0, err
-		}
+	switch lost, thaws := u.lost(job.Archive); {
+	case !ok && thaws && lost.late: // nobody waits for the answer any more
+		k, ok = lost, true
+		u.found(job.Archive)
+		err = u.thawed(ctx, k.row, &job.Job)
+	case ok && thaws && lost.tier > k.tier:
+		u.found(job.Archive)
+		job.Hastened, err = u.hastened(ctx, job, &k, &lost)
+	}
+	if err != nil {
+		return err
 	}
 	if !ok {
 		if token, _ = describe.TokenOf(job.Description); token.IsZero() {
-			return 0, nil
+			return nil
 		}
 		if k, ok = u.tokens[token]; !ok {
-			return 0, nil
+			return nil
 		}
 		delete(u.tokens, token) // another job with it is another job
 	}
@@ -132,15 +147,42 @@ func (u *updating) take(ctx context.Context, job *firn.Job) (row int64, err erro
 	news := k.fresh || k.state != stateOf(job.State)
 	k.listed, k.fresh, k.state = true, false, stateOf(job.State)
 	u.open.set(string(job.ID), k)
-	if !news {
-		return k.row, nil
+	if job.Row = k.row; !news {
+		return nil
 	}
-	if u.seen = append(u.seen, catalog.SeenJob{Token: token, Job: *job}); len(u.seen) < recordsAtOnce {
-		return k.row, nil
+	if u.seen = append(u.seen, catalog.SeenJob{Token: token, Job: job.Job}); len(u.seen) < recordsAtOnce {
+		return nil
 	}
 	err = u.o.Catalog.JobsSeen(ctx, u.o.Row, u.seen)
 	u.seen = u.seen[:0]
-	return k.row, err
+	return err
+}
+
+// lost gives the last request for an archive, of those that bear no token in the
+// store's list, to which nobody got the answer.
+func (u *updating) lost(archive firn.ArchiveID) (k known, ok bool) {
+	token, ok := u.thaws[archive]
+	if ok {
+		k, ok = u.tokens[token]
+	}
+	return k, ok
+}
+
+// found says that such a request belongs to a job of the list.
+func (u *updating) found(archive firn.ArchiveID) {
+	delete(u.tokens, u.thaws[archive])
+	delete(u.thaws, archive)
+}
+
+// hastened is about a job that may have been asked to come faster since. Once it is
+// ready nobody can find out: then it counts as done, since it may be charged for.
+func (u *updating) hastened(ctx context.Context, job *Listed, k, lost *known) (unanswered, error) {
+	if job.State != firn.JobReady {
+		return unanswered{lost.row, lost.tier}, nil
+	}
+	before := k.row
+	k.row, k.tier = lost.row, lost.tier
+	return unanswered{}, u.o.Catalog.JobHastened(ctx, lost.row, job.ID, before)
 }
 
 // thawed records that a request was done whose answer nobody got.

@@ -75,6 +75,7 @@ type Server struct {
 	serial  int
 	buckets map[string]*bucket
 	calls   map[string]int
+	thaws   map[string]int // by tier
 }
 
 type bucket struct {
@@ -119,7 +120,7 @@ func New(o Options) *Server {
 	if o.Page == 0 {
 		o.Page = 1000
 	}
-	s := &Server{o: o, buckets: map[string]*bucket{}, calls: map[string]int{}}
+	s := &Server{o: o, buckets: map[string]*bucket{}, calls: map[string]int{}, thaws: map[string]int{}}
 	for _, name := range o.Buckets {
 		s.buckets[name] = &bucket{objects: map[string]*object{}, uploads: map[string]*upload{}, older: map[string][]*object{}}
 	}
@@ -175,6 +176,14 @@ func (s *Server) Calls() map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return maps.Clone(s.calls)
+}
+
+// Thaws says how many retrievals began by each tier, as the protocol calls it, or were
+// sped up to it: those that are charged for.
+func (s *Server) Thaws() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.thaws)
 }
 
 // Keys gives the keys of a bucket, in order.
@@ -619,6 +628,7 @@ func (c *call) restore() *refusal {
 		c.w.WriteHeader(http.StatusOK)
 		return nil
 	}
+	c.thaws[tier]++
 	o.tier, o.days, o.thawed, o.expires = tier, days, ready, midnight(ready.Add(days))
 	c.w.WriteHeader(http.StatusAccepted)
 	return nil

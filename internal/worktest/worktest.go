@@ -33,6 +33,7 @@ type Bench struct {
 	Memory  *storetest.Memory // what the store really holds
 	Store   firn.Store        // as the works see it: with faults, behind guard
 	Catalog *catalog.Catalog
+	Path    string // of the catalog
 	Row     catalog.Store
 	Clock   *clock.Manual // this machine's
 	Root    string        // the tree's directory
@@ -50,14 +51,14 @@ type Bench struct {
 // New gives a bench on a store in memory, in which the faults are planned.
 func New(t *testing.T, o storetest.MemoryOptions, faults ...storetest.Fault) *Bench {
 	t.Helper()
-	b := &Bench{T: t, Clock: clock.NewManual(clock.System{}.Now()), Root: filepath.Join(t.TempDir(), "tree")}
+	b := &Bench{T: t, Clock: clock.NewManual(clock.System{}.Now()), Root: filepath.Join(t.TempDir(), "tree"), Path: filepath.Join(t.TempDir(), "catalog.db")}
 	if o.Clock == nil {
 		o.Clock = b.Clock
 	}
 	b.Memory = storetest.NewMemory(o)
 	b.Store = guard.Retry(storetest.Faulty(t, b.Memory, faults...), guard.RetryOptions{Clock: b.Clock, Outage: time.Hour})
 	var err error
-	if b.Catalog, err = catalog.Open(t.Context(), filepath.Join(t.TempDir(), "catalog.db"), b.Clock); err != nil {
+	if b.Catalog, err = catalog.Open(t.Context(), b.Path, b.Clock); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.Catalog.Close() })
