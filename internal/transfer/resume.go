@@ -7,6 +7,7 @@ import (
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/treehash"
+	"golang.org/x/sync/errgroup"
 )
 
 // goOn goes on with an upload that an earlier process began. It gives errStale
@@ -120,45 +121,53 @@ func same(there, sent firn.Part) bool {
 
 // spare counts bytes that need not be sent: the store has them.
 func (m *multipart) spare(n int64) {
+	m.mu.Lock()
 	m.resumed += n
+	m.mu.Unlock()
 	m.opt.Events(firn.PlanEvent{Bytes: -n})
 }
 
-// compare keeps, and records, those of the parts that equal the file's bytes.
+// compare keeps, and records, those of the parts that equal the file's bytes. It reads
+// as many at a time as are sent at a time: of a large file that is hours of hashing.
 func (m *multipart) compare(ctx context.Context, unsure []firn.Part, record map[int64]firn.Part) error {
+	group, ctx := errgroup.WithContext(ctx)
+	var stopped error
 	for _, p := range unsure {
-		same, span, err := m.equals(ctx, p)
+		t, err := m.line.acquire(ctx, 0)
 		if err != nil {
-			if errors.Is(err, errChanged) {
-				return errStale
-			}
-			return err
+			stopped = err
+			break
 		}
-		if !same && m.only {
-			return fmt.Errorf("%w: the part at %d holds other bytes", errStale, p.Offset)
-		}
-		if !same {
-			continue
-		}
-		if record[p.Offset] != p {
-			if err := m.Journal.Part(ctx, p); err != nil {
-				return err
-			}
-		}
-		i, _ := m.index(p.Offset, p.Size)
-		m.keep(i, p.Tree, span)
-		m.spare(p.Size)
+		group.Go(func() error { return m.comparePart(ctx, p, record[p.Offset] == p, t) })
 	}
-	return nil
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return stopped
 }
 
-// equals hashes the file's bytes below p, under a slot.
-func (m *multipart) equals(ctx context.Context, p firn.Part) (bool, treehash.Span, error) {
-	t, err := m.line.acquire(ctx, 0)
-	if err != nil {
-		return false, treehash.Span{}, err
-	}
-	defer t.release()
+// comparePart keeps a part that equals the file's bytes, and records it unless it is. It
+// reads them under the slot t, and gives that back.
+func (m *multipart) comparePart(ctx context.Context, p firn.Part, recorded bool, t *ticket) error {
 	here, err := m.hash(ctx, p.Offset, p.Size)
-	return here.Tree == p.Tree, here.span, err
+	t.release()
+	switch same := here.Tree == p.Tree; {
+	case errors.Is(err, errChanged):
+		return errStale
+	case err != nil:
+		return err
+	case !same && m.only:
+		return fmt.Errorf("%w: the part at %d holds other bytes", errStale, p.Offset)
+	case !same:
+		return nil // sending it again replaces it
+	}
+	if !recorded {
+		if err := m.Journal.Part(ctx, p); err != nil {
+			return err
+		}
+	}
+	i, _ := m.index(p.Offset, p.Size)
+	m.keep(i, p.Tree, here.span)
+	m.spare(p.Size)
+	return nil
 }

@@ -1,9 +1,12 @@
 package transfer
 
 import (
+	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/treehash"
@@ -207,4 +210,69 @@ func TestResumeInPartsOfAnySize(t *testing.T) {
 		}
 		v.only(t, described(job), f.content())
 	})
+}
+
+// TestPartsAreComparedSideBySide: what was sent in parts that are no nodes of the tree is
+// read again by as many at a time as send, and by no more.
+func TestPartsAreComparedSideBySide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const width, count, slots = 3 * mib, 9, 4
+		at := parts{width * count, width}
+		v, j, f := newVault(), &journal{}, newFile(at.size, 1)
+		var sent []firn.Part
+		for i := range count {
+			off, n := at.at(i)
+			b := make([]byte, n)
+			fill(b, off, 1)
+			sent = append(sent, firn.Part{Offset: off, Size: n, Tree: treehash.Sum(b)})
+		}
+		job := begunIn(t, v, j, f, width, sent, sent)
+		open, reading := make(chan struct{}), map[int64]bool{}
+		var mu sync.Mutex
+		f.onRead = func(off int64) {
+			mu.Lock()
+			reading[off/width] = true
+			mu.Unlock()
+			<-open
+		}
+		u, err := NewUploader(v, anyPart(), UploadOptions{PartSize: mib, TokenOf: tokenOf, Concurrency: slots})
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error)
+		go func() {
+			_, err := u.Upload(t.Context(), job)
+			done <- err
+		}()
+		synctest.Wait()
+		mu.Lock()
+		if len(reading) != slots {
+			t.Errorf("%d parts are read at a time, want %d", len(reading), slots)
+		}
+		mu.Unlock()
+		close(open)
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		v.only(t, described(job), f.content())
+		j.check(t)
+	})
+}
+
+// TestComparingEnds: the first part that can't be read ends it for all of them, with what
+// is wrong with that one.
+func TestComparingEnds(t *testing.T) {
+	const width, count = 3 * mib, 9
+	at := parts{width * count, width}
+	v, j, f := newVault(), &journal{}, newFile(at.size, 1)
+	var sent []firn.Part
+	for i := range count {
+		off, n := at.at(i)
+		sent = append(sent, firn.Part{Offset: off, Size: n, Tree: treehash.Hash{byte(i + 1)}})
+	}
+	job := begunIn(t, v, j, f, width, sent, sent)
+	f.err = errors.New("input/output error")
+	if _, err := uploader(t, v, anyPart(), UploadOptions{PartSize: mib}).Upload(t.Context(), job); firn.KindOf(err) != firn.Local || !strings.Contains(err.Error(), "input/output") {
+		t.Errorf("%v", err)
+	}
 }
