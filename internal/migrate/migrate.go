@@ -126,6 +126,7 @@ type mover struct {
 	told     bool       // that nothing more is asked for
 	terms    agreed
 	denials  denials
+	toldTier bool // that a class has no such tier
 
 	mu         sync.Mutex
 	res        Result

@@ -91,18 +91,26 @@ func (m *mover) outlook(ctx context.Context) (o Outlook, err error) {
 			}
 		}
 	}
-	return o, o.offers()
+	return o, m.offers(&o)
 }
 
 // offers finds, before anything is asked for, whether all classes can be asked with
-// one of the tiers. Errors: Usage.
-func (o *Outlook) offers() error {
+// one of the tiers. What came to a migration that somebody began by that tier doesn't
+// end it: archives of a class that has none are asked for by the next slower one.
+// Errors: Usage.
+func (m *mover) offers(o *Outlook) error {
+	goesOn := m.isOn() && agreedOf(m.m).Tier == m.Tiers[0]
 	for _, h := range o.held() {
 		if o.Tier == "" || h.Archives == 0 {
 			continue
 		}
-		if _, ok := o.pace(h).First(o.tiers()); !ok {
-			return o.pace(h).Offers(o.Tier)
+		p := o.pace(h)
+		switch _, ok := p.First(o.tiers()); {
+		case ok:
+		case goesOn:
+			m.tellTier(h.Class, tierFor(p, o.tiers()))
+		default:
+			return p.Offers(o.Tier)
 		}
 	}
 	return nil

@@ -1,9 +1,11 @@
 package migrate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -286,6 +288,7 @@ func (r *round) ask(ctx context.Context, t *task) error {
 		tier := r.tier
 		r.mu.Unlock()
 		by := tierFor(r.paceOf(t.Class), r.Tiers[tier:])
+		r.tellTier(t.Class, by)
 		days := r.supply.ThawDays(by, t.Size, r.rate, r.known)
 		job, err := r.asker.AskFor(ctx, t.want, by, days)
 		if err == nil {
@@ -326,12 +329,28 @@ func (m *mover) paceOf(class string) firn.Pace {
 }
 
 // tierFor is the tier that archives of a pace are asked for with: the first that they
-// have; without any, the first.
+// have; without any, the next slower one, which is cheaper too.
 func tierFor(p firn.Pace, tiers []firn.Tier) firn.Tier {
 	if tier, ok := p.First(tiers); ok {
 		return tier
 	}
-	return tiers[0]
+	tier, _ := p.First([]firn.Tier{firn.Standard, firn.Bulk})
+	return tier
+}
+
+// tellTier tells once that archives of a class are asked for by a tier that nobody
+// chose, since it has none of those.
+func (m *mover) tellTier(class string, by firn.Tier) {
+	if slices.Contains(m.Tiers, by) {
+		return
+	}
+	m.mu.Lock()
+	told := m.toldTier
+	m.toldTier = true
+	m.mu.Unlock()
+	if !told {
+		m.Events(firn.NoticeEvent{Text: fmt.Sprintf("%s has no %s retrievals: archives of it are asked for by the tier %s", cmp.Or(class, "the source"), m.Tiers[0], by)})
+	}
 }
 
 // fallBack takes the next tier, if there is one.
