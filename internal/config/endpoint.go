@@ -2,7 +2,10 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"net/url"
+	"strings"
+	"unicode"
 )
 
 // CheckEndpoint finds what is wrong with the address of a service, as a command
@@ -18,6 +21,15 @@ func CheckEndpoint(address string) error {
 		return errors.New("it has a user or a password, and an address has none; keys come from the environment, or from ~/.aws")
 	case u.RawQuery != "" || u.Fragment != "":
 		return errors.New("an address has no ? and no #")
+	}
+	return CheckHost(u.Hostname())
+}
+
+// CheckHost finds a host's name that isn't in ASCII. Requests go to its form in DNS, and
+// are signed for the one that was given, so that no server would take any.
+func CheckHost(host string) error {
+	if strings.ContainsFunc(host, func(c rune) bool { return c > unicode.MaxASCII }) {
+		return fmt.Errorf("the host %q has letters beyond ASCII; write its name in the form that DNS has, with xn--", host)
 	}
 	return nil
 }

@@ -23,6 +23,9 @@ func TestCheckEndpoint(t *testing.T) {
 		"https://key:secret@s3.example.org": "a user or a password",
 		"https://s3.example.org/?region=eu": "no ? and no #",
 		"https://s3.example.org#bucket":     "no ? and no #",
+		"https://b\u00fccher.example":       "with xn--",
+		"https://xn--bcher-kva.example":     "",
+		"https://[2001:db8::1]:9000":        "",
 	} {
 		err := config.CheckEndpoint(address)
 		if wrong == "" && err != nil || wrong != "" && (err == nil || !strings.Contains(err.Error(), wrong)) {

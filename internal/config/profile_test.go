@@ -139,6 +139,7 @@ func TestParseProfilesRefuses(t *testing.T) {
 		"[profile.a]\nstore = \"s3:bucket\"\nclass = \"FROZEN\"":                                {`"FROZEN" is no storage class`, "DEEP_ARCHIVE"},
 		"[profile.a]\nstore = \"s3:B\"":                                                         {`"B" is not the name of a bucket`},
 		"[profile.a]\nstore = \"glacier:x\"\nendpoint = \"glacier.example\"":                    {"not the address of a server"},
+		"[profile.a]\nstore = \"glacier:x\"\nendpoint = \"https://b\u00fccher.example\"":        {"profile a", "with xn--"},
 		"[profile.a]\nstore = \"local:/v\"\n[[profile.a.tree]]\nname = \"x\"":                   {"line 3", "has no path"},
 		"[profile.a]\nstore = \"local:/v\"\n[profile.a.tree]\npath = \"x\"":                     {"line 3", "two brackets"},
 		"[profile.a]\nstore = \"local:/v\"\ntree = [1]":                                         {"a tree is a table"},

@@ -44,6 +44,10 @@ func (r *profileReader) place(p *Profile, region string) {
 	}
 	if p.Endpoint != "" && !isServer(p.Endpoint) {
 		r.wrong(p.Line, "an address is like http://127.0.0.1:8080", "the endpoint %q is not the address of a server", p.Endpoint)
+	} else if u, err := url.Parse(p.Endpoint); err == nil {
+		if err := CheckHost(u.Hostname()); err != nil {
+			r.wrong(p.Line, "", "the endpoint of the profile %s: %v", p.Name, err)
+		}
 	}
 }
 

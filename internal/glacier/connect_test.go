@@ -107,6 +107,8 @@ func TestOpenRefuses(t *testing.T) {
 		"a long name":     {nil, glacier.Config{Region: "eu-west-1", Vault: strings.Repeat("x", 256)}, "255"},
 		"no such profile": {map[string]string{"AWS_PROFILE": "nobody"}, glacier.Config{Region: "eu-west-1", Vault: "photos"}, "nobody"},
 		"a bad endpoint":  {nil, glacier.Config{Region: "eu-west-1", Vault: "photos", Endpoint: "localhost:80"}, "http://127.0.0.1"},
+		"no ASCII":        {nil, glacier.Config{Region: "eu-west-1", Vault: "photos", Endpoint: "https://b\u00fccher.example"}, "xn--"},
+		"none by default": {map[string]string{"AWS_ENDPOINT_URL": "https://b\u00fccher.example"}, glacier.Config{Region: "eu-west-1", Vault: "photos"}, "xn--"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			hermetic(t, c.env)

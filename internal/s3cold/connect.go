@@ -15,6 +15,7 @@ import (
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/awschain"
 	"github.com/firn-archive/firn/internal/clock"
+	"github.com/firn-archive/firn/internal/config"
 	"github.com/firn-archive/firn/internal/exchange"
 )
 
@@ -83,6 +84,9 @@ func (s *service) locate(base *string, cfg Config) error {
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 			return &firn.Error{Op: "open", Subject: cfg.Label, Kind: firn.Usage,
 				Err: fmt.Errorf("the endpoint %q is not the address of a server", *base), Hint: "an address is like http://127.0.0.1:9000"}
+		}
+		if err := config.CheckHost(u.Hostname()); err != nil {
+			return &firn.Error{Op: "open", Subject: cfg.Label, Kind: firn.Usage, Err: err}
 		}
 		s.http.Endpoint = u.Host
 		if !amazonHost(u.Hostname()) {

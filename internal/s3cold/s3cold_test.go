@@ -274,6 +274,7 @@ func TestOpenRefuses(t *testing.T) {
 		"dots":       func(c *s3cold.Config) { c.Prefix = "a/../b" },
 		"class":      func(c *s3cold.Config) { c.Class = "FROZEN" },
 		"endpoint":   func(c *s3cold.Config) { c.Endpoint = "localhost:80" },
+		"no ASCII":   func(c *s3cold.Config) { c.Endpoint = "https://b\u00fccher.example" },
 		"its ending": func(c *s3cold.Config) { c.Prefix = "a/" },
 	} {
 		cfg := s3cold.Config{Bucket: "bucket", Region: "eu-west-1", Credentials: credentials()}
