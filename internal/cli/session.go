@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -134,8 +135,29 @@ func (s *session) close() error {
 	return errors.Join(append(errs, s.catalog.Close())...)
 }
 
-// row finds the store in the catalog, without asking the store.
+// row finds the store in the catalog, without asking the store. A vault that is known
+// with its region may be named without, and the other way round, as long as no other
+// one is called so: glacier and mtglacier always say the region.
 func (s *session) row(ctx context.Context) (catalog.Store, error) {
+	row, err := s.rowOfURL(ctx)
+	if firn.KindOf(err) != firn.NotFound || s.loc.Scheme != config.Glacier {
+		return row, err
+	}
+	all, listErr := s.catalog.Stores(ctx)
+	if listErr != nil {
+		return row, listErr
+	}
+	all = slices.DeleteFunc(all, func(r catalog.Store) bool {
+		return r.Kind != string(config.Glacier) || r.Name != s.loc.Vault || s.loc.Region != "" && r.Region != s.loc.Region
+	})
+	if len(all) != 1 {
+		return row, err
+	}
+	return all[0], nil
+}
+
+// rowOfURL finds a store that was called just so.
+func (s *session) rowOfURL(ctx context.Context) (catalog.Store, error) {
 	row, err := s.catalog.StoreByURL(ctx, s.loc.String())
 	if firn.KindOf(err) == firn.NotFound {
 		return row, &firn.Error{Op: "look up", Subject: s.loc.String(), Kind: firn.NotFound,

@@ -242,7 +242,7 @@ func runStoreForget(ctx context.Context, o *storeCmdOptions) error {
 		return err
 	}
 	defer s.close()
-	row, err := s.row(ctx)
+	row, err := s.rowOfURL(ctx)
 	if err != nil {
 		return err
 	}
