@@ -135,6 +135,9 @@ type Job struct {
 	// Expires is when a ready job of a store that ThawsWhole can't be read any
 	// more, unless it is asked for again before; zero where nobody knows.
 	Expires time.Time
+	// Instant: it stands for an archive that can be read at any time, in a store that
+	// thaws others. Nobody asked for it.
+	Instant bool
 
 	// Of retrievals:
 	Archive     ArchiveID

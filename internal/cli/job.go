@@ -36,7 +36,7 @@ type jobRecord struct {
 	Message     string        `json:"message,omitempty"`
 	Description string        `json:"description,omitempty"`
 	Own         bool          `json:"own,omitempty"` // firn started it
-	Created     string        `json:"created"`
+	Created     string        `json:"created,omitempty"`
 	Ready       string        `json:"ready,omitempty"` // of a running one: not before
 	Completed   string        `json:"completed,omitempty"`
 	Until       string        `json:"until,omitempty"` // its output stays till then at least

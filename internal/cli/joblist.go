@@ -7,6 +7,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/catalog"
+	"github.com/firn-archive/firn/internal/retrieval"
 	"github.com/firn-archive/firn/internal/ui"
 )
 
@@ -24,7 +26,11 @@ func newJobListCmd(a *app, run func(context.Context, *jobListOptions) error) *co
 		Short: "list the jobs of a store",
 		Long: `List the jobs that STORE has, whoever started them, the oldest first: those that
 run, and those whose output can be fetched. A job and its output stay for a day
-or so after it is done. Those that failed are shown with --all.`,
+or so after it is done. Those that failed are shown with --all.
+
+S3 has no jobs: those of a store there are its archives that are on their way, or can be
+read for a while. When they were asked for, and by which tier, it doesn't say: of what
+this machine waits for the catalog does.`,
 		Example: `  firn job list glacier:photos
   firn job list glacier:photos --ready --json`,
 		Args:              takes("STORE"),
@@ -47,15 +53,17 @@ or so after it is done. Those that failed are shown with --all.`,
 	return cmd
 }
 
-// wants reports whether a job in that state is to be listed.
-func (o *jobListOptions) wants(s firn.JobState) bool {
+// wants reports whether a job is to be listed.
+func (o *jobListOptions) wants(j *firn.Job) bool {
 	switch {
+	case j.Instant: // nobody has started it
+		return false
 	case o.Running:
-		return s == firn.JobRunning
+		return j.State == firn.JobRunning
 	case o.Ready:
-		return s == firn.JobReady
+		return j.State == firn.JobReady
 	}
-	return o.All || s != firn.JobFailed
+	return o.All || j.State != firn.JobFailed
 }
 
 func runJobList(ctx context.Context, o *jobListOptions) error {
@@ -73,15 +81,60 @@ func runJobList(ctx context.Context, o *jobListOptions) error {
 		ui.Column[jobRecord]{Head: "brings", Cell: func(r jobRecord) string { return r.brings() }},
 	)
 	defer list.Close()
+	asked, err := s.askedFor(ctx)
+	if err != nil {
+		return err
+	}
 	for job, err := range s.store.Jobs(ctx) {
 		if err != nil {
 			return err
 		}
-		if o.wants(job.State) {
-			list.Add(newJobRecord(s.loc.String(), s.jobPace(ctx, &job), job))
+		if o.wants(&job) {
+			list.Add(asked.record(s.loc.String(), s.jobPace(ctx, &job), job))
 		}
 	}
 	return nil
+}
+
+// askedFor are the requests of this machine that it waits for, by the jobs' ids, in a
+// store that doesn't say when, and by which tier, its jobs were asked for.
+type askedFor map[firn.JobID]catalog.JobKey
+
+// askedFor gives those of a store that thaws; of others none.
+func (s *session) askedFor(ctx context.Context) (askedFor, error) {
+	row, err := s.catalog.StoreByURL(ctx, s.loc.String())
+	if firn.KindOf(err) == firn.NotFound || err == nil && !s.store.Traits().ThawsWhole {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	asked := askedFor{}
+	for k, err := range s.catalog.OpenJobKeys(ctx, row.ID, 0) {
+		if err != nil {
+			return nil, err
+		}
+		if k.Kind == firn.RetrievalJob && k.Remote != "" {
+			asked[k.Remote] = k
+		}
+	}
+	return asked, nil
+}
+
+// record is newJobRecord, with what this machine knows of a job and its store doesn't.
+func (a askedFor) record(store string, p firn.Pace, j firn.Job) jobRecord {
+	k, ours := a[j.ID]
+	if !ours || !j.Created.IsZero() {
+		return newJobRecord(store, p, j)
+	}
+	j.Tier = k.Tier
+	r := newJobRecord(store, p, j)
+	if j.State == firn.JobRunning {
+		j.Created = k.Asked // by the clock of this machine, which the store's record doesn't have
+		r.ready = retrieval.ExpectedAt(p, j)
+		r.Ready = timeText(r.ready)
+	}
+	return r
 }
 
 // localTime is a time for people of this place.

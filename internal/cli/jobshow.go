@@ -78,7 +78,9 @@ func showJob(s *session, r jobRecord) {
 	line("kind", string(r.Kind))
 	line("state", r.progress(localTime))
 	line("description", r.Description)
-	line("created", localTime(r.job.Created))
+	if !r.job.Created.IsZero() {
+		line("created", localTime(r.job.Created))
+	}
 	if !r.job.Completed.IsZero() {
 		line("completed", localTime(r.job.Completed))
 	}

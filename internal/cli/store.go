@@ -166,7 +166,11 @@ func showStore(s *session, info firn.StoreInfo) error {
 	s.ui.Record("vault", r)
 	s.ui.Print(fmt.Sprintf("%s: %s", r.Store, r.Address))
 	s.ui.Print("  created: " + r.Created)
-	if r.LastInventory == "" {
+	switch {
+	case r.LastInventory != "":
+	case s.store.Traits().FreshInventory: // it counts, and lists, what there is when it is asked
+		return nil
+	default:
 		s.ui.Print("  no inventory yet")
 		return nil
 	}

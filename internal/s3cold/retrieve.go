@@ -153,7 +153,7 @@ func (s *Store) Job(ctx context.Context, id firn.JobID) (firn.Job, error) {
 		}
 	}
 	j := t.job(state, archive.Size)
-	j.ArchiveTree, j.Expires = archive.Tree, expires
+	j.ArchiveTree, j.Expires, j.Instant = archive.Tree, expires, s.isCold() && !s.mustThaw(head)
 	if t.at == nil {
 		j.RangeTree = archive.Tree
 	}
@@ -202,7 +202,8 @@ func restoreState(header string, now time.Time) (firn.JobState, time.Time) {
 
 // Jobs lists the archives that are on their way or can be read for a while, in
 // the order of their ids: a page of a listing tells of a thousand. In a store of a
-// cold class it lists those too that can be read at any time, such as snapshots.
+// cold class it lists those too that can be read at any time, such as snapshots: who
+// wants one of these need not ask. They are Instant.
 func (s *Store) Jobs(ctx context.Context) iter.Seq2[firn.Job, error] {
 	return func(yield func(firn.Job, error) bool) {
 		if _, err := s.exists(ctx); err != nil {
@@ -246,7 +247,7 @@ func (s *Store) jobsOf(ctx context.Context, page *sdk.ListObjectsV2Output, told 
 		look := func() error {
 			state, expires, err := s.listedState(inner, key, o, told, now)
 			jobs[i] = thaw{key: key}.job(state, aws.ToInt64(o.Size))
-			jobs[i].Expires = expires
+			jobs[i].Expires, jobs[i].Instant = expires, !s.cold(Class(o.StorageClass))
 			return err
 		}
 		if told || !s.cold(Class(o.StorageClass)) {
