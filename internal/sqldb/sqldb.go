@@ -351,11 +351,13 @@ func (db *DB) Read(ctx context.Context, fn func(tx *Tx) error) error {
 		}
 		tx = made
 	}
-	if _, err := tx.Exec(ctx, "BEGIN"); err != nil {
+	// Under a context that ends, the driver has a goroutine watch each statement.
+	uncut := context.WithoutCancel(ctx)
+	if _, err := tx.Exec(uncut, "BEGIN"); err != nil {
 		return err
 	}
 	err := fn(tx)
-	if _, rollback := tx.Exec(context.WithoutCancel(ctx), "ROLLBACK"); rollback != nil {
+	if _, rollback := tx.Exec(uncut, "ROLLBACK"); rollback != nil {
 		err = errors.Join(err, rollback, tx.close())
 		tx = nil
 	}
