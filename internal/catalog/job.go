@@ -47,7 +47,7 @@ func (c *Catalog) JobIntent(ctx context.Context, job Job) (int64, error) {
 		return 0, &firn.Error{Op: "record job", Subject: string(job.Remote.Archive), Kind: firn.Invalid, Err: errors.New("no token")}
 	}
 	job.State, job.Asked, job.Remote.ID = JobIntended, c.clock.Now(), ""
-	err := c.write(ctx, "record job", string(job.Remote.Archive), func(tx tx) (err error) {
+	err := c.writeAgain(ctx, "record job", string(job.Remote.Archive), func(tx tx) (err error) {
 		if job.Archive == 0 && job.Remote.Archive != "" {
 			if job.Archive, err = archiveByRemote(tx, job.Store, job.Remote.Archive); err != nil {
 				return err
@@ -61,7 +61,7 @@ func (c *Catalog) JobIntent(ctx context.Context, job Job) (int64, error) {
 
 // JobStarted records the store's id of a job. Errors: NotFound.
 func (c *Catalog) JobStarted(ctx context.Context, id int64, remote firn.JobID) error {
-	return c.write(ctx, "record job", string(remote), func(tx tx) error {
+	return c.writeAgain(ctx, "record job", string(remote), func(tx tx) error {
 		return tx.row("UPDATE job SET remote = ?, state = max(state, 2) WHERE id = ? RETURNING id", string(remote), id).Scan(&id)
 	})
 }

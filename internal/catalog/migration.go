@@ -306,6 +306,12 @@ func countCopies(tx tx, migration int64, s CopyState, archives, bytes int64) err
 		ON CONFLICT DO UPDATE SET archives = archives + excluded.archives, bytes = bytes + excluded.bytes`, migration, s, archives, bytes)
 }
 
+// moveCopies takes copies from the sum of one state to that of another.
+func moveCopies(tx tx, migration int64, from, to CopyState, archives, bytes int64) error {
+	return tx.exec(`INSERT INTO copy_total (migration, state, archives, bytes) VALUES (?1, ?2, -?4, -?5), (?1, ?3, ?4, ?5)
+		ON CONFLICT DO UPDATE SET archives = archives + excluded.archives, bytes = bytes + excluded.bytes`, migration, from, to, archives, bytes)
+}
+
 // A namer is a version by which a copy may be called.
 type namer struct {
 	archive, dir, since int64
@@ -522,10 +528,7 @@ func (c *Catalog) beginCopy(tx tx, m Migration, p *CopyPlan) error {
 		}
 	}
 	n := int64(len(p.Sources))
-	if err := countCopies(tx, m.ID, CopyPlanned, -n, -bytes); err != nil {
-		return err
-	}
-	return countCopies(tx, m.ID, CopyBegun, n, bytes)
+	return moveCopies(tx, m.ID, CopyPlanned, CopyBegun, n, bytes)
 }
 
 // heldBy gives what an archive holds.
@@ -587,10 +590,7 @@ func endCopies(tx tx, migration, archive int64, s CopyState) error {
 	if err := tx.exec(end, s, archive, migration); err != nil {
 		return err
 	}
-	if err := countCopies(tx, migration, CopyBegun, -n, -bytes); err != nil {
-		return err
-	}
-	return countCopies(tx, migration, s, n, bytes)
+	return moveCopies(tx, migration, CopyBegun, s, n, bytes)
 }
 
 // CopyDropped records that the target's archive will not be: what it was to hold
@@ -611,10 +611,7 @@ func (c *Catalog) CopyFails(ctx context.Context, m Migration, source int64, why 
 		if err != nil {
 			return ignoreNoRows(err)
 		}
-		if err := countCopies(tx, m.ID, CopyPlanned, -1, -size); err != nil {
-			return err
-		}
-		return countCopies(tx, m.ID, CopyFailed, 1, size)
+		return moveCopies(tx, m.ID, CopyPlanned, CopyFailed, 1, size)
 	})
 }
 
