@@ -272,15 +272,12 @@ const adoptCommand = "adopt"
 func (o *adoptOptions) adopt(ctx context.Context, s *session, row catalog.Store) (adopt.Result, error) {
 	run := catalog.Run{Store: row.ID}
 	if !o.DryRun {
-		var err error
-		if run, err = s.catalog.BeginRun(ctx, row.ID, 0, adoptCommand); err != nil {
-			return adopt.Result{}, err
-		}
-		lock, err := wire.LockRun(s.env, run.ID, adoptCommand)
+		begun, lock, err := wire.BeginRun(ctx, s.env, s.catalog, row.ID, adoptCommand)
 		if err != nil {
 			return adopt.Result{}, err
 		}
 		defer lock.Unlock()
+		run = begun
 	}
 	waker, err := s.store.Waker(ctx, s.catalog, row)
 	if err != nil {

@@ -144,11 +144,7 @@ func runArchiveUpload(ctx context.Context, o *archiveUploadOptions) error {
 	if err != nil {
 		return err
 	}
-	run, err := s.catalog.BeginRun(ctx, row.ID, 0, archiveUpload)
-	if err != nil {
-		return err
-	}
-	lock, err := wire.LockRun(s.env, run.ID, archiveUpload)
+	run, lock, err := wire.BeginRun(ctx, s.env, s.catalog, row.ID, archiveUpload)
 	if err != nil {
 		return err
 	}

@@ -306,11 +306,7 @@ func (w *pruning) agree(ctx context.Context) error {
 
 // ofStore does work as a run of a whole store, which others know to be alive.
 func (s *session) ofStore(ctx context.Context, row catalog.Store, command string, work func(catalog.Run) (complete bool, err error)) error {
-	run, err := s.catalog.BeginRun(ctx, row.ID, 0, command)
-	if err != nil {
-		return err
-	}
-	alive, err := wire.LockRun(s.env, run.ID, command)
+	run, alive, err := wire.BeginRun(ctx, s.env, s.catalog, row.ID, command)
 	if err != nil {
 		return err
 	}

@@ -80,11 +80,7 @@ func runUploadResume(ctx context.Context, o *uploadResumeOptions) error {
 	if err != nil {
 		return err
 	}
-	run, err := d.catalog.BeginRun(ctx, d.row.ID, 0, uploadResume)
-	if err != nil {
-		return err
-	}
-	lock, err := wire.LockRun(d.env, run.ID, uploadResume)
+	run, lock, err := wire.BeginRun(ctx, d.env, d.catalog, d.row.ID, uploadResume)
 	if err != nil {
 		return err
 	}

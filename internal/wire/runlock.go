@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/catalog"
 	"github.com/firn-archive/firn/internal/config"
 	"github.com/firn-archive/firn/internal/lockfile"
@@ -37,6 +39,42 @@ func LockRun(env Env, run int64, command string) (*RunLock, error) {
 		return nil, err
 	}
 	return &RunLock{l, filepath.Join(dir, "locks", name)}, nil
+}
+
+// BeginRun begins a run of a whole store, for a command, and takes its lock. From the
+// moment that the catalog has the run others may look whether it is dead, or settle what
+// they take it to have left: who holds its lock does no more than that, and is waited for.
+// Errors: those of the catalog; Conflict, where the lock can't be had for minutes.
+func BeginRun(ctx context.Context, env Env, cat *catalog.Catalog, store int64, command string) (catalog.Run, *RunLock, error) {
+	run, err := cat.BeginRun(ctx, store, 0, command)
+	if err != nil {
+		return run, nil, err
+	}
+	lock, err := AwaitRun(ctx, env, run.ID, command, ownWait)
+	if err != nil {
+		err = errors.Join(err, cat.EndRun(context.WithoutCancel(ctx), run, catalog.Outcome{}))
+	}
+	return run, lock, err
+}
+
+// How long the lock of an own run is waited for, and how often any is tried: to recall
+// what a run left somebody may have to go through all archives of a store.
+const (
+	ownWait = 10 * time.Minute
+	runPoll = 100 * time.Millisecond
+)
+
+// AwaitRun is LockRun that waits for some time while another process has the lock.
+func AwaitRun(ctx context.Context, env Env, run int64, command string, atMost time.Duration) (*RunLock, error) {
+	for waited := time.Duration(0); ; waited += runPoll {
+		lock, err := LockRun(env, run, command)
+		if firn.KindOf(err) != firn.Conflict || waited >= atMost {
+			return lock, err
+		}
+		if err := env.Clock.Sleep(ctx, runPoll); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // RunAlive reports whether a run without an end goes on, in this process or in

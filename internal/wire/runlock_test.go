@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -55,6 +56,66 @@ func TestRunLock(t *testing.T) {
 		t.Fatalf("a run that has ended: %v", err)
 	}
 	again.Unlock()
+}
+
+// A sleepless clock is told of each sleep, and doesn't wait.
+type sleepless struct {
+	clock.Clock
+	slept func(time.Duration)
+}
+
+func (c sleepless) Sleep(_ context.Context, d time.Duration) error {
+	c.slept(d)
+	return nil
+}
+
+// TestBeginRun: others may look whether a run is dead before it has its lock: they are
+// waited for, and not for ever. A run that doesn't get it has ended.
+func TestBeginRun(t *testing.T) {
+	env := environment(t)
+	cat := openCatalog(t, env)
+	row, err := cat.Register(t.Context(), catalog.StoreSpec{URL: "local:/v", Kind: "local", Identity: "v", Name: "v"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, lock, err := wire.BeginRun(t.Context(), env, cat, row.ID, "adopt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Unlock()
+	if _, err := wire.LockRun(env, first.ID, "status"); firn.KindOf(err) != firn.Conflict {
+		t.Errorf("it has no lock: %v", err)
+	}
+
+	look, err := wire.LockRun(env, first.ID+1, "status") // at what comes next
+	if err != nil {
+		t.Fatal(err)
+	}
+	slept := time.Duration(0)
+	env.Clock = sleepless{env.Clock, func(d time.Duration) {
+		if slept += d; slept == d {
+			look.Unlock()
+		}
+	}}
+	second, lock, err := wire.BeginRun(t.Context(), env, cat, row.ID, "adopt")
+	if err != nil || second.ID != first.ID+1 || slept == 0 {
+		t.Fatalf("run %d after %v: %v", second.ID, slept, err)
+	}
+	defer lock.Unlock()
+
+	look, err = wire.LockRun(env, second.ID+1, "status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer look.Unlock()
+	slept = time.Second // it stays
+	third, _, err := wire.BeginRun(t.Context(), env, cat, row.ID, "adopt")
+	if firn.KindOf(err) != firn.Conflict || slept < time.Minute || slept > time.Hour {
+		t.Errorf("after %v: %v", slept, err)
+	}
+	if run, err := cat.Run(t.Context(), third.ID); err != nil || run.Ended.IsZero() || run.Complete {
+		t.Errorf("%+v, %v", run, err)
+	}
 }
 
 // TestRunAlive: who has the lock goes on; who has died has none, whatever file

@@ -62,20 +62,6 @@ func (p *program) recallDead(ctx context.Context, s *session, run catalog.Run) e
 // its lock yet.
 const beginning = time.Hour
 
-// lockRun takes the lock of an own run. Others may look at that moment whether it is
-// dead.
-func (p *program) lockRun(ctx context.Context, run int64) (*wire.RunLock, error) {
-	for waited := time.Duration(0); ; waited += lockPoll {
-		lock, err := wire.LockRun(p.env(), run, uploadCommand)
-		if firn.KindOf(err) != firn.Conflict || waited >= lockWait {
-			return lock, err
-		}
-		if err := p.Clock.Sleep(ctx, lockPoll); err != nil {
-			return nil, err
-		}
-	}
-}
-
 // errKilled is how a run ended that nobody ended.
 var errKilled = errors.New("it was killed")
 

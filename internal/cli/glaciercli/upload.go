@@ -140,10 +140,7 @@ func (u *uploads) begin(ctx context.Context, c *call) (err error) {
 	if err != nil {
 		return err
 	}
-	if u.run, err = u.catalog.BeginRun(ctx, u.entry.ID, 0, uploadCommand); err != nil {
-		return err
-	}
-	if u.lock, err = u.lockRun(ctx, u.run.ID); err != nil {
+	if u.run, u.lock, err = wire.BeginRun(ctx, u.env(), u.catalog, u.entry.ID, uploadCommand); err != nil {
 		return err
 	}
 	res, release, err := loose.Settle(ctx, u.settling(), func(catalog.Intent) bool { return true }, func(run int64) (func() error, error) {

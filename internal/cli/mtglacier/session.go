@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"time"
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/catalog"
@@ -102,34 +101,12 @@ func (s *session) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	run, err := s.catalog.BeginRun(ctx, s.row.ID, 0, name)
+	run, lock, err := wire.BeginRun(ctx, s.wire, s.catalog, s.row.ID, name)
 	if err != nil {
 		return err
 	}
-	s.work = &run
-	s.lock, err = s.lockRun(ctx, run.ID, "mtglacier")
-	return err
-}
-
-// How long the lock of a run is waited for. It is an own one, or that of a run with
-// this journal, which nobody else writes: who has it looks whether the run is dead,
-// or settles what it left.
-const (
-	lockWait = 10 * time.Second
-	lockPoll = 100 * time.Millisecond
-)
-
-// lockRun takes the lock of a run. Errors: Conflict, where it can't be had in time.
-func (s *session) lockRun(ctx context.Context, run int64, command string) (*wire.RunLock, error) {
-	for waited := time.Duration(0); ; waited += lockPoll {
-		lock, err := wire.LockRun(s.wire, run, command)
-		if firn.KindOf(err) != firn.Conflict || waited >= lockWait {
-			return lock, err
-		}
-		if err := s.env.Clock.Sleep(ctx, lockPoll); err != nil {
-			return nil, err
-		}
-	}
+	s.work, s.lock = &run, lock
+	return nil
 }
 
 // end ends the run.

@@ -114,7 +114,7 @@ func (u *uploads) deadRuns(ctx context.Context, open []catalog.Intent) (map[int6
 		if run.Command != u.work.Command {
 			continue
 		}
-		l, err := u.lockRun(ctx, in.Run, "settle")
+		l, err := wire.AwaitRun(ctx, u.wire, in.Run, "settle", deadWait)
 		switch {
 		case err == nil:
 			dead[in.Run], u.locks = true, append(u.locks, l)
@@ -124,6 +124,10 @@ func (u *uploads) deadRuns(ctx context.Context, open []catalog.Intent) (map[int6
 	}
 	return dead, nil
 }
+
+// deadWait is how long the lock of a run with this journal is waited for, which nobody else
+// writes: who has it looks whether the run is dead, or settles what it left.
+const deadWait = 10 * time.Second
 
 // settleWritten records in the catalog what the journal says already: the run was
 // killed between the two.
