@@ -230,11 +230,14 @@ func (r *retrier) UploadArchive(ctx context.Context, description string, body *i
 	lost := false
 	err = r.do(ctx, unique, func() error {
 		id, err = r.Store.UploadArchive(ctx, description, body, sums)
-		if _, own := describe.TokenOf(description); own && firn.KindOf(err) == firn.Lost && r.Store.Traits().RepeatableUploads {
-			lost = true
-			return ofKind(firn.Network, err)
+		if firn.KindOf(err) != firn.Lost || !r.Store.Traits().RepeatableUploads {
+			return err
 		}
-		return err
+		if _, own := describe.TokenOf(description); !own {
+			return err
+		}
+		lost = true
+		return ofKind(firn.Network, err)
 	})
 	if err != nil && lost {
 		err = ofKind(firn.Lost, err) // nobody knows what became of that try
