@@ -19,7 +19,8 @@ type receiptKey struct{}
 
 // WithReceipt gives a context for one UploadArchive or CompleteUpload of a store,
 // whatever decorators it has on: one that has anything to say of what it stored
-// writes it to r before it answers without an error. Else r stays as it is.
+// writes it to r before it answers without an error. Else r stays as it is. It may be
+// for a StartUpload or UploadPart as well, which say for what class that is.
 func WithReceipt(ctx context.Context, r *Receipt) context.Context {
 	return context.WithValue(ctx, receiptKey{}, r)
 }

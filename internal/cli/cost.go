@@ -317,7 +317,7 @@ func (b *billing) today(ctx context.Context, kept []catalog.Keeping) (items []bi
 		items = append(items, overhead)
 	}
 	if open.Files > 0 {
-		items = append(items, billItem{Span: spanFull, Item: "open uploads", Archives: open.Files, Bytes: open.Bytes, sum: b.tariff.Cost(price.Storage, open.Bytes)})
+		items = append(items, billItem{Span: spanFull, Item: "open uploads", Archives: open.Files, Bytes: open.Bytes, sum: b.tariff.Staged(open.Bytes)})
 	}
 	return append(items, early), nil
 }

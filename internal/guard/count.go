@@ -50,7 +50,8 @@ type Tally struct {
 	Up     int64 // bytes of bodies that the store read
 	Down   int64 // bytes of outputs and inventories that were read from the store
 	// Class is the storage class of S3 that an output is of, or that an archive was
-	// stored in, where the store says so; in sums it is empty.
+	// stored in, or is to be once its parts are there, where the store says so; in sums
+	// it is empty.
 	Class string
 }
 
@@ -171,12 +172,17 @@ func (c *counting) UploadArchive(ctx context.Context, description string, body *
 }
 
 func (c *counting) StartUpload(ctx context.Context, description string, partSize int64) (firn.UploadID, error) {
-	id, err := c.Store.StartUpload(ctx, description, partSize)
-	return one(c, OpStartUpload, id, err)
+	var begun firn.Receipt
+	id, err := c.Store.StartUpload(firn.WithReceipt(ctx, &begun), description, partSize)
+	c.counter.outcome(OpStartUpload, begun.Class, err)
+	return id, err
 }
 
 func (c *counting) UploadPart(ctx context.Context, id firn.UploadID, offset int64, body *io.SectionReader, sums treehash.Sums) error {
-	return c.none(OpUploadPart, c.Store.UploadPart(ctx, id, offset, c.watch(OpUploadPart, body), sums))
+	var sent firn.Receipt
+	err := c.Store.UploadPart(firn.WithReceipt(ctx, &sent), id, offset, c.watch(OpUploadPart, body), sums)
+	c.counter.outcome(OpUploadPart, sent.Class, err)
+	return err
 }
 
 func (c *counting) CompleteUpload(ctx context.Context, upload firn.UploadID, size int64, tree treehash.Hash) (firn.ArchiveID, error) {

@@ -70,7 +70,7 @@ type Bill struct {
 // Price gives what a migration costs. It asks nobody.
 func Price(o Outlook, t Terms) Bill {
 	b := Bill{Charges: bringing(o, t)}
-	b.add(price.Upload, o.Singles+2*o.Starts+o.Parts, t.To)
+	b.Charges = append(b.Charges, sending(o.Singles+o.Starts, o.Starts+o.Parts, t.To))
 	b.Ways = ways(o, t)
 	if transfer := b.Ways[0].Transfer; !transfer.Known || transfer.Amount > 0 {
 		b.Charges = append(b.Charges, Charge{Item: price.TransferOut, Units: o.Bytes, Cost: transfer})
@@ -96,15 +96,11 @@ func (b *Bill) Dear() bool {
 	return t.Known && t.Amount > MostTransfer
 }
 
-// add is a line for so many units of what a store charges for.
-func (b *Bill) add(item price.Item, units int64, t price.Tariff) {
-	b.Charges = append(b.Charges, charge(item, units, t))
-}
-
-func charge(item price.Item, units int64, t price.Tariff) Charge {
-	c := Charge{Item: item, Units: units, Cost: price.Sum{Known: true}}
-	if units > 0 {
-		c.Cost = t.Cost(item, units)
+// sending is the line of requests to upload: as price.Tariff.Sending.
+func sending(store, parts int64, t price.Tariff) Charge {
+	c := Charge{Item: price.Upload, Units: store + parts, Cost: price.Sum{Known: true}}
+	if c.Units > 0 {
+		c.Cost = t.Sending(store, parts)
 	}
 	return c
 }

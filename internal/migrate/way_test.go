@@ -30,7 +30,7 @@ func TestPrice(t *testing.T) {
 	}{
 		{price.RequestBulk, "25.00"},          // 0.025 for 1,000
 		{price.RetrieveBulk, "27.939677239"},  // 11,175.87 GiB at 0.0025
-		{price.Upload, "17.90"},               // 358,000 at 0.05 for 1,000
+		{price.Upload, "6.47"},                // 104,000 at 0.05 for 1,000, and 254,000 as STANDARD at 0.005
 		{price.TransferOut, "1005.828380585"}, // 0.09 a GiB
 	}
 	if len(b.Charges) != len(want) {
@@ -41,7 +41,7 @@ func TestPrice(t *testing.T) {
 			t.Errorf("%s costs %s; want %s, %s", c.Item, c.Cost, want[i].item, want[i].cost)
 		}
 	}
-	if got := b.Once.String(); got != "1076.668057824" {
+	if got := b.Once.String(); got != "1065.238057824" {
 		t.Errorf("%s in all", got)
 	}
 	// 11,175.87 GiB at 0.0036, and 32 KiB beside each archive; 104,000 archives after.

@@ -76,6 +76,52 @@ func Classes() (names []string) {
 // of the store is: they have to be read at once.
 const SnapshotClass = "STANDARD"
 
+// PartsClass is the storage class of S3 as whose requests those are charged for that
+// begin an upload in parts, or send a part, of what is to be stored in a class; of no
+// class it is none. Source: Amazon S3 user guide, "Uploading and copying objects using
+// multipart upload", on pricing: for S3 Glacier Flexible Retrieval and Deep Archive both
+// are billed at the rates of S3 Standard, and CompleteMultipartUpload alone at those of
+// the class. Of Glacier Instant Retrieval it says nothing.
+func PartsClass(name string) string {
+	if ofClass(name, "").Thaws {
+		return SnapshotClass
+	}
+	return name
+}
+
+// Sending is the price of requests to upload: of those that store an archive, which in
+// parts is the last one, and of those before that, which begin it and send its parts.
+// Where those have no price of their own that is known, they have that of the others,
+// which is more.
+func (t Tariff) Sending(store, parts int64) Sum {
+	by, ok := t.ofParts()
+	if !ok {
+		by = t
+	}
+	return t.Cost(Upload, store).Plus(by.Cost(Upload, parts))
+}
+
+// Staged is the price of keeping for a month what was sent of uploads in parts that are
+// not complete: to a class that thaws it is that of STANDARD. Source: as of PartsClass.
+func (t Tariff) Staged(bytes int64) Sum {
+	by, ok := t.ofParts()
+	if !ok {
+		return Sum{}
+	}
+	return by.Cost(Storage, bytes)
+}
+
+// ofParts is what the store charges for what comes in parts, before the last request;
+// false where that is not known of its region.
+func (t Tariff) ofParts() (by Tariff, ok bool) {
+	class := PartsClass(t.Class)
+	if class == t.Class {
+		return t, true
+	}
+	by = t.Of(class)
+	return by, by.Exact() == t.Exact()
+}
+
 // standardStorage is what STANDARD charges for a GB and month, in millionths of a
 // dollar, for the first 50 TB.
 const standardStorage = 23_000

@@ -196,3 +196,45 @@ func TestGivenClasses(t *testing.T) {
 		t.Errorf("%s for %s", other.Region, other.For)
 	}
 }
+
+// TestSending: of what comes in parts to a class that thaws only the last request is of
+// the class; that of STANDARD in another region says nothing.
+func TestSending(t *testing.T) {
+	own := price.Shipped().With("eu-west-1", "DEEP_ARCHIVE", time.Unix(0, 0), map[price.Item]price.Price{price.Upload: {Amount: price.Dollar, Per: 1000}})
+	for _, c := range []struct {
+		name         string
+		tariff       price.Tariff
+		store, parts int64
+		want         string
+	}{
+		{"one", price.Bucket("DEEP_ARCHIVE", "us-east-1"), 1, 0, "0.00005"},
+		{"parts", price.Bucket("DEEP_ARCHIVE", "us-east-1"), 2, 1000, "0.0051"},
+		{"GLACIER", price.Bucket("GLACIER", "us-east-1"), 1, 10, "0.00008"},
+		{"GLACIER_IR", price.Bucket("GLACIER_IR", "us-east-1"), 1, 10, "0.00022"},
+		{"STANDARD", price.Bucket("STANDARD", "us-east-1"), 1, 10, "0.000055"},
+		{"another region", price.Bucket("DEEP_ARCHIVE", "eu-west-1"), 1, 10, "0.0001"},
+		{"a price of one's own", own.Bucket("DEEP_ARCHIVE", "eu-west-1"), 1, 10, "0.011"},
+		{"a vault", price.Vault("us-east-1"), 1, 10, "0.00033"},
+		{"a folder", price.Local(), 1, 10, "0.00"},
+	} {
+		if got := c.tariff.Sending(c.store, c.parts); !got.Known || got.String() != c.want {
+			t.Errorf("%s: %v, want %s", c.name, got, c.want)
+		}
+	}
+	for _, c := range []struct {
+		tariff price.Tariff
+		want   price.Sum
+	}{
+		{price.Bucket("DEEP_ARCHIVE", "us-east-1"), price.Sum{Amount: 23 * price.Dollar / 1000, Known: true}},
+		{price.Bucket("GLACIER_IR", "us-east-1"), price.Sum{Amount: 4 * price.Dollar / 1000, Known: true}},
+		{price.Vault("us-east-1"), price.Sum{Amount: 36 * price.Dollar / 10_000, Known: true}},
+		{own.Bucket("DEEP_ARCHIVE", "eu-west-1"), price.Sum{}},
+	} {
+		if got := c.tariff.Staged(1 << 30); got != c.want {
+			t.Errorf("%s: %v, want %v", c.tariff.Class, got, c.want)
+		}
+	}
+	if price.PartsClass("") != "" || price.PartsClass("GLACIER") != "STANDARD" {
+		t.Error("the class of parts")
+	}
+}

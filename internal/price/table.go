@@ -176,6 +176,7 @@ type Choice struct {
 	Chosen   bool  // it is what was asked for
 	Archives int64
 	Requests int64 // to send them, if none has to be repeated
+	Parts    int64 // of Requests, those that begin an archive in parts, or send a part
 	Bytes    int64 // of the archives
 	Charged  int64 // bytes that these are charged for, each by itself; 0: Bytes
 	// Overhead is what of it is no content: headers, indexes, encryption, and
@@ -189,6 +190,6 @@ type Choice struct {
 func (t Tariff) Priced(c Choice, content int64) Choice {
 	charged := max(c.Bytes, c.Charged)
 	c.Overhead = t.kept(c.Archives, charged) - content
-	c.Upload, c.Month = t.Cost(Upload, c.Requests), t.Stored(c.Archives, charged)
+	c.Upload, c.Month = t.Sending(c.Requests-c.Parts, c.Parts), t.Stored(c.Archives, charged)
 	return c
 }

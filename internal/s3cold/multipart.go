@@ -172,6 +172,7 @@ func (s *Store) startUpload(ctx context.Context, t ticket, snapshot bool) (firn.
 	if err := x.End(err); err != nil {
 		return "", err
 	}
+	firn.GiveReceipt(ctx, firn.Receipt{Class: string(in.StorageClass)})
 	return firn.UploadID(uploadID{t.Key, aws.ToString(out.UploadId), t.PartSize, t.Nonce}.String()), nil
 }
 
@@ -191,7 +192,10 @@ func (s *Store) UploadPart(ctx context.Context, id firn.UploadID, offset int64, 
 		Bucket: s.bucket(), Key: s.full(u.Key), UploadId: &u.Upload, PartNumber: aws.Int32(int32(number)),
 		Body: fresh(body), ContentLength: aws.Int64(body.Size()), ChecksumSHA256: checksum(sums),
 	}, preset(sums))
-	return x.End(err)
+	if err = x.End(err); err == nil {
+		firn.GiveReceipt(ctx, firn.Receipt{Class: string(s.classOf(strings.HasPrefix(u.Key, snapshotsFolder)))})
+	}
+	return err
 }
 
 // CompleteUpload makes the parts into an archive. What is asked for is checked

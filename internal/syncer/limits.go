@@ -52,13 +52,25 @@ func (l Limits) Check() error {
 // costOf names the limit on money.
 func (l Limits) costOf() string { return cmp.Or(l.CostOf, "--max-cost") }
 
-// requests is the price of n of them: more than any limit where it is unknown.
-func (l Limits) requests(n int64) price.Amount {
-	if sum := l.Prices.Cost(price.Upload, n); sum.Known {
+// requests is the price of requests: more than any limit where it is unknown.
+func (l Limits) requests(r requests) price.Amount {
+	if sum := l.Prices.Sending(r.all-r.parts, r.parts); sum.Known {
 		return sum.Amount
 	}
 	return math.MaxInt64
 }
+
+// requests are those by which archives are stored.
+type requests struct {
+	all   int64
+	parts int64 // of these, all but the last one of each archive
+}
+
+// plus is r with the requests of one archive more.
+func (r requests) plus(n int64) requests { return requests{r.all + n, r.parts + max(n-1, 0)} }
+
+// minus is r without the requests of one archive.
+func (r requests) minus(n int64) requests { return requests{r.all - n, r.parts - max(n-1, 0)} }
 
 // errOverLimit tells that a file is not sent since a limit is reached.
 var errOverLimit = errors.New("a limit of this run is reached")
@@ -73,7 +85,7 @@ type Budget struct {
 
 	mu       sync.Mutex
 	used     firn.Count
-	requests int64
+	requests requests
 	spent    bool            // no further bundle can be paid for
 	asked    bool            // Ask was
 	refused  error           // it said no
@@ -114,7 +126,7 @@ func (b *Budget) reached(size, requests int64) string {
 		return "it is larger than --max-bytes"
 	case b.limits.Bytes > 0 && b.used.Bytes+size > b.limits.Bytes:
 		return "--max-bytes is reached"
-	case requests > 0 && !b.affords(0, requests):
+	case requests > 0 && !b.affordsAlone(requests):
 		return "it costs more than " + b.limits.costOf()
 	case b.refused != nil:
 		return "its price was not agreed to"
@@ -128,7 +140,7 @@ func (b *Budget) reached(size, requests int64) string {
 // where they are the first that cost more than goes without a question.
 func (b *Budget) agreed(requests int64) bool {
 	l := &b.limits
-	if l.AskAbove > 0 && !b.asked && requests > 0 && l.requests(b.requests+requests) > l.AskAbove {
+	if l.AskAbove > 0 && !b.asked && requests > 0 && l.requests(b.requests.plus(requests)) > l.AskAbove {
 		b.asked = true
 		b.refused = l.Ask("the requests of this sync cost more than $" + l.AskAbove.String())
 	}
@@ -170,10 +182,13 @@ func (b *Budget) Refused() error {
 	return errors.Join(b.refused, b.feesNo)
 }
 
-// affords reports whether n requests can be paid for beside others.
-func (b *Budget) affords(others, n int64) bool {
-	return b.limits.Cost == 0 || b.limits.requests(others+n) <= b.limits.Cost
+// affords reports whether the n requests of an archive can be paid for beside others.
+func (b *Budget) affords(others requests, n int64) bool {
+	return b.limits.Cost == 0 || b.limits.requests(others.plus(n)) <= b.limits.Cost
 }
+
+// affordsAlone reports whether they can be paid for at all.
+func (b *Budget) affordsAlone(n int64) bool { return b.affords(requests{}, n) }
 
 // take counts a file that is about to be sent, or gives errOverLimit.
 func (b *Budget) take(path string, size, requests int64) error {
@@ -191,7 +206,7 @@ func (b *Budget) take(path string, size, requests int64) error {
 		b.used.Files++
 		b.used.Bytes += size
 	}
-	b.requests += requests // again for what is sent again
+	b.requests = b.requests.plus(requests) // again for what is sent again
 	return nil
 }
 
@@ -219,7 +234,7 @@ func (b *Budget) pay(requests int64) error {
 		b.spent = true
 		return errOverLimit
 	}
-	b.requests += requests
+	b.requests = b.requests.plus(requests)
 	return nil
 }
 
@@ -231,7 +246,7 @@ func (b *Budget) settle(paid, requests int64) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.requests += requests - paid
+	b.requests = b.requests.minus(paid).plus(requests)
 	b.spent = b.spent && requests >= paid
 }
 

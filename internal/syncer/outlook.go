@@ -151,6 +151,7 @@ func (f *forecast) archive(size int64) (requests int64) {
 	f.sum.Bytes += size
 	f.sum.Charged += f.Prices.Charged(size)
 	f.sum.Requests += requests
+	f.sum.Parts += max(requests-1, 0)
 	return requests
 }
 

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -69,8 +70,10 @@ func (l *ledger) add(op guard.Op, t guard.Tally) (due bool) {
 	defer l.mu.Unlock()
 	wasEmpty := l.isEmpty()
 	switch op {
-	case guard.OpUploadArchive, guard.OpStartUpload, guard.OpUploadPart, guard.OpCompleteUpload:
+	case guard.OpUploadArchive, guard.OpCompleteUpload:
 		l.uploaded(t.Class, t)
+	case guard.OpStartUpload, guard.OpUploadPart: // those that failed say no class
+		l.uploaded(price.PartsClass(cmp.Or(t.Class, l.class(), l.own())), t)
 	case guard.OpPutCompanion:
 		l.uploaded(price.SnapshotClass, t) // which S3 alone has, beside snapshots
 	case guard.OpOutput, guard.OpInventory:

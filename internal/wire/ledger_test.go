@@ -121,7 +121,8 @@ func TestLedger(t *testing.T) {
 }
 
 // TestLedgerOfClasses: in S3 a request to upload is charged for by the class that the
-// archive is stored in: snapshots, and what lies beside them, are of STANDARD.
+// archive is stored in: snapshots, and what lies beside them, are of STANDARD. So are the
+// requests that begin an upload to a class that thaws, or send a part of it.
 func TestLedgerOfClasses(t *testing.T) {
 	env, there := environment(t), serveS3(t)
 	cat := openCatalog(t, env)
@@ -143,7 +144,27 @@ func TestLedgerOfClasses(t *testing.T) {
 		}
 		return id
 	}
+	inParts := func(s *wire.Store, kind describe.Kind) {
+		t.Helper()
+		text, err := describe.Encode(describe.Archive{Token: firn.NewToken(), Kind: kind, Tree: "photos", Made: time.Unix(1, 0)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, sums := storetest.Body([]byte(text))
+		id, err := s.StartUpload(t.Context(), text, 5<<20)
+		if err == nil {
+			err = s.UploadPart(t.Context(), id, 0, body, sums)
+		}
+		if err == nil {
+			_, err = s.CompleteUpload(t.Context(), id, body.Size(), sums.Tree)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	store(s, describe.Bundle)
+	inParts(s, describe.Bundle) // two of STANDARD, and one
+	inParts(s, describe.Snapshot)
 	snapshot := store(s, describe.Snapshot)
 	body, sums := storetest.Body([]byte("a list"))
 	if err := s.Store.(firn.Companion).PutCompanion(t.Context(), snapshot, "photos", "list", body, sums); err != nil {
@@ -155,9 +176,11 @@ func TestLedgerOfClasses(t *testing.T) {
 		t.Fatal(err)
 	}
 	store(other, describe.Bundle)
+	inParts(other, describe.Bundle)
+	inParts(other, describe.Snapshot)
 	other.Close()
 	l, err := cat.Ledger(t.Context(), row.ID, time.Unix(0, 0), time.Unix(1<<40, 0))
-	want := []catalog.Charge{{Op: catalog.UploadOp, Calls: 1}, {Op: catalog.UploadOp, Class: "GLACIER_IR", Calls: 1}, {Op: catalog.UploadOp, Class: "STANDARD", Calls: 2}}
+	want := []catalog.Charge{{Op: catalog.UploadOp, Calls: 2}, {Op: catalog.UploadOp, Class: "GLACIER_IR", Calls: 4}, {Op: catalog.UploadOp, Class: "STANDARD", Calls: 2 + 2 + 3 + 3}}
 	if diff := gocmp.Diff(want, l.Charges); diff != "" || err != nil {
 		t.Error(diff, err)
 	}
