@@ -217,7 +217,7 @@ const archivesVar = "FIRN_MIGRATE_ARCHIVES"
 func TestKilledMigrationMovesEverythingOnce(t *testing.T) {
 	v, kills := strangerVault{1000}, 20
 	if testing.Short() {
-		v, kills = strangerVault{400}, 8
+		v, kills = strangerVault{200}, 4
 	}
 	if n, err := strconv.Atoi(os.Getenv(archivesVar)); err == nil {
 		v.archives = n

@@ -91,6 +91,9 @@ func TestRetried(t *testing.T) {
 	}
 	for name, plan := range plans {
 		t.Run(name, func(t *testing.T) {
+			if testing.Short() && name != "network" && name != "lost answer" {
+				t.Skip("the whole suite, as often as there are kinds of faults")
+			}
 			faults := storetest.NewFaults(t, plan()...)
 			run(t, func(s firn.Store) firn.Store { return retry(faults.Store(s)) })
 		})
