@@ -45,15 +45,16 @@ var onS3 = map[string]secondRun{
 
 // notOnS3 are the scripts that would say nothing of S3 if they ran there, and why.
 var notOnS3 = map[string]string{
-	"bill":        "its sums are those of vaults; s3bill has those of S3",
-	"cost":        "its sums are those of vaults; s3bill has those of S3",
-	"restoreplan": "its sums are those of vaults; s3plan has those of S3",
-	"job":         "it is about jobs as vaults have them; what S3 has of them is in s3job",
-	"key":         "it has no store",
-	"queue":       "S3 tells no queue; storesettings has what is said of that",
-	"serve":       "it is about the server of vaults",
-	"usage":       "it has no store",
-	"version":     "it has no store",
+	"bill":         "its sums are those of vaults; s3bill has those of S3",
+	"cost":         "its sums are those of vaults; s3bill has those of S3",
+	"restoreplan":  "its sums are those of vaults; s3plan has those of S3",
+	"inventorycsv": "vaults alone write such lists",
+	"job":          "it is about jobs as vaults have them; what S3 has of them is in s3job",
+	"key":          "it has no store",
+	"queue":        "S3 tells no queue; storesettings has what is said of that",
+	"serve":        "it is about the server of vaults",
+	"usage":        "it has no store",
+	"version":      "it has no store",
 }
 
 // Stores, as scripts write them.
