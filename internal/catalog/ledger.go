@@ -127,24 +127,43 @@ func (c *Catalog) Ledger(ctx context.Context, store int64, from, to time.Time) (
 		if l.Charges, err = readCharges(tx, store, from, to); err != nil {
 			return err
 		}
-		for _, tier := range []firn.Tier{firn.Bulk, firn.Standard, firn.Expedited} {
-			err := tx.each(func(rows *sql.Rows) error {
-				one := Retrievals{Tier: tier}
-				err := rows.Scan(&one.Class, &one.Requests, &one.Bytes, &one.Unsized)
-				l.Retrievals = append(l.Retrievals, one)
-				return err
-			}, `SELECT class, count(*), coalesce(sum(bytes), 0), count(*) - count(bytes) FROM (
-				SELECT coalesce(CASE WHEN s.kind != 's3' THEN j.to_byte - j.from_byte END, nullif(j.archive_size, 0), a.size, j.to_byte - j.from_byte) AS bytes, `+classOf+` AS class
-				FROM job j CROSS JOIN store s ON s.id = j.store LEFT JOIN archive a ON a.id = j.archive LEFT JOIN object o ON o.archive = a.id
-				WHERE j.store = ? AND j.kind = 'retrieval' AND j.token IS NOT NULL AND j.asked >= ? AND j.asked < ? AND j.tier = ? AND (j.state != 11 OR j.remote IS NOT NULL))
-				GROUP BY class ORDER BY class`, store, from.Unix(), to.Unix(), string(tier))
-			if err != nil {
-				return err
-			}
-		}
-		return nil
+		l.Retrievals, err = readRetrievals(tx, store, 0, from, to)
+		return err
 	})
 	return l, err
+}
+
+// AskedBy gives the retrievals that a run has asked for so far, also in processes that
+// ended, as Ledger gives them.
+func (c *Catalog) AskedBy(ctx context.Context, run Run) (all []Retrievals, err error) {
+	err = c.read(ctx, "read the ledger", fmt.Sprint("of run ", run.ID), func(tx tx) (err error) {
+		all, err = readRetrievals(tx, run.Store, run.ID, time.Unix(0, 0), never)
+		return err
+	})
+	return all, err
+}
+
+// never is later than anything is asked for.
+var never = time.Unix(1<<40, 0)
+
+// readRetrievals sums up the jobs of a run, or with 0 of all.
+func readRetrievals(tx tx, store, run int64, from, to time.Time) (all []Retrievals, err error) {
+	for _, tier := range []firn.Tier{firn.Bulk, firn.Standard, firn.Expedited} {
+		err := tx.each(func(rows *sql.Rows) error {
+			one := Retrievals{Tier: tier}
+			err := rows.Scan(&one.Class, &one.Requests, &one.Bytes, &one.Unsized)
+			all = append(all, one)
+			return err
+		}, `SELECT class, count(*), coalesce(sum(bytes), 0), count(*) - count(bytes) FROM (
+			SELECT coalesce(CASE WHEN s.kind != 's3' THEN j.to_byte - j.from_byte END, nullif(j.archive_size, 0), a.size, j.to_byte - j.from_byte) AS bytes, `+classOf+` AS class
+			FROM job j CROSS JOIN store s ON s.id = j.store LEFT JOIN archive a ON a.id = j.archive LEFT JOIN object o ON o.archive = a.id
+			WHERE j.store = ?1 AND j.kind = 'retrieval' AND j.token IS NOT NULL AND j.asked >= ?2 AND j.asked < ?3 AND j.tier = ?4 AND (j.state != 11 OR j.remote IS NOT NULL)
+			AND (?5 = 0 OR j.run = ?5)) GROUP BY class ORDER BY class`, store, from.Unix(), to.Unix(), string(tier), run)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 // readCharges sums up the ledger's hours.

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -56,11 +57,17 @@ type costItemRecord struct {
 //
 // Errors: Usage (nobody agreed: nothing may be done).
 func (o *consentOptions) agree(ctx context.Context, what string, tariff price.Tariff, items []costItem) error {
+	return o.agreeMore(ctx, what, tariff, nil, items)
+}
+
+// agreeMore is agree for a further part of a work of which some was asked for already:
+// see decideMore.
+func (o *consentOptions) agreeMore(ctx context.Context, what string, tariff price.Tariff, paid, items []costItem) error {
 	if tariff.Free || len(items) == 0 {
 		return nil
 	}
 	o.show(what, tariff, items)
-	return o.decide(ctx, what, items)
+	return o.decideMore(ctx, what, paid, items)
 }
 
 // tell is agree for a dry run: it tells the price, and asks nobody.
@@ -73,23 +80,40 @@ func (o *consentOptions) tell(_ context.Context, what string, tariff price.Tarif
 
 // decide is agree, where the price was told.
 func (o *consentOptions) decide(ctx context.Context, what string, items []costItem) error {
-	known, unknown := total(items)
+	return o.decideMore(ctx, what, nil, items)
+}
+
+// decideMore is decide for a part of a work of which some is paid for. --max-cost is for
+// both together, and so is what goes without a question; but where what is paid was more
+// than that, somebody has said yes to it, and is not asked about it again.
+func (o *consentOptions) decideMore(ctx context.Context, what string, paid, items []costItem) error {
+	more, _ := total(items)
+	before, _ := total(paid)
+	known, unknown := total(slices.Concat(paid, items))
 	text := priceText(known, unknown)
+	if before > 0 {
+		text += ", of which $" + before.String() + " is for what was asked for before"
+	}
 	refuse := func(why, hint string) error {
 		return &firn.Error{Op: "agree to the price of " + what, Kind: firn.Usage, Err: fmt.Errorf("%s: %s", text, why), Hint: hint}
 	}
+	nothing := "nothing was done"
+	if before > 0 {
+		nothing = "nothing more was asked for"
+	}
 	if o.MaxCost.amount > 0 && known > o.MaxCost.amount {
-		return refuse("that is more than --max-cost "+o.MaxCost.String(), "nothing was done")
+		return refuse("that is more than --max-cost "+o.MaxCost.String(), nothing)
 	}
 	if o.Yes || !unknown && o.MaxCost.amount > 0 {
 		return nil
 	}
-	over, err := o.Budget.over(ctx, o.app, known)
+	over, err := o.Budget.over(ctx, o.app, more) // the rest is in what the month came to
 	if err != nil {
 		return err
 	}
+	above := o.Budget.askAbove()
 	switch {
-	case !unknown && over == "" && known <= o.Budget.askAbove():
+	case !unknown && over == "" && (known <= above || before > above && more <= above):
 		return nil
 	case !o.app.ui.Interactive():
 		hint := "to agree, give --yes"
@@ -100,11 +124,11 @@ func (o *consentOptions) decide(ctx context.Context, what string, items []costIt
 		if over != "" {
 			why = over + "; " + why
 		}
-		return refuse(why, hint+"; nothing was done")
+		return refuse(why, hint+"; "+nothing)
 	}
 	yes, err := o.app.ui.Confirm(ctx, what+" costs "+text+notEmpty("; ", over)+"; go on?", "--yes")
 	if err == nil && !yes {
-		err = refuse("that was not agreed to", "nothing was done")
+		err = refuse("that was not agreed to", nothing)
 	}
 	return err
 }

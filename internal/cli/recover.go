@@ -191,7 +191,10 @@ func (o *recoverOptions) recover(ctx context.Context, s *session, row catalog.St
 		return recovery.Result{}, err
 	}
 	prices := s.store.HeldPrices()
-	var bill []costItem // of the whole command
+	paid, err := o.paid(ctx, s, run, prices)
+	if err != nil {
+		return recovery.Result{}, err
+	}
 	return recovery.Run(ctx, recovery.Options{
 		Catalog: s.catalog, Row: row, Store: s.store, Run: run, Clock: s.env.Clock, Events: s.env.Events,
 		Asker: retrieval.New(retrieval.Options{
@@ -200,30 +203,46 @@ func (o *recoverOptions) recover(ctx context.Context, s *session, row catalog.St
 		}),
 		Identities: o.Seal.identities, Spool: spool, Wait: o.Wait && !o.app.once,
 		Agree: func(ctx context.Context, n recovery.Need) error {
-			bill = append(bill, retrievalItems(prices, tier, n)...)
-			return o.Consent.agree(ctx, "the retrieval of "+n.What, prices, bill)
+			items := retrievalItems(prices, tier, n)
+			err := o.Consent.agreeMore(ctx, "the retrieval of "+n.What, prices, paid, items)
+			paid = append(paid, items...)
+			return err
 		},
 	})
 }
 
+// paid is what earlier calls have asked for that belong to the same recovery.
+func (o *recoverOptions) paid(ctx context.Context, s *session, run catalog.Run, prices price.Tariff) (items []costItem, err error) {
+	if prices.Free {
+		return nil, nil
+	}
+	asked, err := s.catalog.AskedBy(ctx, run)
+	for _, a := range asked {
+		sum := prices.Of(a.Class).Retrieval(a.Tier, a.Requests, a.Bytes).Plus(prices.Cost(price.TransferOut, a.Bytes))
+		items = append(items, costItem{counted(a.Requests, "retrieval") + " that earlier calls asked for", sum})
+	}
+	return items, err
+}
+
 // snapshotGuess is what a snapshot is taken to have at the most while its size
-// isn't known: tags name no sizes. It is that of some four million files.
+// isn't known: tags of vaults name no sizes. It is that of some four million files.
 const snapshotGuess = 256 << 20
 
 // retrievalItems is what it costs to get something out of the store.
 func retrievalItems(prices price.Tariff, tier firn.Tier, n recovery.Need) []costItem {
-	bytes, size := n.Bytes, ui.Bytes(n.Bytes)
-	if !n.Known {
-		bytes = n.Requests * snapshotGuess
-		size = "at most some " + ui.Bytes(bytes)
-	}
+	bytes, retrieved := n.Bytes, int64(0)
 	cost := price.Sum{Known: true}
 	for _, class := range slices.Sorted(maps.Keys(n.Classes)) {
 		part := n.Classes[class]
 		if !n.Known {
 			part.Bytes = part.Requests * snapshotGuess
 		}
+		retrieved += part.Bytes
 		cost = cost.Plus(prices.Of(class).Retrieval(tier, part.Requests, part.Bytes))
+	}
+	size := ui.Bytes(retrieved)
+	if !n.Known {
+		bytes, size = retrieved, "at most some "+size
 	}
 	return []costItem{
 		{counted(n.Requests, "retrieval") + " of " + size, cost},

@@ -8,6 +8,7 @@
 package recovery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,10 +50,10 @@ type Options struct {
 type Need struct {
 	What     string // for people: "the indexes of 12 bundles"
 	Requests int64
-	Bytes    int64 // as far as Known
+	Bytes    int64 // that are to be read, as far as Known
 	Known    bool  // of all of them the size is known
-	// Classes say of which storage classes of S3 they are, each with its requests and
-	// bytes: one, as a rule, which is empty for that of the store.
+	// Classes say of which storage classes of S3 they are, each with its requests and the
+	// bytes that these retrieve: one, as a rule, which is empty for that of the store.
 	Classes map[string]Part
 }
 
@@ -187,24 +188,9 @@ func (r *recoverer) ask(ctx context.Context, what string, wants []retrieval.Want
 	if len(wants) == 0 {
 		return nil, nil
 	}
-	asked, err := r.asked(ctx)
+	need, err := r.need(ctx, what, wants, classOf)
 	if err != nil {
 		return nil, err
-	}
-	need := Need{What: what, Known: true, Classes: map[string]Part{}}
-	for _, w := range wants {
-		if asked[keyOf(w.Remote, w.Range)] {
-			continue // by an earlier run, which is paid for
-		}
-		need.Requests++
-		need.Known = need.Known && w.Size > 0
-		bytes := w.Size
-		if w.Range != nil {
-			bytes = w.Range.Len()
-		}
-		need.Bytes += bytes
-		part := need.Classes[classOf(w.Remote)]
-		need.Classes[classOf(w.Remote)] = Part{part.Requests + 1, part.Bytes + bytes}
 	}
 	if need.Requests > 0 {
 		if err := r.Agree(ctx, need); err != nil {
@@ -216,6 +202,77 @@ func (r *recoverer) ask(ctx context.Context, what string, wants []retrieval.Want
 		return nil, err
 	}
 	return res.Failed, r.waitFor(int64(len(res.Pending)), res.Ready)
+}
+
+// need is what it takes to get archives, but for what is paid for already: what an
+// earlier run has asked for, or has fetched and can be read still.
+func (r *recoverer) need(ctx context.Context, what string, wants []retrieval.Want, classOf func(firn.ArchiveID) string) (Need, error) {
+	asked, err := r.asked(ctx)
+	if err != nil {
+		return Need{}, err
+	}
+	if err := r.Asker.Look(ctx); err != nil {
+		return Need{}, err
+	}
+	need := Need{What: what, Known: true, Classes: map[string]Part{}}
+	thawed := map[firn.ArchiveID]bool{}
+	for _, w := range wants {
+		class := classOf(w.Remote)
+		thaws := r.Store.Traits().ThawsWhole && r.paceOf(class) != firn.InstantPace
+		job, found := r.Asker.Find(w)
+		if asked[keyOf(w.Remote, w.Range)] || found && r.paceOf(class) != firn.InstantPace {
+			continue
+		}
+		size, err := r.sizeOf(ctx, w, job)
+		if err != nil {
+			return Need{}, err
+		}
+		need.Known = need.Known && size > 0
+		part := need.Classes[class]
+		read, retrieved := size, size
+		if w.Range != nil {
+			read = w.Range.Len()
+		}
+		if w.Range != nil && !thaws {
+			retrieved = read
+		}
+		need.Bytes += read
+		if !thaws || !thawed[w.Remote] { // one that thaws does so once, and as a whole
+			part = Part{part.Requests + 1, part.Bytes + retrieved}
+			need.Requests++
+		}
+		thawed[w.Remote], need.Classes[class] = true, part
+	}
+	return need, nil
+}
+
+// paceOf is how long archives of a storage class take; of those of none, it is the
+// store's.
+func (r *recoverer) paceOf(class string) firn.Pace {
+	if class == "" {
+		return r.Store.Traits().Pace
+	}
+	return firn.PaceOf(class)
+}
+
+// sizeOf is how many bytes an archive has, of which there may be a job already; 0 where
+// the store doesn't tell that before it is asked for one that costs. In S3 it does: what
+// can be read at any time is listed beside what thaws, and else a look costs nothing.
+func (r *recoverer) sizeOf(ctx context.Context, w retrieval.Want, job firn.Job) (int64, error) {
+	if size := cmp.Or(w.Size, job.ArchiveSize); size > 0 {
+		return size, nil
+	}
+	if t := r.Store.Traits(); !t.InstantJobs || !t.ThawsWhole {
+		return 0, nil
+	}
+	id, err := r.Store.StartRetrieval(ctx, firn.RetrievalSpec{Archive: w.Remote, Tier: firn.Standard})
+	if err == nil {
+		job, err = r.Store.Job(ctx, id)
+	}
+	if firn.KindOf(err) == firn.NotFound {
+		return 0, nil // which is told when it is asked for
+	}
+	return job.ArchiveSize, err
 }
 
 // A jobKey is what a job brings.
