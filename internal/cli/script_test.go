@@ -138,8 +138,13 @@ func raced(t *testing.T, dir string) (files []string) {
 // A server is the firn serve that a script has started.
 type server struct {
 	cmd    *exec.Cmd
-	out    io.Reader
+	rest   chan output // what it writes behind its first line, once that has ended
 	stderr bytes.Buffer
+}
+
+type output struct {
+	text []byte
+	err  error
 }
 
 type serverKey struct{}
@@ -159,7 +164,7 @@ func startServer(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	s.cmd.Stderr = &s.stderr
-	s.out, err = s.cmd.StdoutPipe()
+	out, err := s.cmd.StdoutPipe()
 	ts.Check(err)
 	ts.Check(s.cmd.Start())
 	cmd := s.cmd
@@ -168,9 +173,14 @@ func startServer(ts *testscript.TestScript, neg bool, args []string) {
 		cmd.Wait()
 	})
 	var said serveRecord
-	if err := json.NewDecoder(oneLine{s.out}).Decode(&said); err != nil {
+	if err := json.NewDecoder(oneLine{out}).Decode(&said); err != nil {
 		ts.Fatalf("firn serve said nothing: %v\n%s", err, s.stderr.String())
 	}
+	s.rest = make(chan output, 1)
+	go func(rest chan<- output) { // a full pipe would stop the server
+		text, err := io.ReadAll(out)
+		rest <- output{text, err}
+	}(s.rest)
 	ts.Setenv("ENDPOINT", said.Endpoint)
 	ts.Setenv("ENDPOINT_HOST", strings.TrimPrefix(said.Endpoint, "http://"))
 	ts.Setenv("AWS_ENDPOINT_URL_GLACIER", said.Endpoint)
@@ -242,12 +252,12 @@ func stopServer(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: unserve, after serve")
 	}
 	ts.Check(s.cmd.Process.Signal(os.Interrupt))
-	out, err := io.ReadAll(s.out)
-	ts.Check(err)
+	out := <-s.rest
+	ts.Check(out.err)
 	if err := s.cmd.Wait(); err != nil {
 		ts.Fatalf("firn serve: %v\n%s", err, s.stderr.String())
 	}
-	ts.Stdout().Write(out)
+	ts.Stdout().Write(out.text)
 	ts.Stderr().Write(s.stderr.Bytes())
 	s.cmd = nil
 }
