@@ -86,6 +86,17 @@ func (f *foreign) harness(class s3cold.Class) func(*testing.T) storetest.Harness
 	}
 }
 
+// keepsNames is keepsNames of a store of its own.
+func (f *foreign) keepsNames(t *testing.T, class s3cold.Class) {
+	s := open(t, nil, func(c *s3cold.Config) {
+		c.Endpoint, c.Region, c.Prefix, c.Class = f.url, "us-east-1", "strange", class
+	})
+	if err := s.Create(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	keepsNames(t, s, func() {})
+}
+
 // TestVersitygw: a server that checks every signature and every hash. It knows one
 // storage class.
 func TestVersitygw(t *testing.T) {
@@ -104,6 +115,7 @@ func TestVersitygw(t *testing.T) {
 			"posix", "--sidecar", filepath.Join(root, "versions"), filepath.Join(root, "objects")}
 	})
 	storetest.Run(t, f.harness(s3cold.Standard))
+	t.Run("StrangeNames", func(t *testing.T) { f.keepsNames(t, s3cold.Standard) })
 }
 
 // TestMoto: a server that knows the cold classes, and thaws at once.
@@ -126,4 +138,5 @@ func TestMoto(t *testing.T) {
 		"UploadOfWrongBytes": "moto 5.2 checks no hash", "CompleteIsIdempotent": gone, "Abort": gone,
 	}
 	storetest.Run(t, f.harness(s3cold.DeepArchive))
+	t.Run("StrangeNames", func(t *testing.T) { f.keepsNames(t, s3cold.DeepArchive) })
 }

@@ -361,8 +361,15 @@ func (c *call) serve() *refusal {
 	return no(501, "NotImplemented")
 }
 
-// allowed checks the conditions of a write.
+// maxKey is how many bytes a key has at most. Source: Amazon S3 user guide, "Naming Amazon
+// S3 objects".
+const maxKey = 1024
+
+// allowed checks the name and the conditions of a write.
 func (c *call) allowed() *refusal {
+	if len(c.key) > maxKey {
+		return no(400, "KeyTooLongError")
+	}
 	if e := c.crossed(); e != nil {
 		return e
 	}
