@@ -218,3 +218,40 @@ func TestNobodyAsksAgain(t *testing.T) {
 		}
 	}
 }
+
+// TestAnotherTierAfterAKill: what a killed process may have asked to come by one tier is
+// asked for by another. By a slower one the store says whether it comes faster already; a
+// faster one it takes in any case, and the other counts as asked for. Of what nobody knows
+// it is said so.
+func TestAnotherTierAfterAKill(t *testing.T) {
+	for _, c := range []struct {
+		lost, then firn.Tier
+		late, told bool
+		asked      map[firn.Tier]int64
+	}{
+		{firn.Expedited, firn.Standard, false, false, map[firn.Tier]int64{firn.Bulk: 3, firn.Standard: 3}},
+		{firn.Expedited, firn.Standard, true, true, map[firn.Tier]int64{firn.Bulk: 3, firn.Standard: 2, firn.Expedited: 1}},
+		{firn.Standard, firn.Expedited, false, true, map[firn.Tier]int64{firn.Bulk: 3, firn.Standard: 1, firn.Expedited: 3}},
+		{firn.Standard, firn.Expedited, true, true, map[firn.Tier]int64{firn.Bulk: 3, firn.Standard: 1, firn.Expedited: 3}},
+	} {
+		t.Run(fmt.Sprint(c.lost, " ", c.then, " late ", c.late), func(t *testing.T) {
+			how := s3test.Options{Thaw: 12 * time.Hour, Thaws: map[string]time.Duration{"Standard": 5 * time.Hour, "Expedited": 5 * time.Minute}}
+			b, _, o := underWayBy(t, s3cold.Glacier, how)
+			o.Tiers = []firn.Tier{c.lost}
+			kill(b, o, 1, c.late)
+			o.Catalog, o.Tiers, o.Concurrency = b.Catalog, []firn.Tier{c.then}, 1
+			run(b, o)
+			if got := askedByTier(b); !maps.Equal(got, c.asked) {
+				t.Errorf("the ledger has %v, want %v", got, c.asked)
+			}
+			if said := strings.Contains(strings.Join(b.Notices(), "\n"), "it counts as asked for"); said != c.told {
+				t.Errorf("nobody knows: %v", said)
+			}
+			b.Clock.Advance(5 * time.Hour)
+			b.Counts(run(b, o).Counts, map[firn.Action]int64{firn.Restored: 3})
+			if open, err := b.Catalog.OpenJobs(t.Context(), b.Row.ID); err != nil || len(open) != 0 {
+				t.Errorf("the catalog waits for %+v, %v", open, err)
+			}
+		})
+	}
+}

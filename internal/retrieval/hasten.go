@@ -15,9 +15,11 @@ import (
 // of AskFor; Conflict or Invalid where the store doesn't speed it up.
 //
 // Where an answer was lost, this process's or an earlier one's, it asks again. That is
-// safe: the store refuses what is on its way by that tier already. What it refuses then
-// comes faster or doesn't, which nobody can find out: it is told of, and counts as done.
-// Where there is no answer at last the job has no ID, and goes on as it was asked for.
+// safe: the store refuses what is on its way by that tier, or by a faster one, already.
+// What it refuses then comes faster or doesn't, which nobody can find out: it is told of,
+// and counts as done. So does what was asked by a slower tier than now, since the store
+// doesn't tell of that. Where there is no answer at last the job has no ID, and goes on as
+// it was asked for.
 //
 // Source: Amazon S3 API reference, "RestoreObject", "Upgrading the speed of an
 // in-progress restore".
@@ -30,9 +32,10 @@ func (a *Asker) Hasten(ctx context.Context, w Want, slow firn.Job, tier firn.Tie
 	}
 	defer a.alone(w.Remote)()
 	lost := a.book.answered(w.Remote)
-	if lost.row != 0 && lost.tier != tierOf(tier) { // that is not asked for again
+	if lost.row != 0 && lost.tier < tierOf(tier) {
+		a.tellUnsure(fmt.Sprintf("the answer to a request that what is on its way comes by the tier %s was lost: it counts as asked for", lost.tier.tier()))
 		job, err := a.counted(ctx, slow, lost)
-		if err != nil || !tier.Faster(job.Tier) {
+		if err != nil {
 			return job, err
 		}
 		slow, lost = job, unanswered{}
@@ -49,8 +52,11 @@ func (a *Asker) hasten(ctx context.Context, w Want, slow firn.Job, tier firn.Tie
 		case err == nil:
 			return job, errors.Join(a.hastened(ctx, slow, job, row), a.repeated(ctx, lost))
 		case kind == firn.Lost:
-			err := a.repeated(ctx, lost)
-			if lost = (unanswered{row, tierOf(tier)}); err == nil && ctx.Err() == nil && try < startTries {
+			gone := lost
+			if lost = (unanswered{row, tierOf(tier)}); gone.tier > lost.tier {
+				gone, lost = lost, gone // of two the dearer one counts
+			}
+			if err = a.repeated(ctx, gone); err == nil && ctx.Err() == nil && try < startTries {
 				continue
 			}
 			a.book.lost(w.Remote, lost)
@@ -58,7 +64,7 @@ func (a *Asker) hasten(ctx context.Context, w Want, slow firn.Job, tier firn.Tie
 		case lost.row == 0:
 			return job, err
 		case kind == firn.Conflict, kind == firn.Invalid:
-			a.tellUnsure(err)
+			a.tellUnsure(fmt.Sprintf("whether all of what is on its way comes faster nobody knows: the answer to a request for that was lost, and asked again the store says only that it is on its way; it counts as asked for: %v", err))
 			return a.counted(ctx, slow, lost)
 		default:
 			a.book.lost(w.Remote, lost)
@@ -102,12 +108,12 @@ func (a *Asker) repeated(ctx context.Context, lost unanswered) error {
 }
 
 // tellUnsure says once that nobody knows what became of a request.
-func (a *Asker) tellUnsure(err error) {
+func (a *Asker) tellUnsure(text string) {
 	a.mu.Lock()
 	told := a.unsure
 	a.unsure = true
 	a.mu.Unlock()
 	if !told {
-		a.o.Events(firn.NoticeEvent{Warn: true, Text: fmt.Sprintf("whether all of what is on its way comes faster nobody knows: the answer to a request for that was lost, and asked again the store says only that it is on its way; it counts as asked for: %v", err)})
+		a.o.Events(firn.NoticeEvent{Warn: true, Text: text})
 	}
 }
