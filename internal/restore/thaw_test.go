@@ -625,3 +625,47 @@ func TestNoFasterTier(t *testing.T) {
 	o.Wait = true
 	b.Counts(run(b, o).Counts, map[firn.Action]int64{firn.Restored: 3})
 }
+
+// A midnight is a store at which copies end amid an archive, once some pieces of it came.
+type midnight struct {
+	firn.Store
+	clock  *clock.Manual
+	pieces int // that come before
+	read   atomic.Int64
+}
+
+func (m *midnight) Output(ctx context.Context, id firn.JobID, at firn.Range) (firn.Output, error) {
+	if m.pieces--; m.pieces == -1 {
+		job, err := m.Store.Job(ctx, id)
+		if err != nil || job.Expires.IsZero() || !job.Expires.Equal(job.Expires.Truncate(24*time.Hour)) {
+			return firn.Output{}, fmt.Errorf("the copy is there until %v, which is no midnight: %w", job.Expires, err)
+		}
+		m.clock.Advance(job.Expires.Sub(m.clock.Now())) // to the moment itself
+	}
+	out, err := m.Store.Output(ctx, id, at)
+	if err == nil {
+		m.read.Add(at.Len())
+	}
+	return out, err
+}
+
+// TestCopyEndsAtMidnight: a copy that ends while its archive is downloaded is asked for
+// again, once, and counted; the pieces that came before are kept.
+func TestCopyEndsAtMidnight(t *testing.T) {
+	b, server := thawing(t, s3cold.DeepArchive, 12*time.Hour)
+	const size, piece = worktest.Large, 16 << 20
+	b.WriteLarge("large", "L")
+	b.Sync()
+	m := &midnight{Store: b.Store, clock: b.Clock, pieces: 2}
+	b.Store = m
+	o := options(b, filepath.Join(t.TempDir(), "out"))
+	o.Concurrency, o.Wait = 1, true
+	o.Downloader = downloader(t, b, piece)
+	b.Counts(run(b, o).Counts, map[firn.Action]int64{firn.Restored: 1})
+	if asked, calls := server.Calls()["POST restore"], charged(b); asked != 2 || calls[catalog.CopyOp] != 2 || calls[catalog.ExtendOp] != 0 {
+		t.Errorf("the server was asked %d times, the ledger has %v", asked, calls)
+	}
+	if n := m.read.Load(); n != size {
+		t.Errorf("%d bytes were downloaded, want each once: %d", n, size)
+	}
+}
