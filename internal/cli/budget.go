@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -106,7 +107,7 @@ func (o *spendOptions) limit(ctx context.Context, l *syncer.Limits, dryRun bool)
 		}
 		// A billionth of a dollar buys nothing, and is a limit.
 		if left := max(o.Budget.Monthly.amount-spent, 1); l.Cost == 0 || left < l.Cost {
-			l.Cost, l.CostOf = left, "--monthly-budget"
+			l.Cost, l.CostOf, l.Others = left, "--monthly-budget", o.others(ctx, spent)
 		}
 	}
 	if dryRun {
@@ -121,6 +122,27 @@ func (o *spendOptions) limit(ctx context.Context, l *syncer.Limits, dryRun bool)
 		l.AskAbove = o.Budget.askAbove()
 	}
 	return nil
+}
+
+// othersEvery is how often it is looked what other commands have spent meanwhile: what
+// they spend is in the catalog some seconds later in any case.
+const othersEvery = 2 * time.Second
+
+// others gives what the month came to since it was spent, but for a command's own part:
+// other commands count in the same budget. What can't be read it takes for as it was.
+func (o *spendOptions) others(ctx context.Context, spent price.Amount) func(own price.Amount) price.Amount {
+	var looked time.Time
+	var others price.Amount
+	return func(own price.Amount) price.Amount {
+		at := o.app.wireEnv().Clock.Now()
+		if looked.IsZero() || at.Sub(looked) >= othersEvery {
+			if sum, err := o.app.spent(ctx); err == nil {
+				// Of its own what was counted and isn't in the catalog yet hides as much of theirs.
+				others, looked = max(others, sum-spent-own), at
+			}
+		}
+		return others
+	}
 }
 
 // ask asks whether a sync may cost more than goes without a question; text says what

@@ -23,6 +23,9 @@ type Limits struct {
 	Cost price.Amount
 	// CostOf is what Cost comes from, for people; empty: --max-cost.
 	CostOf string
+	// Others is what of Cost others have spent since it was set, where own was counted
+	// here; nil: it is for this run alone.
+	Others func(own price.Amount) price.Amount
 	// AskAbove is what the requests may cost before Ask is asked whether they may
 	// cost more; 0: anything. It is asked once, before the request that would be
 	// too much: an error is a no, and nothing more is begun. The work waits for it.
@@ -184,11 +187,20 @@ func (b *Budget) Refused() error {
 
 // affords reports whether the n requests of an archive can be paid for beside others.
 func (b *Budget) affords(others requests, n int64) bool {
-	return b.limits.Cost == 0 || b.limits.requests(others.plus(n)) <= b.limits.Cost
+	if b.limits.Cost == 0 {
+		return true
+	}
+	left := b.limits.Cost
+	if b.limits.Others != nil {
+		left -= b.limits.Others(b.limits.requests(b.requests) + b.fees)
+	}
+	return b.limits.requests(others.plus(n)) <= left
 }
 
 // affordsAlone reports whether they can be paid for at all.
-func (b *Budget) affordsAlone(n int64) bool { return b.affords(requests{}, n) }
+func (b *Budget) affordsAlone(n int64) bool {
+	return b.limits.Cost == 0 || b.limits.requests(requests{}.plus(n)) <= b.limits.Cost
+}
 
 // take counts a file that is about to be sent, or gives errOverLimit.
 func (b *Budget) take(path string, size, requests int64) error {
