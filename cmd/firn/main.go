@@ -14,11 +14,11 @@ import (
 
 // The heap grows by gcPercent of what is in use and of ballast bytes, which nobody
 // touches and which therefore take no memory, until it is collected: firn runs beside
-// other programs, on small machines. Where 64 MiB are in use that is half as much
-// again, and where little is, it is ten MiB at least. Else a run that sends many small
+// other programs, on small machines. Where 32 MiB are in use that is half as much
+// again, and where little is, it is eight MiB at least. Else a run that sends many small
 // files, of which little is in use at a time, would collect a hundred times a second.
 const (
-	gcPercent = 33
+	gcPercent = 25
 	ballast   = 32 << 20
 )
 
