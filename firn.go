@@ -258,6 +258,8 @@ type Traits struct {
 	RepeatableUploads bool
 	// Pace is how long the store takes for each tier.
 	Pace Pace
+	// AnyPace: the server isn't Amazon's, and may be done sooner than Pace says.
+	AnyPace bool
 	// MinDuration is how long an archive is charged for at the least; to delete
 	// it earlier costs what is left of it. 0: as long as it is there.
 	MinDuration time.Duration

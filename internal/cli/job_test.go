@@ -29,8 +29,13 @@ type jobWorld struct {
 // newJobWorld has the vault glacier:v.
 func newJobWorld(t *testing.T, faults ...glacierd.Fault) *jobWorld {
 	t.Helper()
+	return newJobWorldOf(t, glacierd.ServiceTiming(), faults...)
+}
+
+// newJobWorldOf is newJobWorld whose jobs take as long as is said.
+func newJobWorldOf(t *testing.T, timing glacierd.Timing, faults ...glacierd.Fault) *jobWorld {
+	t.Helper()
 	w := &jobWorld{T: t, clock: clock.NewManual(time.Now()), env: homeEnv(t)}
-	timing := glacierd.ServiceTiming()
 	timing.InventoryEvery = 0
 	registry := glacierd.NewFaults(1)
 	for _, f := range faults {
@@ -130,6 +135,28 @@ func TestJobsOverDays(t *testing.T) {
 	_, stderr := w.firn(Failed, "job", "output", "glacier:v", "-o", "late", "--", job)
 	w.says(stderr, "no such job; jobs stay for a day or so")
 	w.wasAsked(1)
+}
+
+// TestServerThatIsDoneAtOnce: who waits for a server that isn't Amazon's, and that has all
+// ready at once, doesn't wait for the hours of vaults.
+func TestServerThatIsDoneAtOnce(t *testing.T) {
+	w := newJobWorldOf(t, glacierd.Timing{})
+	id := w.upload("f", []byte("text"))
+	w.lay("tree/file", []byte("file"))
+	w.firn(Done, "sync", "tree", "glacier:v")
+	for _, args := range [][]string{
+		{"restore", "glacier:v", "--to", "back", "--wait"},
+		{"archive", "retrieve", "glacier:v", "-o", "out", "--wait", "--", id},
+		{"verify", "glacier:v", "--store-only", "--wait"},
+	} {
+		before := w.clock.Now()
+		w.firn(Done, args...)
+		if took := w.clock.Now().Sub(before); took > 10*time.Second {
+			t.Errorf("firn %s took %v", strings.Join(args, " "), took)
+		}
+	}
+	w.holds("back/file", []byte("file"))
+	w.holds("out", []byte("text"))
 }
 
 // TestFailedJob: an archive that is deleted while a job runs fails it, which is

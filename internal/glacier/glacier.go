@@ -143,6 +143,7 @@ func (v *Vault) Traits() firn.Traits {
 		MaxParts:       MaxParts,
 		EmptyArchives:  false,
 		MinDuration:    v.minDuration(),
+		AnyPace:        v.home != "aws",
 	}
 }
 

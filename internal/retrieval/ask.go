@@ -144,11 +144,19 @@ func (a *Asker) Gone(ctx context.Context, _ Want, job firn.Job, why string) erro
 
 // forget records that the catalog need not wait for a job, if it does.
 func (a *Asker) forget(ctx context.Context, job *firn.Job, why string) error {
+	a.fetched()
 	row := a.book.waits(job)
 	if row == 0 {
 		return nil
 	}
 	return a.o.Catalog.JobGone(context.WithoutCancel(ctx), row, why)
+}
+
+// fetched notes that something was ready.
+func (a *Asker) fetched() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.came = true
 }
 
 // Output gives what a ready job brings. Errors: Corrupt (it is not of the archive
@@ -306,6 +314,10 @@ func (a *Asker) startRecorded(ctx context.Context, w Want, tier firn.Tier, days 
 
 // FetchedAll is Fetched of many jobs, in few transactions.
 func (a *Asker) FetchedAll(ctx context.Context, jobs []firn.Job) error {
+	if len(jobs) == 0 {
+		return nil
+	}
+	a.fetched()
 	var rows []int64
 	for i := range jobs {
 		if row := a.book.waits(&jobs[i]); row != 0 {

@@ -95,6 +95,9 @@ type Asker struct {
 	asking [64]sync.Mutex
 	looked time.Duration // how long the last look took
 	deaf   bool          // it was told that the Waker hears nothing
+	// anyPace: the server may be done at any time; nobody said how often to ask it.
+	anyPace bool
+	pause   time.Duration // the last one of those that grow until it is asked as any; 0: none yet
 
 	stays Stays
 
@@ -105,6 +108,7 @@ type Asker struct {
 	gone  map[firn.JobID]bool // jobs that the store may list, though their output is gone
 	// unsure: it was told that nobody knows what became of a request.
 	unsure bool
+	came   bool // something was fetched since the last pause
 }
 
 // key tells wants apart.
@@ -127,7 +131,7 @@ func New(o Options) *Asker {
 	}
 	traits := o.Store.Traits()
 	return &Asker{
-		o: o, slow: !traits.InstantJobs, whole: traits.ThawsWhole, pace: traits.Pace, book: newBook(traits.Pace), seed: maphash.MakeSeed(),
+		o: o, slow: !traits.InstantJobs, whole: traits.ThawsWhole, pace: traits.Pace, anyPace: traits.AnyPace && o.Poll == 0, book: newBook(traits.Pace), seed: maphash.MakeSeed(),
 		tries: map[uint64]uint8{}, gone: map[firn.JobID]bool{},
 	}
 }

@@ -12,6 +12,10 @@ import (
 // earliest time has passed.
 const DefaultPoll = 15 * time.Minute
 
+// firstPoll is when a server is asked first that may be done at once. The pauses double
+// from then on, so that it is asked ten times more than one that takes its hours.
+const firstPoll = time.Second
+
 // safetyPoll is how often the store is asked though it is to say itself what is
 // done: messages get lost.
 const safetyPoll = time.Hour
@@ -70,9 +74,7 @@ func (a *Asker) Sleep(ctx context.Context, what string, ready time.Time) error {
 		return now.Add(max(every, ready.Sub(now)))
 	}
 	if a.o.Waker == nil {
-		until := poll(DefaultPoll)
-		a.o.Events(firn.WaitEvent{What: what, Until: until})
-		return a.rest(ctx, until)
+		return a.sleepTo(ctx, what, poll(DefaultPoll))
 	}
 	until := poll(safetyPoll)
 	a.o.Events(firn.WaitEvent{What: what, Until: until})
@@ -89,6 +91,28 @@ func (a *Asker) Sleep(ctx context.Context, what string, ready time.Time) error {
 	}
 	// Jobs that were asked for together are done together.
 	if soon := now.Add(max(wakeGap, a.looked)); soon.Before(until) {
+		until = soon
+	}
+	return a.rest(ctx, until)
+}
+
+// sleepTo waits until a time, or for less where the server may be done at any time. It
+// says for what, but not at each of those pauses.
+func (a *Asker) sleepTo(ctx context.Context, what string, until time.Time) error {
+	a.mu.Lock()
+	if a.came {
+		a.came, a.pause = false, 0 // what is asked for after it may come as soon
+	}
+	a.mu.Unlock()
+	first := a.pause == 0
+	if a.anyPace {
+		a.pause = max(2*a.pause, firstPoll, a.looked)
+	}
+	hurries := a.anyPace && a.pause < DefaultPoll
+	if first || !hurries {
+		a.o.Events(firn.WaitEvent{What: what, Until: until})
+	}
+	if soon := a.o.Clock.Now().Add(a.pause); hurries && soon.Before(until) {
 		until = soon
 	}
 	return a.rest(ctx, until)

@@ -238,6 +238,7 @@ func (s *Store) Traits() firn.Traits {
 		MaxParts:       MaxParts,
 		MinDuration:    max(s.own().minDuration(), s.Class().minDuration()), // nobody knows which an archive has
 		Pace:           firn.PaceOf(string(s.own())),
+		AnyPace:        s.home != amazon,
 		UncheckedTrees: true,
 		ThawsWhole:     true,
 		LiveInventory:  true,
