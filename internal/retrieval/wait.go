@@ -106,7 +106,7 @@ func (a *Asker) sleepTo(ctx context.Context, what string, until time.Time) error
 	a.mu.Unlock()
 	first := a.pause == 0
 	if a.anyPace {
-		a.pause = max(2*a.pause, firstPoll, a.looked)
+		a.pause = min(max(2*a.pause, firstPoll, a.looked), DefaultPoll)
 	}
 	hurries := a.anyPace && a.pause < DefaultPoll
 	if first || !hurries {
