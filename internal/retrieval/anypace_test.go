@@ -45,7 +45,7 @@ func TestAnyPace(t *testing.T) {
 		{takes: 10 * time.Minute, most: 20 * time.Minute, lists: 11},
 		{takes: 6 * time.Hour, most: 6*time.Hour + 30*time.Minute, lists: 17},
 		{takes: 36 * time.Hour, most: 36*time.Hour + 30*time.Minute, lists: 137}, // 125 of them after the tier's time
-		{takes: 10 * time.Second, most: time.Hour, lists: 2, poll: time.Hour}, // as was asked
+		{takes: 10 * time.Second, most: time.Hour, lists: 2, poll: time.Hour},    // as was asked
 	} {
 		r := newRig(t, storetest.MemoryOptions{JobDelay: max(c.takes, 1)})
 		g := &gateway{Store: r.Store}

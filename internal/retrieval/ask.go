@@ -266,6 +266,7 @@ func (a *Asker) startThaw(ctx context.Context, w Want, tier firn.Tier, days int)
 	switch {
 	case firn.KindOf(err) == firn.Lost:
 		a.book.add(&job, row) // if it was started, the next look finds it
+		a.unanswered()
 		return job, nil
 	case err != nil:
 		return firn.Job{}, err
@@ -276,6 +277,14 @@ func (a *Asker) startThaw(ctx context.Context, w Want, tier firn.Tier, days int)
 		return job, a.o.Catalog.JobThawed(record, row, job.ID, w.Size, days)
 	}
 	return job, a.o.Catalog.JobStarted(record, row, job.ID)
+}
+
+// unanswered notes that it is worth a look whether a request arrived, as soon as that
+// tells it for sure: what didn't would be missing for as long again as its tier takes.
+func (a *Asker) unanswered() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.answers = a.o.Clock.Now().Add(AnswerTime)
 }
 
 // daysOr is for how many days a copy is to stay where nobody says so.

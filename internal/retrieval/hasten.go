@@ -60,6 +60,7 @@ func (a *Asker) hasten(ctx context.Context, w Want, slow firn.Job, tier firn.Tie
 				continue
 			}
 			a.book.lost(w.Remote, lost)
+			a.unanswered()
 			return job, err
 		case lost.row == 0:
 			return job, err

@@ -108,7 +108,10 @@ type Asker struct {
 	gone  map[firn.JobID]bool // jobs that the store may list, though their output is gone
 	// unsure: it was told that nobody knows what became of a request.
 	unsure bool
-	came   bool // something was fetched since the last pause
+	// answers is when the last request without an answer counts as never made; zero: there
+	// was none.
+	answers time.Time
+	came    bool // something was fetched since the last pause
 }
 
 // key tells wants apart.

@@ -243,6 +243,29 @@ func TestLostAnswers(t *testing.T) {
 	}
 }
 
+// TestWaitingForALostAnswer: who waits looks soon whether a request arrived that there is
+// no answer to, and not only once the tier's time has passed; and asks again then.
+func TestWaitingForALostAnswer(t *testing.T) {
+	for name, late := range map[string]bool{"started": true, "never started": false} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, slow, storetest.Fault{Op: "StartRetrieval", Kind: firn.Lost, Late: late})
+			before := r.Clock.Now()
+			sleeps := 0
+			o := r.options()
+			o.Events = func(e firn.Event) {
+				if _, ok := e.(firn.WaitEvent); ok {
+					sleeps++
+				}
+			}
+			_, err := retrieval.New(o).Run(t.Context(), []retrieval.Want{r.put("a", 1), r.put("b", 1)}, r.take, true)
+			r.check(err)
+			if took := r.Clock.Now().Sub(before); len(r.got) != 2 || took > 5*time.Hour+30*time.Minute || sleeps > 3 {
+				t.Errorf("it took %v, and slept %d times; %d came", took, sleeps, len(r.got))
+			}
+		})
+	}
+}
+
 // TestKilledBeforeItAsked: the intent alone makes a later process wait for as
 // long as the request may still arrive.
 func TestKilledBeforeItAsked(t *testing.T) {

@@ -63,10 +63,16 @@ type Waker interface {
 	Wait(ctx context.Context, until time.Time) error
 }
 
-// Sleep waits until it may be worth asking the store again: until ready, and for
-// Poll at least, or until the Waker wakes it. It says for what.
+// Sleep waits until it may be worth asking the store again: until ready, or until a
+// request that got no answer must have arrived, and for Poll at least, or until the Waker
+// wakes it. It says for what.
 func (a *Asker) Sleep(ctx context.Context, what string, ready time.Time) error {
 	now := a.o.Clock.Now()
+	a.mu.Lock()
+	if a.answers.After(now) && a.answers.Before(ready) {
+		ready = a.answers
+	}
+	a.mu.Unlock()
 	poll := func(every time.Duration) time.Time {
 		if a.o.Poll != 0 {
 			return now.Add(a.o.Poll)
