@@ -137,7 +137,8 @@ func (s *session) close() error {
 
 // row finds the store in the catalog, without asking the store. A vault that is known
 // with its region may be named without, and the other way round, as long as no other
-// one is called so: glacier and mtglacier always say the region.
+// one is called so: glacier and mtglacier always say the region. Where the store is to be
+// asked it is that of the region in which it is; whether it is the same one Check tells.
 func (s *session) row(ctx context.Context) (catalog.Store, error) {
 	row, err := s.rowOfURL(ctx)
 	if firn.KindOf(err) != firn.NotFound || s.loc.Scheme != config.Glacier {
@@ -148,7 +149,7 @@ func (s *session) row(ctx context.Context) (catalog.Store, error) {
 		return row, listErr
 	}
 	all = slices.DeleteFunc(all, func(r catalog.Store) bool {
-		return r.Kind != string(config.Glacier) || r.Name != s.loc.Vault || s.loc.Region != "" && r.Region != s.loc.Region
+		return r.Kind != string(config.Glacier) || r.Name != s.loc.Vault || s.loc.Region != "" && r.Region != s.loc.Region || s.store != nil && r.Region != s.store.Region()
 	})
 	if len(all) != 1 {
 		return row, err

@@ -47,7 +47,7 @@ type (
 
 // store compares the catalog with the store's inventory.
 func (v *verification) store(ctx context.Context) error {
-	if _, err := v.s.store.Check(ctx, v.s.catalog); err != nil {
+	if err := v.check(ctx); err != nil {
 		return err
 	}
 	if believed, err := v.believesInventory(ctx); believed || err != nil {
@@ -64,6 +64,17 @@ func (v *verification) store(ctx context.Context) error {
 		return errors.Join(v.s.catalog.Disagreed(ctx, v.row.ID), ErrPartial)
 	}
 	return v.s.catalog.SetAgreed(ctx, v.row.ID, res.Dated, false)
+}
+
+// check finds whether the store is the one whose row is compared with it: all that is
+// known of another one would be missing in it.
+func (v *verification) check(ctx context.Context) error {
+	row, err := v.s.store.Check(ctx, v.s.catalog)
+	if err == nil && row.ID != v.row.ID {
+		err = &firn.Error{Op: "verify", Subject: v.s.loc.String(), Kind: firn.Conflict, Err: fmt.Errorf("it is not the store that is known as %s", v.row.URL),
+			Hint: "check account, region and endpoint, or name the store as it is known"}
+	}
+	return err
 }
 
 // believesInventory reports whether one of lately had everything as recorded.
@@ -150,7 +161,7 @@ func (v *verification) safeToDelete(ctx context.Context) error {
 			break
 		}
 	}
-	if _, err := v.s.store.Check(ctx, v.s.catalog); err != nil {
+	if err := v.check(ctx); err != nil {
 		return err
 	}
 	res, err := v.inventory(ctx, firn.Discard, true)
