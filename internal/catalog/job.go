@@ -47,16 +47,18 @@ func (c *Catalog) JobIntent(ctx context.Context, job Job) (int64, error) {
 		return 0, &firn.Error{Op: "record job", Subject: string(job.Remote.Archive), Kind: firn.Invalid, Err: errors.New("no token")}
 	}
 	job.State, job.Asked, job.Remote.ID = JobIntended, c.clock.Now(), ""
+	var id int64
 	err := c.writeAgain(ctx, "record job", string(job.Remote.Archive), func(tx tx) (err error) {
+		job := job // what it finds may be taken back, and it runs again
 		if job.Archive == 0 && job.Remote.Archive != "" {
 			if job.Archive, err = archiveByRemote(tx, job.Store, job.Remote.Archive); err != nil {
 				return err
 			}
 		}
-		job.ID, err = insertJob(tx, &job)
+		id, err = insertJob(tx, &job)
 		return err
 	})
-	return job.ID, err
+	return id, err
 }
 
 // JobStarted records the store's id of a job. Errors: NotFound.
