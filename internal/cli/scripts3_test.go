@@ -54,6 +54,7 @@ var notOnS3 = map[string]string{
 	"queue":        "S3 tells no queue; storesettings has what is said of that",
 	"serve":        "it is about the server of vaults",
 	"usage":        "it has no store",
+	"vaultregion":  "a bucket has its name to itself, in whatever region",
 	"version":      "it has no store",
 }
 
