@@ -82,7 +82,7 @@ at any time, and called again as often as you like (docs/adopt.md).`,
 	f.StringVar(&o.Strip, "strip-prefix", "", "take the folder `PREFIX` off the paths below it")
 	f.StringVar(&o.Tree, "tree", "", "put the files into the tree `NAME` (default: the vault's name)")
 	f.BoolVarP(&o.Wait, "wait", "w", false, "wait until the inventory is there")
-	f.Var((*interval)(&o.Poll), "poll", "ask every so often whether it is (default: 15m, once three hours have passed; sooner of a server that is not Amazon's)")
+	addPoll(f, &o.Poll, "whether it is", "three hours have passed")
 	f.BoolVarP(&o.DryRun, "dry-run", "n", false, "show what would be taken in; the store is asked for its inventory all the same")
 	o.Common.addFlags(f, false, true)
 	cmd.RunE = a.runner(func(ctx context.Context, args []string) error {

@@ -76,7 +76,7 @@ Prices are told before anything is asked for. An ID that begins with - goes behi
 	f.StringVar(&o.Tier, "tier", string(firn.Bulk), "how fast, and how dear: bulk, standard or expedited")
 	f.Var(&o.Concurrency, "concurrency", "fetch so many pieces, and archives, at a time")
 	f.BoolVarP(&o.Wait, "wait", "w", false, "wait until everything is there")
-	f.Var((*interval)(&o.Poll), "poll", "ask every so often what is ready (default: 15m, once the tier's earliest time has passed; sooner of a server that is not Amazon's)")
+	addPoll(f, &o.Poll, "what is ready", "the tier's earliest time has passed")
 	o.Consent.addFlags(f, a)
 	o.Common.addFlags(f, false, true)
 	cmd.MarkFlagsMutuallyExclusive("output", "to")

@@ -121,7 +121,7 @@ func (o *changeOptions) tellFarewell(ctx context.Context, j *syncJob) error {
 	switch all := archives(now.Files, now.Bytes); {
 	case now.Files == 0:
 	case w.Kept:
-		tell(most + all + " in the store " + "would not be needed any more, and " + form(now.Files, "stays", "stay") + " until a sync can store all files")
+		tell(most + all + " in the store would not be needed any more, and " + form(now.Files, "stays", "stay") + " until a sync can store all files")
 		return nil
 	default:
 		tell("would delete " + most + all + " from the store")

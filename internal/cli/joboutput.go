@@ -56,7 +56,7 @@ isn't fetched again.`,
 	f.StringVarP(&o.Output, "output", "o", "", "write to `FILE`; - is stdout, as is none, unless that is a terminal")
 	f.BoolVar(&o.Overwrite, "overwrite", false, "replace FILE, once all is there")
 	f.BoolVarP(&o.Wait, "wait", "w", false, "wait until the job is done")
-	f.Var((*interval)(&o.Poll), "poll", "ask every so often whether it is (default: 15m, once its earliest time has passed; sooner of a server that is not Amazon's)")
+	addPoll(f, &o.Poll, "whether it is", "its earliest time has passed")
 	o.Common.addFlags(f, false, true)
 	cmd.RunE = a.runner(func(ctx context.Context, args []string) error {
 		o.Store, o.Job = args[0], args[1]

@@ -108,7 +108,7 @@ func (o *migrateOptions) addFlags(f *pflag.FlagSet, a *app) {
 	o.Consent.addFlags(f, a)
 	f.Var(&o.MaxFiles, "max-files", "move at most `N` archives now, and leave the rest for the next time")
 	f.Var(&o.MaxBytes, "max-bytes", "move at most `BYTES` now, such as 500M or 2G, and leave the rest for the next time")
-	f.Var((*interval)(&o.Poll), "poll", "ask every so often what is ready (default: 15m, once the tier's earliest time has passed; sooner of a server that is not Amazon's)")
+	addPoll(f, &o.Poll, "what is ready", "the tier's earliest time has passed")
 	f.Var(&o.Concurrency, "concurrency", "move so many archives and parts at a time")
 	f.BoolVar(&o.Finish, "finish", false, "delete FROM, once it was moved: what costs no fee any more, until nothing is left")
 	f.StringVar(&o.Confirm, "confirm", "", "with --finish: the `NAME` of FROM, in place of typing it")

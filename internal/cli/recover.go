@@ -69,7 +69,7 @@ there, and lists what it finds.`,
 	f.SortFlags = false
 	f.BoolVarP(&o.Wait, "wait", "w", false, "wait until everything is there")
 	f.StringVar(&o.Tier, "tier", string(firn.Standard), "how fast, and how dear: bulk, standard or expedited")
-	f.Var((*interval)(&o.Poll), "poll", "ask every so often what is ready (default: 15m, once the tier's earliest time has passed; sooner of a server that is not Amazon's)")
+	addPoll(f, &o.Poll, "what is ready", "the tier's earliest time has passed")
 	o.Seal.addIdentity(f, a)
 	o.Consent.addFlags(f, a)
 	o.Common.addFlags(f, false, true)

@@ -133,7 +133,7 @@ func (o *restoreOptions) addFlags(f *pflag.FlagSet, a *app) {
 	notOfProfile(f, "max-files", "max-bytes")
 	f.StringVar(&o.Manifest, "batch-manifest", "", "of a store in S3: write what has to be asked for into `DIR`, for S3 Batch Operations to ask for millions at once, and ask for nothing")
 	notOfProfile(f, "batch-manifest")
-	f.Var((*interval)(&o.Poll), "poll", "ask every so often what is ready (default: 15m, once the tier's earliest time has passed; sooner of a server that is not Amazon's)")
+	addPoll(f, &o.Poll, "what is ready", "the tier's earliest time has passed")
 	f.Var(&o.Concurrency, "concurrency", "fetch so many files and pieces at a time")
 	f.Int64Var(&o.Cancel, "cancel", 0, "give up the restore `ID`, which firn status names, and remove what it left unfinished")
 	o.Seal.addIdentity(f, a)

@@ -74,7 +74,7 @@ something meanwhile, which is told. docs/deleting.md compares all that deletes.`
 	f.BoolVar(&o.WhenFree, "when-free", false, "delete each archive when that costs no fee any more")
 	f.StringVar(&o.Confirm, "confirm", "", "the `NAME` of the vault, in place of typing it")
 	f.BoolVarP(&o.Wait, "wait", "w", false, "wait for inventories, and until archives are free of fees")
-	f.Var((*interval)(&o.Poll), "poll", "ask every so often whether the inventory is there (default: 15m, once three hours have passed; sooner of a server that is not Amazon's)")
+	addPoll(f, &o.Poll, "whether the inventory is there", "three hours have passed")
 	f.Var(&o.Concurrency, "concurrency", "delete so many archives at a time")
 	f.BoolVar(&o.Cancel, "cancel", false, "delete no more: what is still there of a store that is being emptied stays")
 	notOfProfile(f, "confirm", "and-delete", "cancel")

@@ -68,7 +68,7 @@ nothing is asked. The status is 3 where differences remain (docs/refresh.md).`,
 	f.DurationVar(&o.MaxAge, "max-age", defaultMaxAge, "be content with an inventory that agreed, and is not older")
 	f.BoolVar(&o.New, "new", false, "ask for a new inventory, even if one is ready")
 	f.BoolVarP(&o.Wait, "wait", "w", false, "wait until the inventory is there")
-	f.Var((*interval)(&o.Poll), "poll", "ask every so often whether it is (default: 15m, once three hours have passed; sooner of a server that is not Amazon's)")
+	addPoll(f, &o.Poll, "whether it is", "three hours have passed")
 	o.Common.addFlags(f, false, true)
 	cmd.RunE = a.runner(func(ctx context.Context, args []string) error {
 		o.Store = args[0]

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/spf13/pflag"
+
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/config"
 	"github.com/firn-archive/firn/internal/transfer"
@@ -113,3 +115,9 @@ func (i *interval) String() string {
 
 // Type names the value in help.
 func (i *interval) Type() string { return "duration" }
+
+// addPoll adds --poll: how often to ask something. Without it that is asked once some time
+// has passed, and then as often as retrieval.DefaultPoll says.
+func addPoll(f *pflag.FlagSet, every *time.Duration, something, passed string) {
+	f.Var((*interval)(every), "poll", "ask every so often "+something+" (default: 15m, once "+passed+"; sooner of a server that is not Amazon's)")
+}
