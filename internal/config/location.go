@@ -173,3 +173,13 @@ func LooksLikeLocation(s string) bool {
 
 // IsRegion reports whether a word can be the name of a region.
 func IsRegion(s string) bool { return regionName.allows(s) }
+
+// IsVault reports whether it can be the name of a vault.
+func IsVault(s string) bool { return vaultName.allows(s) }
+
+// IsBucket reports whether it can be the name of a bucket, of Amazon or another provider.
+func IsBucket(s string) bool { return bucketName.allows(s) }
+
+// IsClass reports whether it can be the name of a storage class of S3, of Amazon or
+// another provider.
+func IsClass(s string) bool { return className.allows(s) }

@@ -12,7 +12,6 @@ import (
 	"context"
 	"iter"
 	"net/http"
-	"regexp"
 	"strings"
 	"time"
 
@@ -21,6 +20,7 @@ import (
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/clock"
+	"github.com/firn-archive/firn/internal/config"
 	"github.com/firn-archive/firn/internal/price"
 )
 
@@ -36,11 +36,6 @@ const (
 	MaxDescription = 1024               // printable ASCII characters, of an archive or a job
 	maxTagsPerCall = 10                 // API reference, "Add Tags To Vault"
 )
-
-// vaultName is what a vault may be called. Source: Amazon Glacier API
-// reference, "Create Vault". Of dots alone it can't be: in the path of a URL
-// they would mean something else.
-var vaultName = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`)
 
 // Config says which vault to open, and how to reach it.
 type Config struct {
@@ -107,7 +102,8 @@ type Vault struct {
 // Errors: Usage (no region, a name that no vault can have, unreadable or
 // missing configuration).
 func Open(ctx context.Context, cfg Config) (*Vault, error) {
-	if len(cfg.Vault) > 255 || !vaultName.MatchString(cfg.Vault) || strings.Trim(cfg.Vault, ".") == "" {
+	// Of dots alone it can't be: in the path of a URL they would mean something else.
+	if !config.IsVault(cfg.Vault) || strings.Trim(cfg.Vault, ".") == "" {
 		return nil, &firn.Error{Op: "open vault", Subject: quote(cfg.Vault), Kind: firn.Usage,
 			Err:  errText("not a vault's name"),
 			Hint: "a name has 1 to 255 of the characters a-z, A-Z, 0-9, '_', '-' and '.'"}

@@ -23,7 +23,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -34,6 +33,7 @@ import (
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/clock"
+	"github.com/firn-archive/firn/internal/config"
 	"github.com/firn-archive/firn/internal/exchange"
 )
 
@@ -79,9 +79,6 @@ func (c Class) minDuration() time.Duration {
 	}
 	return 0
 }
-
-// bucketName is generous: other providers allow more than Amazon.
-var bucketName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]+$`)
 
 // Config says which store to open, and how to reach it.
 type Config struct {
@@ -176,7 +173,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, &firn.Error{Op: "open", Subject: cfg.Label, Kind: firn.Usage, Err: errors.New(what), Hint: hint}
 	}
 	switch {
-	case len(cfg.Bucket) > 255, !bucketName.MatchString(cfg.Bucket):
+	case !config.IsBucket(cfg.Bucket):
 		return wrong(fmt.Sprintf("%q is not the name of a bucket", cfg.Bucket), "names have 3 to 63 lower-case letters, digits, '-' and '.'")
 	case cfg.Prefix != "" && !validKey(cfg.Prefix):
 		return wrong(fmt.Sprintf("%q can't be a prefix", cfg.Prefix), "write it as a/b, without . and .. and without a slash at either end")
@@ -192,9 +189,6 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// className is generous: servers have classes of their own.
-var className = regexp.MustCompile(`^[A-Z][A-Z0-9_]+$`)
-
 // How a class of another server's own is said to behave.
 const (
 	mustThaw = "thaw"
@@ -208,7 +202,7 @@ func parseClass(text Class, amazons bool) (class Class, thaws bool, err error) {
 	switch {
 	case !said && (name == "" || slices.Contains(Classes(), class)):
 		return class, class.cold(), nil
-	case amazons, len(name) > 64, !className.MatchString(name):
+	case amazons, !config.IsClass(name):
 		return "", false, fmt.Errorf("no storage class %q; there are %v", text, Classes())
 	case how != mustThaw && how != instant:
 		return "", false, fmt.Errorf("firn doesn't know the storage class %q: write %s,%s if its objects must be asked for before they can be read, else %[2]s,%[4]s", text, name, mustThaw, instant)
