@@ -28,6 +28,15 @@ func PaceOf(class string) Pace {
 	return VaultPace
 }
 
+// Of is the pace of archives of a storage class in a store of pace p; of those of no
+// class that is known, it is the store's.
+func (p Pace) Of(class string) Pace {
+	if class == "" {
+		return p
+	}
+	return PaceOf(class)
+}
+
 // Delivery is how long a store takes for what is asked for with a tier, from the
 // least to the most. Expedited holds for archives below some 250 MB. Offered: the
 // store has such a tier; where it hasn't, the answer is that of the next slower one.

@@ -436,11 +436,8 @@ func (f *fetchable) expect(job firn.Job) {
 // paceOf gives the storage class of an archive of the store, as far as the catalog knows
 // one, and how long it takes: as the store, where it doesn't.
 func (s *session) paceOf(ctx context.Context, row int64, archive firn.ArchiveID) (class string, pace firn.Pace, err error) {
-	pace = s.store.Traits().Pace
-	if class, err = s.catalog.ClassOf(ctx, row, archive); err == nil && class != "" {
-		pace = firn.PaceOf(class)
-	}
-	return class, pace, err
+	class, err = s.catalog.ClassOf(ctx, row, archive)
+	return class, s.store.Traits().Pace.Of(class), err
 }
 
 // isOfOne reports whether an error is of one archive, and says nothing about the

@@ -54,7 +54,7 @@ func (m *mover) fetchable(ctx context.Context, t *task) error {
 		if err := m.asker.Try(t.want); err != nil {
 			return err
 		}
-		job, err := m.asker.Ask(ctx, t.want, tierFor(m.paceOf(t.Class), m.Tiers))
+		job, err := m.asker.Ask(ctx, t.want, tierFor(m.supply.Pace.Of(t.Class), m.Tiers))
 		if err != nil {
 			t.denied.Store(firn.KindOf(err) == firn.Denied)
 			return err

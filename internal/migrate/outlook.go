@@ -104,7 +104,7 @@ func (m *mover) offers(o *Outlook) error {
 		if o.Tier == "" || h.Archives == 0 {
 			continue
 		}
-		p := o.pace(h)
+		p := o.From.Pace.Of(h.Class)
 		switch _, ok := p.First(o.tiers()); {
 		case ok:
 		case goesOn:
@@ -156,18 +156,10 @@ func (o *Outlook) held() []Held {
 	return []Held{{Archives: o.Archives, Bytes: o.Bytes, Charged: o.Bytes, Chunks: o.Chunks, Young: o.Young, YoungBytes: o.YoungBytes, YoungByteSeconds: o.YoungByteSeconds}}
 }
 
-// pace is that of a class of the source.
-func (o *Outlook) pace(h Held) firn.Pace {
-	if h.Class == "" {
-		return o.From.Pace
-	}
-	return firn.PaceOf(h.Class)
-}
-
 // waits is how long the slowest of the classes takes, at the most.
 func (o *Outlook) waits() (most time.Duration) {
 	for _, h := range o.held() {
-		_, wait, _ := o.pace(h).Delivery(tierFor(o.pace(h), o.tiers()))
+		_, wait, _ := o.From.Pace.Of(h.Class).Delivery(tierFor(o.From.Pace.Of(h.Class), o.tiers()))
 		most = max(most, wait)
 	}
 	return most

@@ -189,7 +189,7 @@ func (r *round) visit(ctx context.Context, t *task) (goesOn bool, err error) {
 	case ok:
 		r.denials.had(asking)
 		r.reserve(t.Size)
-		r.expect(retrieval.ExpectedAt(r.paceOf(t.Class), job))
+		r.expect(retrieval.ExpectedAt(r.supply.Pace.Of(t.Class), job))
 		return true, nil
 	}
 	if !r.admit(t.Size) {
@@ -287,13 +287,13 @@ func (r *round) ask(ctx context.Context, t *task) error {
 		r.mu.Lock()
 		tier := r.tier
 		r.mu.Unlock()
-		by := tierFor(r.paceOf(t.Class), r.Tiers[tier:])
+		by := tierFor(r.supply.Pace.Of(t.Class), r.Tiers[tier:])
 		r.tellTier(t.Class, by)
 		days := r.supply.ThawDays(by, t.Size, r.rate, r.known)
 		job, err := r.asker.AskFor(ctx, t.want, by, days)
 		if err == nil {
 			r.denials.had(asking)
-			r.expect(retrieval.ExpectedAt(r.paceOf(t.Class), job))
+			r.expect(retrieval.ExpectedAt(r.supply.Pace.Of(t.Class), job))
 			r.began(job.ID)
 			return nil
 		}
@@ -317,15 +317,6 @@ func (r *round) ask(ctx context.Context, t *task) error {
 		r.halt(err)
 		return nil
 	}
-}
-
-// paceOf is how long archives of a storage class take; of those of none, it is the
-// source's.
-func (m *mover) paceOf(class string) firn.Pace {
-	if class == "" {
-		return m.supply.Pace
-	}
-	return firn.PaceOf(class)
 }
 
 // tierFor is the tier that archives of a pace are asked for with: the first that they

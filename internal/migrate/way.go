@@ -113,8 +113,8 @@ func bringing(o Outlook, t Terms) (lines []Charge) {
 	for _, h := range o.held() {
 		from, need := t.From.Of(h.Class), price.Need{Requests: h.Archives, Retrieve: h.Bytes, Days: t.ThawDays}
 		switch {
-		case o.Tier != "" && o.pace(h) != firn.InstantPace:
-			asked = asked.Plus(from.Bill(tierFor(o.pace(h), o.tiers()), need))
+		case o.Tier != "" && o.From.Pace.Of(h.Class) != firn.InstantPace:
+			asked = asked.Plus(from.Bill(tierFor(o.From.Pace.Of(h.Class), o.tiers()), need))
 		case !from.Free:
 			need.Requests = h.Chunks
 			read = read.Plus(from.Bill(firn.Bulk, need)) // charged for by any tier alike

@@ -214,13 +214,15 @@ func (r *recoverer) need(ctx context.Context, what string, wants []retrieval.Wan
 	if err := r.Asker.Look(ctx); err != nil {
 		return Need{}, err
 	}
+	traits := r.Store.Traits()
 	need := Need{What: what, Known: true, Classes: map[string]Part{}}
 	thawed := map[firn.ArchiveID]bool{}
 	for _, w := range wants {
 		class := classOf(w.Remote)
-		thaws := r.Store.Traits().ThawsWhole && r.paceOf(class) != firn.InstantPace
+		slow := traits.Pace.Of(class) != firn.InstantPace
+		thaws := slow && traits.ThawsWhole
 		job, found := r.Asker.Find(w)
-		if asked[keyOf(w.Remote, w.Range)] || found && r.paceOf(class) != firn.InstantPace {
+		if asked[keyOf(w.Remote, w.Range)] || found && slow {
 			continue
 		}
 		size, err := r.sizeOf(ctx, w, job)
@@ -244,15 +246,6 @@ func (r *recoverer) need(ctx context.Context, what string, wants []retrieval.Wan
 		thawed[w.Remote], need.Classes[class] = true, part
 	}
 	return need, nil
-}
-
-// paceOf is how long archives of a storage class take; of those of none, it is the
-// store's.
-func (r *recoverer) paceOf(class string) firn.Pace {
-	if class == "" {
-		return r.Store.Traits().Pace
-	}
-	return firn.PaceOf(class)
 }
 
 // sizeOf is how many bytes an archive has, of which there may be a job already; 0 where

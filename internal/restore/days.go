@@ -225,7 +225,7 @@ func (d *days) rest(ctx context.Context) (p Plan, err error) {
 		hastened := false
 		if rg.State == catalog.RangeRequested {
 			job, ok := d.asker.Find(wantOf(&rg))
-			hastened = ok && r.hastens(r.paceOf(rg.Class), &job)
+			hastened = ok && r.hastens(r.supply.Pace.Of(rg.Class), &job)
 		}
 		switch {
 		case hastened:
@@ -454,7 +454,7 @@ func (d *days) load(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		d.spans.add(&rg, d.r.paceOf(rg.Class))
+		d.spans.add(&rg, d.r.supply.Pace.Of(rg.Class))
 		d.askedRequests += int64(rg.Asked)
 		d.askedBytes += int64(rg.Asked) * rg.Range.Len()
 	}

@@ -281,19 +281,19 @@ func (p *planning) reckon(ctx context.Context, id int64, asker *retrieval.Asker)
 		}
 		// What is read at once needs no job, and is charged for as it is read.
 		job, ok := asker.Find(wantOf(&rg))
-		hastens := ok && r.hastens(r.paceOf(rg.Class), &job)
-		if ok && r.readable(&job) && r.paceOf(rg.Class) != firn.InstantPace {
+		hastens := ok && r.hastens(r.supply.Pace.Of(rg.Class), &job)
+		if ok && r.readable(&job) && r.supply.Pace.Of(rg.Class) != firn.InstantPace {
 			p.plan.AtOnce++
 			continue
 		}
-		if ok && !hastens && (rg.Class == "" || r.paceOf(rg.Class) != firn.InstantPace) {
+		if ok && !hastens && (rg.Class == "" || r.supply.Pace.Of(rg.Class) != firn.InstantPace) {
 			p.plan.Taken++
 			continue
 		}
 		p.plan.Requests++
 		p.plan.RetrieveBytes += rg.Range.Len()
 		p.plan.share(&rg)
-		if r.paceOf(rg.Class) == firn.InstantPace {
+		if r.supply.Pace.Of(rg.Class) == firn.InstantPace {
 			continue // no copy is made
 		}
 		copies += rg.Range.Len()
@@ -329,7 +329,7 @@ func (p *Plan) schedule(r *restorer) {
 	p.supply = r.supply
 	tier := p.Tier // of the slowest
 	for i, class := range p.classes {
-		pace := r.paceOf(class)
+		pace := r.supply.Pace.Of(class)
 		if i == 0 || p.supply.Pace.Slower(pace) != p.supply.Pace {
 			s := Share{Class: class}
 			p.supply.Pace, tier = pace, s.Tier(r.Tiers)

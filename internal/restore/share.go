@@ -29,22 +29,14 @@ func (p *Plan) share(rg *catalog.RestoreRange) {
 	s.Download += downloadOf(rg)
 }
 
-// pace is how long archives of the share take, in a store of some pace.
-func (s *Share) pace(store firn.Pace) firn.Pace {
-	if s.Class == "" {
-		return store
-	}
-	return firn.PaceOf(s.Class)
-}
-
 // Thaws reports whether archives of the share, in a store that thaws, do so; others are
 // read at once.
-func (s Share) Thaws() bool { return s.pace(firn.VaultPace) != firn.InstantPace }
+func (s Share) Thaws() bool { return firn.VaultPace.Of(s.Class) != firn.InstantPace }
 
 // Tier is the one of some tiers that archives of the share are asked for with: the
 // first that their class has; without any, the first.
 func (s Share) Tier(tiers []firn.Tier) firn.Tier {
-	if tier, ok := s.pace(firn.VaultPace).First(tiers); ok {
+	if tier, ok := firn.VaultPace.Of(s.Class).First(tiers); ok {
 		return tier
 	}
 	return tiers[0]
@@ -74,13 +66,13 @@ func (r *restorer) hastens(p firn.Pace, job *firn.Job) bool {
 // Errors: Usage.
 func (p *Plan) offers(r *restorer) error {
 	for _, tier := range r.Tiers {
-		has := func(s Share) bool { return s.pace(r.supply.Pace).Offers(tier) == nil }
+		has := func(s Share) bool { return r.supply.Pace.Of(s.Class).Offers(tier) == nil }
 		if len(p.Shares) > 0 && !slices.ContainsFunc(p.Shares, has) {
-			return p.Shares[0].pace(r.supply.Pace).Offers(tier)
+			return r.supply.Pace.Of(p.Shares[0].Class).Offers(tier)
 		}
 	}
 	for _, s := range p.Shares {
-		if _, ok := s.pace(r.supply.Pace).First(r.Tiers); !ok {
+		if _, ok := r.supply.Pace.Of(s.Class).First(r.Tiers); !ok {
 			return &firn.Error{
 				Op: "restore", Kind: firn.Usage, Err: fmt.Errorf("%d of the archives can't be asked for: the storage class %s has no %s retrievals", s.Requests, s.Class, r.Tiers[0]),
 				Hint: fmt.Sprintf("give --tier standard, or --tier %s,standard, by which only these are asked for with the next tier; nothing was asked for", r.Tiers[0]),
@@ -100,13 +92,4 @@ func SharesOf(ctx context.Context, cat *catalog.Catalog, id int64) ([]Share, err
 		p.share(&rg)
 	}
 	return p.Shares, nil
-}
-
-// paceOf is how long archives of a storage class take; of those of none, it is the
-// store's.
-func (r *restorer) paceOf(class string) firn.Pace {
-	if class == "" {
-		return r.supply.Pace
-	}
-	return firn.PaceOf(class)
 }

@@ -176,7 +176,7 @@ func (a *Asker) alone(archive firn.ArchiveID) func() {
 
 // start asks for a want.
 func (a *Asker) start(ctx context.Context, w Want, tier firn.Tier, days int) (firn.Job, error) {
-	if err := a.paceOf(&w).Offers(tier); err != nil {
+	if err := a.pace.Of(w.Class).Offers(tier); err != nil {
 		return firn.Job{}, err
 	}
 	if a.slow {
@@ -188,14 +188,6 @@ func (a *Asker) start(ctx context.Context, w Want, tier firn.Tier, days int) (fi
 			return job, err
 		}
 	}
-}
-
-// paceOf is how long what is wanted takes.
-func (a *Asker) paceOf(w *Want) firn.Pace {
-	if w.Class == "" {
-		return a.pace
-	}
-	return firn.PaceOf(w.Class)
 }
 
 func (a *Asker) request(ctx context.Context, w Want, tier firn.Tier, days int, token firn.Token, hastens bool) (firn.JobID, error) {

@@ -27,7 +27,7 @@ func (a *Asker) Hasten(ctx context.Context, w Want, slow firn.Job, tier firn.Tie
 	if err := w.check(); err != nil {
 		return firn.Job{}, err
 	}
-	if err := a.paceOf(&w).Offers(tier); err != nil {
+	if err := a.pace.Of(w.Class).Offers(tier); err != nil {
 		return firn.Job{}, err
 	}
 	defer a.alone(w.Remote)()
