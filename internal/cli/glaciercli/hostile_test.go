@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -26,18 +27,16 @@ func (w *world) write(name, text string) {
 	}
 }
 
-// stores counts the requests that store something from now on, and refuses those
-// after the first few.
-func (w *world) stores(allowed int) (count *int) {
-	count = new(int)
-	w.onRequest = func(r *http.Request) bool {
+// stores has the service store that much from now on, and refuse the rest.
+func (w *world) stores(allowed int) {
+	count := 0
+	w.refuse(func(r *http.Request) bool {
 		stores := r.Method == http.MethodPost && (strings.HasSuffix(r.URL.Path, "/archives") || strings.HasSuffix(r.URL.Path, "/multipart-uploads"))
 		if stores {
-			*count++
+			count++
 		}
-		return stores && *count > allowed
-	}
-	return count
+		return stores && count > allowed
+	})
 }
 
 // TestSenderDiesEarly: git-annex may die before anything of its file was read.
@@ -92,7 +91,7 @@ func TestReconcileCutShort(t *testing.T) {
 		t.Errorf("%d, %q", code, errs)
 	}
 	w.want("archive list v", 0, "a\nb\nc\n", "")
-	w.onRequest = nil
+	w.refuse(nil)
 	if code, _, errs := w.run("vault", "reconcile", "--commit", "v", "tree"); code != 0 {
 		t.Errorf("%d, %q", code, errs)
 	}
@@ -163,21 +162,21 @@ func TestCacheThatCantBeWritten(t *testing.T) {
 			w.ok("vault create v")
 			w.upload("a", "alpha")
 			spoil(w)
-			asked := 0
-			w.onRequest = func(r *http.Request) bool {
+			var asked atomic.Int64
+			w.refuse(func(r *http.Request) bool {
 				if r.Method != http.MethodGet {
-					asked++
+					asked.Add(1)
 				}
 				return false
-			}
+			})
 			for _, line := range []string{"archive upload --name b v -", "archive delete v a", "vault sync v"} {
 				w.stdin = "beta"
 				if code, out, errs := w.run(strings.Fields(line)...); code != 1 || out != "" || !strings.Contains(errs, "the cache ") || strings.Count(errs, "\n") != 1 {
 					t.Errorf("%s: %d, %q, %q", line, code, out, errs)
 				}
 			}
-			if asked > 0 {
-				t.Errorf("%d requests changed something", asked)
+			if n := asked.Load(); n > 0 {
+				t.Errorf("%d requests changed something", n)
 			}
 		})
 	}
@@ -261,17 +260,11 @@ func TestGoneOnWithTwice(t *testing.T) {
 	if err := os.Truncate(filepath.Join(w.env.Dir, "big"), 70<<20); err != nil {
 		t.Fatal(err)
 	}
-	parts := 0
-	w.onRequest = func(r *http.Request) bool {
-		if r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/multipart-uploads/") {
-			parts++
-		}
-		return parts > 20
-	}
+	w.refuse(afterParts(20))
 	if code, _, _ := w.run("archive", "upload", "--part-size", "1", "v", "big"); code != 1 {
 		t.Fatal(code)
 	}
-	w.onRequest = nil
+	w.refuse(nil)
 	var group sync.WaitGroup
 	var codes [2]int
 	var outs [2]bytes.Buffer

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -28,8 +29,8 @@ type world struct {
 	url   string
 	stdin string // of the next run
 
-	mu        sync.Mutex
-	onRequest func(*http.Request) (refuse bool)
+	mu       sync.Mutex
+	refusing func(*http.Request) bool // set by refuse
 }
 
 func newWorld(t *testing.T) *world {
@@ -41,7 +42,7 @@ func newWorld(t *testing.T) *world {
 	}
 	front := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, in *http.Request) {
 		w.mu.Lock()
-		refused := w.onRequest != nil && w.onRequest(in)
+		refused := w.refusing != nil && w.refusing(in)
 		w.mu.Unlock()
 		if refused {
 			http.Error(out, `{"code":"AccessDeniedException","message":"not now","type":"Client"}`, http.StatusForbidden)
@@ -60,6 +61,14 @@ func newWorld(t *testing.T) *world {
 	}
 	w.env = Env{Getenv: os.Getenv, Dir: t.TempDir(), Clock: w.clock}
 	return w
+}
+
+// refuse has the service refuse, from now on, the requests that asked says true of;
+// none for nil. It is asked of one request at a time.
+func (w *world) refuse(asked func(*http.Request) bool) {
+	w.mu.Lock() // requests of a program that has failed may still come in
+	defer w.mu.Unlock()
+	w.refusing = asked
 }
 
 // run runs the program, and gives its exit code and what it printed.
@@ -307,6 +316,22 @@ func TestNobodyReads(t *testing.T) {
 	}
 }
 
+// isPart: the request brings a part of an upload.
+func isPart(r *http.Request) bool {
+	return r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/multipart-uploads/")
+}
+
+// afterParts refuses everything once so many parts have been sent.
+func afterParts(allowed int) func(*http.Request) bool {
+	parts := 0
+	return func(r *http.Request) bool {
+		if isPart(r) {
+			parts++
+		}
+		return parts > allowed
+	}
+}
+
 // TestUploadGoesOn: an upload of a file that was cut short goes on when it is called
 // again, and is one archive then.
 func TestUploadGoesOn(t *testing.T) {
@@ -319,25 +344,20 @@ func TestUploadGoesOn(t *testing.T) {
 	if err := os.Truncate(filepath.Join(w.env.Dir, "big"), 70<<20); err != nil {
 		t.Fatal(err)
 	}
-	parts := 0
-	w.onRequest = func(r *http.Request) bool {
-		if r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/multipart-uploads/") {
-			parts++
-		}
-		return parts > 20
-	}
+	w.refuse(afterParts(20))
 	if code, _, errs := w.run("archive", "upload", "--part-size", "1", "v", "big"); code != 1 || errs == "" {
 		t.Fatalf("%d, %q", code, errs)
 	}
-	w.onRequest, parts = func(r *http.Request) bool {
-		if r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/multipart-uploads/") {
-			parts++
+	var parts atomic.Int64
+	w.refuse(func(r *http.Request) bool {
+		if isPart(r) {
+			parts.Add(1)
 		}
 		return false
-	}, 0
+	})
 	w.ok("archive upload --part-size 1 v big")
-	if parts == 0 || parts > 60 {
-		t.Errorf("%d parts were sent the second time, of 70", parts)
+	if n := parts.Load(); n == 0 || n > 60 {
+		t.Errorf("%d parts were sent the second time, of 70", n)
 	}
 	w.want("archive list v", 0, "big\n", "")
 }
