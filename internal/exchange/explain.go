@@ -16,6 +16,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/clock"
 )
 
 // maxSkew is how far two clocks may be apart before a refused signature is put
@@ -30,6 +31,19 @@ func (x *Exchange) skewed(resp *http.Response) bool {
 		return false
 	}
 	return there.Sub(x.signed.Add(x.client.Clock.Now().Sub(x.started))).Abs() > maxSkew
+}
+
+// ahead is how far the clock of the service is ahead of this machine's; 0 where they
+// agree as far as signatures want it.
+func ahead(resp *http.Response) time.Duration {
+	there, err := http.ParseTime(resp.Header.Get("Date"))
+	if err != nil {
+		return 0
+	}
+	if d := there.Sub(clock.System{}.Now()); d.Abs() > maxSkew {
+		return d
+	}
+	return 0
 }
 
 // A verdict is what a failed exchange comes to: its kind, its cause without

@@ -23,6 +23,7 @@ import (
 type service struct {
 	cfg    Config
 	client *sdk.Client
+	direct *exchange.Signer // of the requests that there is one of for each archive
 	http   *exchange.Client
 	region string
 	home   string // for identities: "aws", or the endpoint of another server
@@ -70,6 +71,7 @@ func connect(ctx context.Context, cfg Config) (*service, error) {
 		return nil, &firn.Error{Op: "open", Subject: "the vault service", Kind: firn.Usage, Err: errText("no region is set"),
 			Hint: "name it, as in glacier:eu-west-1/VAULT, or set AWS_REGION"}
 	}
+	s.direct = s.signer(ctx)
 	return s, s.locate(s.client.Options().BaseEndpoint)
 }
 

@@ -2,6 +2,7 @@ package s3cold
 
 import (
 	"cmp"
+	"net/http"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	sdk "github.com/aws/aws-sdk-go-v2/service/s3"
@@ -13,8 +14,9 @@ import (
 type checksums struct{ sha256, crc64, sha1, crc32c, crc32 *string }
 
 // putChecksums are those in the answer to an upload in a single request.
-func putChecksums(o *sdk.PutObjectOutput) checksums {
-	return checksums{o.ChecksumSHA256, o.ChecksumCRC64NVME, o.ChecksumSHA1, o.ChecksumCRC32C, o.ChecksumCRC32}
+func putChecksums(answer http.Header) checksums {
+	of := func(algorithm string) *string { return aws.String(answer.Get("X-Amz-Checksum-" + algorithm)) }
+	return checksums{of("Sha256"), of("Crc64nvme"), of("Sha1"), of("Crc32c"), of("Crc32")}
 }
 
 // completeChecksums are those in the answer to the end of a multipart upload: of its

@@ -8,9 +8,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	sdk "github.com/aws/aws-sdk-go-v2/service/s3"
-
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/treehash"
 )
@@ -63,9 +60,7 @@ func (s *Store) PutCompanion(ctx context.Context, archive firn.ArchiveID, folder
 	s.shelf.keys = nil // to be listed anew
 	s.shelf.mu.Unlock()
 	x := s.begin(ctx, op, "to "+s.cfg.Label)
-	_, err := s.client.PutObject(x.Ctx, &sdk.PutObjectInput{
-		Bucket: s.bucket(), Key: s.full(key), Body: fresh(body), ContentLength: aws.Int64(body.Size()), ChecksumSHA256: checksum(sums),
-	}, preset(sums))
+	_, err := s.send(x, object{key: key, body: body, sums: sums})
 	return x.End(err)
 }
 

@@ -26,6 +26,7 @@ const amazon = "aws"
 // A service is S3 as one account sees it.
 type service struct {
 	client *sdk.Client
+	puts   *exchange.Signer // of the requests of which there are most
 	http   *exchange.Client
 	region string
 	home   string // for identities: amazon, or the endpoint of another server
@@ -73,6 +74,7 @@ func connect(ctx context.Context, cfg Config) (s service, err error) {
 		return s, &firn.Error{Op: "open", Subject: cfg.Label, Kind: firn.Usage, Err: errText("no region is set"),
 			Hint: "name it, as in s3:BUCKET/PREFIX?region=eu-west-1, or set AWS_REGION"}
 	}
+	s.puts = s.signer(ctx, cfg.Bucket)
 	return s, s.locate(s.client.Options().BaseEndpoint, cfg)
 }
 

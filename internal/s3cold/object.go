@@ -71,23 +71,15 @@ func (s *Store) put(ctx context.Context, op, key string, data []byte, when condi
 func (s *Store) putVersion(ctx context.Context, op, key string, data []byte, when condition) (version string, err error) {
 	double := treehash.NewDouble()
 	double.Write(data)
-	sums := double.Sums()
-	in := &sdk.PutObjectInput{
-		Bucket: s.bucket(), Key: s.full(key), Body: bytes.NewReader(data), ContentLength: aws.Int64(int64(len(data))),
-		ChecksumSHA256: checksum(sums), ContentType: aws.String("application/json"),
-	}
-	if when.absent {
-		in.IfNoneMatch = aws.String("*")
-	}
-	if when.etag != "" {
-		in.IfMatch = &when.etag
-	}
 	x := s.begin(ctx, op, s.cfg.Label)
-	out, err := s.client.PutObject(x.Ctx, in, preset(sums))
+	answer, err := s.send(x, object{
+		key: key, body: io.NewSectionReader(bytes.NewReader(data), 0, int64(len(data))), sums: double.Sums(),
+		contentType: "application/json", when: when,
+	})
 	if err := x.End(err); err != nil {
 		return "", err
 	}
-	return aws.ToString(out.VersionId), nil
+	return answer.Get("X-Amz-Version-Id"), nil
 }
 
 // remove deletes an object; one that is gone is no error. Where the bucket keeps

@@ -88,20 +88,17 @@ func beforehand(err error) error {
 
 // putArchive stores an archive under a key.
 func (s *Store) putArchive(ctx context.Context, key, description string, body *io.SectionReader, sums treehash.Sums, name *naming, conditional bool) error {
-	in := &sdk.PutObjectInput{
-		Bucket: s.bucket(), Key: s.full(key), Body: fresh(body), ContentLength: aws.Int64(body.Size()),
-		ChecksumSHA256: checksum(sums), Metadata: metadataOf(&name.read, description), StorageClass: s.classOf(name.snapshot),
+	o := object{
+		key: key, body: body, sums: sums, class: string(s.classOf(name.snapshot)),
+		metadata: metadataOf(&name.read, description), when: condition{absent: conditional},
 	}
-	in.Metadata[metaTree] = sums.Tree.String()
-	if conditional {
-		in.IfNoneMatch = aws.String("*")
-	}
+	o.metadata[metaTree] = sums.Tree.String()
 	x := s.begin(ctx, "upload", "to "+s.cfg.Label)
-	out, err := s.client.PutObject(x.Ctx, in, preset(sums))
+	answer, err := s.send(x, o)
 	if err := x.End(err); err != nil {
 		return err
 	}
-	firn.GiveReceipt(ctx, firn.Receipt{Class: string(in.StorageClass), Checksum: putChecksums(out).text()})
+	firn.GiveReceipt(ctx, firn.Receipt{Class: o.class, Checksum: putChecksums(answer).text()})
 	return nil
 }
 

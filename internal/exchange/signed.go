@@ -1,0 +1,117 @@
+package exchange
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	smithyauth "github.com/aws/smithy-go/auth"
+	smithyendpoints "github.com/aws/smithy-go/endpoints"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/firn-archive/firn/internal/clock"
+)
+
+// A Signer signs the requests of which a command sends very many, one for each small
+// file, with the SDK's own signer, but without the rest of the SDK: its fifty steps
+// for a request take more of the processor than all that firn does for such a file.
+type Signer struct {
+	Client      *Client
+	Credentials aws.CredentialsProvider
+
+	base     *url.URL
+	service  string // signed with, as the region
+	region   string
+	signer   *v4.Signer
+	external error // why no request can be sent there
+}
+
+// Reaches notes where requests go and what they are signed with, as the SDK's resolver
+// of a service's endpoints has it, and what is signed where that doesn't say. An error
+// of the resolver is that of each request.
+func (s *Signer) Reaches(to smithyendpoints.Endpoint, err error, service, region string) {
+	s.service, s.region, s.external = service, region, err
+	base := to.URI
+	s.base = &base
+	s.signer = v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = service == "s3" })
+	options, _ := smithyauth.GetAuthOptions(&to.Properties)
+	if err != nil || len(options) == 0 {
+		return
+	}
+	if scheme := options[0].SchemeID; !strings.HasSuffix(smithyauth.SchemeIDSigV4, scheme) { // endpoints name it by its end
+		s.external = fmt.Errorf("requests to %s are signed in another way (%s)", to.URI.Host, scheme)
+		return
+	}
+	named, _ := smithyhttp.GetSigV4SigningName(&options[0].SignerProperties)
+	signed, _ := smithyhttp.GetSigV4SigningRegion(&options[0].SignerProperties)
+	s.service, s.region = cmp.Or(named, service), cmp.Or(signed, region)
+}
+
+// Region is a region as endpoints are resolved for. Old names of some asked in
+// themselves for certified cryptography (FIPS). Source: AWS SDKs and tools reference
+// guide, "Dual-stack and FIPS endpoints".
+func Region(name string) (region string, certified bool) {
+	region = strings.NewReplacer("-fips-", "-", "fips-", "", "-fips", "").Replace(name)
+	return region, region != name
+}
+
+// A Request is one for a Signer.
+type Request struct {
+	Method string
+	Path   string // below the endpoint, escaped
+	Header http.Header
+	Body   io.Reader // nil for none
+	Length int64     // bytes of the body
+	Hash   string    // SHA-256 of the body, in hexadecimal
+}
+
+// Do sends a request of an exchange, and gives what Client.Do gives. The error is for
+// the exchange's End.
+func (s *Signer) Do(x *Exchange, r Request) (*http.Response, error) {
+	if s.external != nil {
+		return nil, s.external
+	}
+	keys, err := s.Credentials.Retrieve(x.Ctx)
+	if err != nil {
+		return nil, err
+	}
+	at, err := s.below(r.Path)
+	if err != nil {
+		return nil, err
+	}
+	r.Header["X-Amz-Content-Sha256"] = []string{r.Hash}
+	r.Header["User-Agent"] = []string{"firn"}
+	req := &http.Request{
+		Method: r.Method, URL: at, Host: at.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: r.Header, ContentLength: r.Length,
+	}
+	if r.Body != nil {
+		req.Body = io.NopCloser(r.Body)
+	}
+	req = req.WithContext(x.Ctx)
+	if err := s.sign(x.Ctx, keys, req, r.Hash); err != nil {
+		return nil, err
+	}
+	return s.Client.Do(req)
+}
+
+func (s *Signer) sign(ctx context.Context, keys aws.Credentials, req *http.Request, hash string) error {
+	at := clock.System{}.Now().Add(time.Duration(s.Client.ahead.Load()))
+	return s.signer.SignHTTP(ctx, keys, req, hash, s.service, s.region, at)
+}
+
+// below is the address of an escaped path below the endpoint.
+func (s *Signer) below(path string) (*url.URL, error) {
+	at := *s.base
+	escaped := strings.TrimSuffix(at.EscapedPath(), "/") + path
+	plain, err := url.PathUnescape(escaped)
+	at.Path, at.RawPath = plain, escaped
+	return &at, err
+}
