@@ -203,12 +203,21 @@ func readAll(rows *sql.Rows, fn func(*sql.Rows) error) (err error) {
 
 // read runs fn in a read transaction; op and subject head its error.
 func (c *Catalog) read(ctx context.Context, op, subject string, fn func(tx) error) error {
-	return wrap(ctx, op, subject, c.db.Read(ctx, func(t *sqldb.Tx) error {
+	return wrap(ctx, op, subject, c.db.Read(ctx, reading(ctx, fn)))
+}
+
+// glance is read for a single statement.
+func (c *Catalog) glance(ctx context.Context, op, subject string, fn func(tx) error) error {
+	return wrap(ctx, op, subject, c.db.Glance(ctx, reading(ctx, fn)))
+}
+
+func reading(ctx context.Context, fn func(tx) error) func(*sqldb.Tx) error {
+	return func(t *sqldb.Tx) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		return fn(tx{t, context.WithoutCancel(ctx)})
-	}))
+	}
 }
 
 // write runs fn in a write transaction, shared with other writers.

@@ -102,13 +102,18 @@ func (c *Catalog) FindContent(ctx context.Context, store int64, content firn.Con
 // stored, not lost, not in doubt, and not about to be deleted. What is found
 // may be gone by the time that it is recorded: then Record says NotFound.
 func (c *Catalog) FindContents(ctx context.Context, store int64, sealed Recipients, contents []firn.Content) (found []Location, err error) {
+	const op = "find contents"
 	found = make([]Location, len(contents))
-	err = c.read(ctx, "find contents", "", func(tx tx) error {
-		if len(contents) == 1 {
-			if some, err := isIndexed(tx, contents[0]); err != nil || !some {
-				return err
-			}
+	if len(contents) == 1 {
+		some, err := c.isIndexed(ctx, op, contents[0])
+		if err != nil {
+			return nil, err
 		}
+		if !some {
+			return found, nil
+		}
+	}
+	err = c.read(ctx, op, "", func(tx tx) error {
 		places, err := findContents(tx, store, sealed, contents)
 		if err != nil {
 			return err
@@ -134,9 +139,11 @@ func (c *Catalog) FindContents(ctx context.Context, store int64, sealed Recipien
 }
 
 // isIndexed reports whether any archive may hold a content: most that are asked
-// for one at a time are new, and that costs a third less than looking where they are.
-func isIndexed(tx tx, c firn.Content) (some bool, err error) {
-	err = tx.row("SELECT EXISTS (SELECT 1 FROM by_tree_new WHERE h64 = ?1) OR EXISTS (SELECT 1 FROM by_tree WHERE h64 = ?1)", hash64(c.Tree)).Scan(&some)
+// for one at a time are new, and that costs far less than looking where they are.
+func (c *Catalog) isIndexed(ctx context.Context, op string, content firn.Content) (some bool, err error) {
+	err = c.glance(ctx, op, "", func(tx tx) error {
+		return tx.row("SELECT EXISTS (SELECT 1 FROM by_tree_new WHERE h64 = ?1) OR EXISTS (SELECT 1 FROM by_tree WHERE h64 = ?1)", hash64(content.Tree)).Scan(&some)
+	})
 	return some, err
 }
 

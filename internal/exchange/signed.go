@@ -26,18 +26,18 @@ type Signer struct {
 	Client      *Client
 	Credentials aws.CredentialsProvider
 
-	base     *url.URL
-	service  string // signed with, as the region
-	region   string
-	signer   *v4.Signer
-	external error // why no request can be sent there
+	base    *url.URL
+	service string // that requests are signed for
+	region  string // ... in
+	signer  *v4.Signer
+	nowhere error // why no request can be sent
 }
 
-// Reaches notes where requests go and what they are signed with, as the SDK's resolver
-// of a service's endpoints has it, and what is signed where that doesn't say. An error
-// of the resolver is that of each request.
-func (s *Signer) Reaches(to smithyendpoints.Endpoint, err error, service, region string) {
-	s.service, s.region, s.external = service, region, err
+// Reach notes where requests go, as the SDK's resolver of endpoints says it: its error,
+// where it has one, is that of each request. They are signed for a service in a region,
+// unless the endpoint wants another.
+func (s *Signer) Reach(to smithyendpoints.Endpoint, err error, service, region string) {
+	s.service, s.region, s.nowhere = service, region, err
 	base := to.URI
 	s.base = &base
 	s.signer = v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = service == "s3" })
@@ -46,7 +46,7 @@ func (s *Signer) Reaches(to smithyendpoints.Endpoint, err error, service, region
 		return
 	}
 	if scheme := options[0].SchemeID; !strings.HasSuffix(smithyauth.SchemeIDSigV4, scheme) { // endpoints name it by its end
-		s.external = fmt.Errorf("requests to %s are signed in another way (%s)", to.URI.Host, scheme)
+		s.nowhere = fmt.Errorf("requests to %s are signed in another way (%s)", to.URI.Host, scheme)
 		return
 	}
 	named, _ := smithyhttp.GetSigV4SigningName(&options[0].SignerProperties)
@@ -55,8 +55,8 @@ func (s *Signer) Reaches(to smithyendpoints.Endpoint, err error, service, region
 }
 
 // Region is a region as endpoints are resolved for. Old names of some asked in
-// themselves for certified cryptography (FIPS). Source: AWS SDKs and tools reference
-// guide, "Dual-stack and FIPS endpoints".
+// themselves for certified cryptography (FIPS). Source: AWS SDK for Go v2,
+// internal/endpoints.
 func Region(name string) (region string, certified bool) {
 	region = strings.NewReplacer("-fips-", "-", "fips-", "", "-fips", "").Replace(name)
 	return region, region != name
@@ -75,8 +75,8 @@ type Request struct {
 // Do sends a request of an exchange, and gives what Client.Do gives. The error is for
 // the exchange's End.
 func (s *Signer) Do(x *Exchange, r Request) (*http.Response, error) {
-	if s.external != nil {
-		return nil, s.external
+	if s.nowhere != nil {
+		return nil, s.nowhere
 	}
 	keys, err := s.Credentials.Retrieve(x.Ctx)
 	if err != nil {

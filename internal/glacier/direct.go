@@ -36,7 +36,7 @@ func (s *service) signer(ctx context.Context) *exchange.Signer {
 		UseDualStack: aws.Bool(o.EndpointOptions.UseDualStackEndpoint == aws.DualStackEndpointStateEnabled),
 	})
 	signer := &exchange.Signer{Client: s.http, Credentials: o.Credentials}
-	signer.Reaches(to, err, "glacier", region)
+	signer.Reach(to, err, "glacier", region)
 	return signer
 }
 

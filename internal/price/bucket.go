@@ -94,11 +94,15 @@ func PartsClass(name string) string {
 // Where those have no price of their own that is known, they have that of the others,
 // which is more.
 func (t Tariff) Sending(store, parts int64) Sum {
+	sum := t.Cost(Upload, store)
+	if parts == 0 {
+		return sum // of small files, for each of which this is asked
+	}
 	by, ok := t.ofParts()
 	if !ok {
 		by = t
 	}
-	return t.Cost(Upload, store).Plus(by.Cost(Upload, parts))
+	return sum.Plus(by.Cost(Upload, parts))
 }
 
 // Staged is the price of keeping for a month what was sent of uploads in parts that are

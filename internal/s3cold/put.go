@@ -38,7 +38,7 @@ func (s *service) signer(ctx context.Context, bucket string) *exchange.Signer {
 		UseArnRegion: &o.UseARNRegion, DisableMultiRegionAccessPoints: &o.DisableMultiRegionAccessPoints,
 	}.WithDefaults())
 	signer := &exchange.Signer{Client: s.http, Credentials: o.Credentials}
-	signer.Reaches(to, err, "s3", region)
+	signer.Reach(to, err, "s3", region)
 	return signer
 }
 

@@ -156,6 +156,36 @@ func TestClosed(t *testing.T) {
 }
 
 // TestPanicDoesNotHang: a program that dies of a panic closes what it has open.
+// TestGlance: it sees what is committed, also by others and since the last one, writes
+// nothing, and leaves no transaction behind.
+func TestGlance(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "db")
+	db, other := open(t, path, options), open(t, path, options)
+	for i := range 3 {
+		if err := insert(other, i, "v"); err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		err := db.Glance(t.Context(), func(tx *sqldb.Tx) error { return tx.QueryRow(t.Context(), "SELECT count(*) FROM t").Scan(&n) })
+		if err != nil || n != i+1 {
+			t.Errorf("%d rows, %v; want %d", n, err, i+1)
+		}
+	}
+	err := db.Glance(t.Context(), func(tx *sqldb.Tx) error {
+		_, err := tx.Exec(t.Context(), "DELETE FROM t")
+		return err
+	})
+	if err == nil || count(t, db) != 3 {
+		t.Errorf("a glance wrote: %v", err)
+	}
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := db.Glance(t.Context(), func(*sqldb.Tx) error { return nil }); !errors.Is(err, sqldb.ErrClosed) {
+		t.Errorf("when closed: %v", err)
+	}
+}
+
 func TestPanicDoesNotHang(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.db")
 	db := open(t, path, options)
