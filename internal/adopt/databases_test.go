@@ -130,7 +130,9 @@ func TestGlacierSync(t *testing.T) {
 	res := r.adopt(func(o *adopt.Options) { o.Databases, o.Strip = []string{db}, "/home/me" })
 	r.want("vault", "a 12", "alone 5", "empty 0", long+" 1000", "moved/alone 5")
 	r.want("vault.packed", "glaciersync/"+string(odd)+".tar 19", "glaciersync/database.sqlite3 10")
-	r.heard("a tar of glaciersync with 1 files")
+	if said := strings.Join(r.said(), "\n"); !strings.Contains(said, "a tar of glaciersync with 1 files") || strings.Contains(said, "the newest database") {
+		t.Errorf("with a database that names all: %s", said)
+	}
 	if len(res.Sources) != 1 || res.Sources[0].Archives.Files != 3 || res.Sources[0].Names != 6 || res.Sources[0].Packed != 1 || res.Known != 2 {
 		t.Errorf("%+v", res)
 	}

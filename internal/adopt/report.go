@@ -2,8 +2,10 @@ package adopt
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/firn-archive/firn"
+	"github.com/firn-archive/firn/internal/foreign"
 )
 
 // tellMost is how many things of one sort are told one by one.
@@ -67,10 +69,15 @@ func (a *adopter) report() {
 		say(a.res.Bare.Files, " with no name that is known here; they are listed by: firn archive list %s", a.Row.URL)
 	}
 	say(a.res.Own.Files, " of firn's own, with the names of many files inside; these come back with: firn recover %s", a.Row.URL)
-	if a.databases > 0 {
+	if a.databases > 0 && !(a.gaveSynced() && a.res.Bare.Files == 0) {
 		a.Events(firn.NoticeEvent{Text: fmt.Sprintf("the newest database of glaciersync is of %s, and has the names of what glaciersync stored: bring it back with firn restore %s %s --tree %s --to DIR, and adopt again with --db",
 			a.databaseOf, a.Row.URL, syncedDatabase, a.Tree+packedSuffix)})
 	}
+}
+
+// gaveSynced reports whether a database of glaciersync was given.
+func (a *adopter) gaveSynced() bool {
+	return slices.ContainsFunc(a.files, func(f recordFile) bool { return f.kind == foreign.GlacierSyncDatabase })
 }
 
 func archives(n int64) string {
