@@ -67,9 +67,9 @@ type Request struct {
 	Method string
 	Path   string // below the endpoint, escaped
 	Header http.Header
-	Body   io.Reader // nil for none
-	Length int64     // bytes of the body
-	Hash   string    // SHA-256 of the body, in hexadecimal
+	Body   io.Reader
+	Length int64  // bytes of the body; 0 for none
+	Hash   string // SHA-256 of the body, in hexadecimal
 }
 
 // Do sends a request of an exchange, and gives what Client.Do gives. The error is for
@@ -92,7 +92,7 @@ func (s *Signer) Do(x *Exchange, r Request) (*http.Response, error) {
 		Method: r.Method, URL: at, Host: at.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: r.Header, ContentLength: r.Length,
 	}
-	if r.Body != nil {
+	if r.Length > 0 {
 		req.Body = io.NopCloser(r.Body)
 	}
 	req = req.WithContext(x.Ctx)
