@@ -72,7 +72,7 @@ type Client struct {
 	Final func(kind firn.Kind, streams bool) (final firn.Kind, hint string)
 
 	answered atomic.Bool  // the server has, to this client
-	ahead    atomic.Int64 // how far its clock is ahead of ours, in ns; 0 where that is no matter
+	apart    atomic.Int64 // how far its clock is ahead of ours, in ns; 0 where that is no matter
 }
 
 // An Answer is one that is no success.
@@ -261,7 +261,7 @@ func (c *Client) Do(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	c.answered.Store(true)
-	c.ahead.Store(int64(ahead(resp)))
+	c.apart.Store(int64(apart(resp)))
 	x.pause()
 	x.note(func() { x.status = resp.StatusCode })
 	if x.Streams && resp.StatusCode/100 == 2 {

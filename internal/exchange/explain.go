@@ -33,9 +33,9 @@ func (x *Exchange) skewed(resp *http.Response) bool {
 	return there.Sub(x.signed.Add(x.client.Clock.Now().Sub(x.started))).Abs() > maxSkew
 }
 
-// ahead is how far the clock of the service is ahead of this machine's; 0 where they
+// apart is how far the clock of the service is ahead of this machine's; 0 where they
 // agree as far as signatures want it.
-func ahead(resp *http.Response) time.Duration {
+func apart(resp *http.Response) time.Duration {
 	there, err := http.ParseTime(resp.Header.Get("Date"))
 	if err != nil {
 		return 0

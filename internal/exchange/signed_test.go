@@ -37,12 +37,12 @@ func TestSignerSendsNothing(t *testing.T) {
 			smithyendpoints.Endpoint{URI: url.URL{Scheme: "https", Host: "one.test"}}, nil, "no such keys"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &exchange.Signer{Credentials: c.keys, Client: client(func(*http.Request) (*http.Response, error) {
+			way := client(func(*http.Request) (*http.Response, error) {
 				t.Error("a request left")
 				return nil, errors.ErrUnsupported
-			})}
-			s.Reach(c.to, c.err, "s3", "eu-west-1")
-			x := s.Client.Begin(t.Context(), "try", "it")
+			})
+			s := exchange.NewSigner(way, c.keys, c.to, c.err, "s3", "eu-west-1")
+			x := way.Begin(t.Context(), "try", "it")
 			_, err := s.Do(x, exchange.Request{Method: http.MethodGet, Path: "/", Header: http.Header{}})
 			if err = x.End(err); firn.KindOf(err) != firn.Invalid || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("%v: %v; want %q", firn.KindOf(err), err, c.says)

@@ -35,9 +35,7 @@ func (s *service) signer(ctx context.Context) *exchange.Signer {
 		UseFIPS:      aws.Bool(certified || o.EndpointOptions.UseFIPSEndpoint == aws.FIPSEndpointStateEnabled),
 		UseDualStack: aws.Bool(o.EndpointOptions.UseDualStackEndpoint == aws.DualStackEndpointStateEnabled),
 	})
-	signer := &exchange.Signer{Client: s.http, Credentials: o.Credentials}
-	signer.Reach(to, err, "glacier", region)
-	return signer
+	return exchange.NewSigner(s.http, o.Credentials, to, err, "glacier", region)
 }
 
 // path is that of something of the vault, by the parts of its name below it. Source: API
@@ -65,7 +63,7 @@ func (v *Vault) storing(description string, body *io.SectionReader, sums treehas
 	h.Set("X-Amz-Archive-Description", description)
 	return exchange.Request{
 		Method: http.MethodPost, Path: v.path("archives"), Header: h,
-		Body: fresh(body), Length: body.Size(), Hash: hex.EncodeToString(sums.Linear[:]),
+		Body: body, Hash: hex.EncodeToString(sums.Linear[:]),
 	}
 }
 
@@ -89,7 +87,7 @@ func (v *Vault) asking(spec firn.RetrievalSpec, tier string) (exchange.Request, 
 	sum := sha256.Sum256(body)
 	return exchange.Request{
 		Method: http.MethodPost, Path: v.path("jobs"), Header: h,
-		Body: bytes.NewReader(body), Length: int64(len(body)), Hash: hex.EncodeToString(sum[:]),
+		Body: io.NewSectionReader(bytes.NewReader(body), 0, int64(len(body))), Hash: hex.EncodeToString(sum[:]),
 	}, nil
 }
 

@@ -1,6 +1,7 @@
 package s3cold
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"io"
@@ -37,16 +38,14 @@ func (s *service) signer(ctx context.Context, bucket string) *exchange.Signer {
 		ForcePathStyle: &o.UsePathStyle, Accelerate: &o.UseAccelerate,
 		UseArnRegion: &o.UseARNRegion, DisableMultiRegionAccessPoints: &o.DisableMultiRegionAccessPoints,
 	}.WithDefaults())
-	signer := &exchange.Signer{Client: s.http, Credentials: o.Credentials}
-	signer.Reach(to, err, "s3", region)
-	return signer
+	return exchange.NewSigner(s.http, o.Credentials, to, err, "s3", region)
 }
 
 // send puts an object, and gives the headers of the answer.
 func (s *Store) send(x *exchange.Exchange, o object) (http.Header, error) {
 	answer, err := s.puts.Do(x, exchange.Request{
 		Method: http.MethodPut, Path: "/" + httpbinding.EscapePath(*s.full(o.key), false), Header: o.headers(),
-		Body: fresh(o.body), Length: o.body.Size(), Hash: hex.EncodeToString(o.sums.Linear[:]),
+		Body: o.body, Hash: hex.EncodeToString(o.sums.Linear[:]),
 	})
 	if err != nil {
 		return nil, err
@@ -62,8 +61,7 @@ func (o *object) headers() http.Header {
 			h[name] = []string{value}
 		}
 	}
-	set("Content-Type", "application/octet-stream")
-	set("Content-Type", o.contentType)
+	set("Content-Type", cmp.Or(o.contentType, "application/octet-stream"))
 	set("X-Amz-Checksum-Sha256", *checksum(o.sums))
 	set("X-Amz-Storage-Class", o.class)
 	if o.when.absent {

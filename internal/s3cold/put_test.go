@@ -1,7 +1,6 @@
 package s3cold
 
 import (
-	"cmp"
 	"context"
 	"io"
 	"net/http"
@@ -12,47 +11,24 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	sdk "github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"github.com/firn-archive/firn/internal/storetest"
 	"github.com/firn-archive/firn/treehash"
 )
 
-// A tape takes down requests, and answers them all.
-type tape struct{ requests []*http.Request }
-
-func (t *tape) RoundTrip(r *http.Request) (*http.Response, error) {
-	t.requests = append(t.requests, r)
-	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
-}
-
 // A late server's clock shows another time.
 type late struct {
-	*tape
+	*storetest.Tape
 	shows time.Time
 }
 
 func (l late) RoundTrip(r *http.Request) (*http.Response, error) {
-	answer, err := l.tape.RoundTrip(r)
+	answer, err := l.Tape.RoundTrip(r)
 	answer.Header.Set("Date", l.shows.UTC().Format(http.TimeFormat))
 	return answer, err
 }
 
 func section(text string) *io.SectionReader {
 	return io.NewSectionReader(strings.NewReader(text), 0, int64(len(text)))
-}
-
-// of gives what a request comes to: where it goes, what it is signed with, and the
-// headers that say what is stored.
-func of(r *http.Request) map[string]string {
-	told := map[string]string{"to": r.Method + " " + r.URL.Scheme + "://" + cmp.Or(r.Host, r.URL.Host) + " " + r.URL.EscapedPath()}
-	_, scope, _ := strings.Cut(r.Header.Get("Authorization"), "/")
-	told["signed for"], _, _ = strings.Cut(scope, ",")
-	for name := range r.Header {
-		switch name {
-		case "Authorization", "Amz-Sdk-Invocation-Id", "Amz-Sdk-Request", "User-Agent", "X-Amz-Date": // the SDK's own, or of the moment
-		default:
-			told[name] = strings.Join(r.Header.Values(name), ",")
-		}
-	}
-	return told
 }
 
 // TestPutsLikeTheSDK: what firn puts by itself goes where the SDK would have sent it,
@@ -76,15 +52,7 @@ func TestPutsLikeTheSDK(t *testing.T) {
 		"a private way within": {map[string]string{"AWS_ENDPOINT_URL": "https://bucket.vpce-1a2b.s3.us-east-1.vpce.amazonaws.com"}, Config{Bucket: "bucket", Region: "us-east-1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for key, value := range map[string]string{
-				"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_SESSION_TOKEN": "", "AWS_PROFILE": "", "AWS_REGION": "",
-				"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_ENDPOINT_URL": "", "AWS_ENDPOINT_URL_S3": "",
-			} {
-				t.Setenv(key, value)
-			}
-			for key, value := range c.environment {
-				t.Setenv(key, value)
-			}
+			storetest.AWS(t, c.environment)
 			putBoth(t, c.cfg)
 		})
 	}
@@ -92,7 +60,7 @@ func TestPutsLikeTheSDK(t *testing.T) {
 
 // putBoth puts an object with a name that has to be escaped both ways.
 func putBoth(t *testing.T, cfg Config) {
-	tape := &tape{}
+	tape := &storetest.Tape{}
 	cfg.Transport, cfg.Prefix = tape, "a b"
 	s, err := Open(t.Context(), cfg)
 	if err != nil {
@@ -117,21 +85,13 @@ func putBoth(t *testing.T, cfg Config) {
 	if err := x.End(err); err != nil {
 		t.Fatal(err)
 	}
-	want, got := of(tape.requests[0]), of(tape.requests[1])
-	if len(want) != len(got) {
-		t.Errorf("the SDK sends %v\nfirn sends %v", want, got)
-	}
-	for name, value := range want {
-		if got[name] != value {
-			t.Errorf("%s: %q; of the SDK's: %q", name, got[name], value)
-		}
-	}
+	tape.Same(t, "putting")
 }
 
 // TestPutsBySignedTime: where the clock of the service is another, requests are signed
 // by it once an answer told.
 func TestPutsBySignedTime(t *testing.T) {
-	tape := &tape{}
+	tape := &storetest.Tape{}
 	there := time.Now().Add(-time.Hour)
 	keys := aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 		return aws.Credentials{AccessKeyID: "AKIAIOSFODNN7EXAMPLE", SecretAccessKey: "secret"}, nil
@@ -148,7 +108,7 @@ func TestPutsBySignedTime(t *testing.T) {
 		}
 	}
 	for i, want := range []time.Time{time.Now(), there} {
-		at, err := time.Parse("20060102T150405Z", tape.requests[i].Header.Get("X-Amz-Date"))
+		at, err := time.Parse("20060102T150405Z", tape.Requests[i].Header.Get("X-Amz-Date"))
 		if err != nil || at.Sub(want).Abs() > time.Minute {
 			t.Errorf("request %d was signed at %v, %v; want %v", i, at, err, want)
 		}
