@@ -15,6 +15,7 @@ import (
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/clock"
 	"github.com/firn-archive/firn/internal/config"
+	"github.com/firn-archive/firn/internal/retrieval"
 	"github.com/firn-archive/firn/internal/s3test"
 	"github.com/firn-archive/firn/internal/wire"
 )
@@ -98,8 +99,10 @@ func TestKilledSyncToS3StoresEverythingOnce(t *testing.T) {
 	out := filepath.Join(m.home, "out")
 	restore := []string{"restore", name, "--to", out, "--yes"}
 	killedRestores(m, random, kills/3, restore)
+	m.wait(t, retrieval.AnswerTime+time.Minute) // what a kill cut off is found by then, or asked for again
 	m.must(75, restore...)
 	b.ahead.Add(int64(13 * time.Hour))
+	m.wait(t, 13*time.Hour)
 	killedRestores(m, random, kills/3, restore)
 	m.must(0, restore...)
 	sameTree(t, tree, out)
