@@ -16,12 +16,14 @@ import (
 	"github.com/firn-archive/firn/describe"
 	"github.com/firn-archive/firn/internal/clock"
 	"github.com/firn-archive/firn/internal/filter"
+	"github.com/firn-archive/firn/internal/heap"
 )
 
 // asProgram makes the test program mtglacier.
 const asProgram = "TEST_AS_MTGLACIER"
 
 func TestMain(m *testing.M) {
+	defer heap.Set()() // as in firn, since both the program and the server are measured
 	if os.Getenv(asProgram) == "" {
 		os.Exit(m.Run())
 	}
