@@ -165,9 +165,10 @@ func (s *syncing) missing() (gone []mtjournal.Record, err error) {
 }
 
 // filesAtOnce is how many files are seen to at a time for each worker: those that
-// wait for the disk or the catalog keep no other from being sent. After a kill each
-// of them may have been sent, for all that is known.
-const filesAtOnce = 3
+// wait for the disk or the catalog keep no other from being sent, and the more wait
+// the fewer commits they need. After a kill each of them may have been sent, for all
+// that is known.
+const filesAtOnce = 8
 
 // work does a sync. What is gone from the disk is deleted when all else is done.
 func (s *syncing) work(ctx context.Context, vault *session) error {
