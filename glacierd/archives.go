@@ -2,7 +2,6 @@ package glacierd
 
 import (
 	"net/http"
-	"os"
 	"strconv"
 
 	"github.com/firn-archive/firn/treehash"
@@ -34,14 +33,8 @@ func uploadArchive(c *call, v *vault) error {
 	if err != nil {
 		return err
 	}
-	path := v.path(p.number)
-	f, err := v.create(path)
+	got, err := v.take(c, p)
 	if err != nil {
-		return err // with a file of that number there, nothing is settled
-	}
-	got, err := v.receive(c, f)
-	if err != nil {
-		p.settle()
 		return err
 	}
 	a := archive{ref: ref{p.number, newSalt()}, size: got.size, hash: got.tree, description: description}
@@ -53,11 +46,16 @@ func uploadArchive(c *call, v *vault) error {
 				return err
 			}
 		}
+		if got.small != nil {
+			if err := t.exec("INSERT INTO small VALUES (?, ?)", p.number, got.small); err != nil {
+				return err
+			}
+		}
 		return v.insertArchive(t, a)
 	})
 	if err != nil {
 		if !recorded {
-			os.Remove(path)
+			got.drop()
 			p.settle()
 		}
 		return err
@@ -207,8 +205,9 @@ func deleteArchive(c *call, v *vault) error {
 	return c.empty(http.StatusNoContent)
 }
 
-// discard notes that a body is to be removed, and reports whether at once: the
-// outputs of finished jobs keep it until they expire.
+// discard removes a small body, or notes that a body is to be removed, and reports
+// whether its file is to go at once: the outputs of finished jobs keep it until they
+// expire.
 func (v *vault) discard(t tx, number int64) (now bool, err error) {
 	if err := t.forget(v.takeRemoved()); err != nil {
 		return false, err
@@ -218,6 +217,12 @@ func (v *vault) discard(t tx, number int64) (now bool, err error) {
 		[]any{number, t.now()}, &due)
 	if err != nil {
 		return false, err
+	}
+	if due == 0 {
+		var one int64
+		if gone, err := t.one("DELETE FROM small WHERE number = ? RETURNING number", []any{number}, &one); gone || err != nil {
+			return false, err
+		}
 	}
 	return due == 0, t.exec("INSERT OR REPLACE INTO garbage VALUES (?, ?)", number, due)
 }

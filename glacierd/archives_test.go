@@ -2,6 +2,7 @@ package glacierd_test
 
 import (
 	"bytes"
+	"database/sql"
 	"fmt"
 	"io/fs"
 	"net/http/httptest"
@@ -98,19 +99,52 @@ func TestUploadRefusals(t *testing.T) {
 	}
 }
 
-// bodies lists the files below the archive folders of all vaults.
-func bodies(t testing.TB, root string) (files []string) {
+// bodies lists the files below the archive folders of all vaults, and the small bodies
+// in their databases, as DATABASE:NUMBER.
+func bodies(t testing.TB, root string) (all []string) {
 	t.Helper()
 	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
-		if err == nil && !e.IsDir() && strings.Contains(path, string(filepath.Separator)+"archives"+string(filepath.Separator)) {
-			files = append(files, path)
+		switch {
+		case err != nil || e.IsDir():
+		case e.Name() == "vault.db":
+			for _, number := range smallBodies(t, path) {
+				all = append(all, fmt.Sprint(path, ":", number))
+			}
+		case strings.Contains(path, string(filepath.Separator)+"archives"+string(filepath.Separator)):
+			all = append(all, path)
 		}
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return files
+	return all
+}
+
+// smallBodies gives the numbers of those that a vault's database holds.
+func smallBodies(t testing.TB, path string) (numbers []int) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	rows, err := db.Query("SELECT number FROM small ORDER BY number")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var n int
+		if err := rows.Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		numbers = append(numbers, n)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return numbers
 }
 
 // A body above the limit is refused by its announced length alone.
@@ -211,12 +245,12 @@ func TestDeletedRowsGo(t *testing.T) {
 	}
 }
 
-// Bodies can be read without the server: parts in a row are the archive.
+// Bodies that aren't small can be read without the server: parts in a row are the archive.
 func TestBodiesAreOrdinaryFiles(t *testing.T) {
 	var root string
 	b := newBench(t, func(c *glacierd.Config) { root = c.Root })
 	b.createVault("v")
-	one, parts := pattern(100), pattern(12*mib)
+	one, parts := pattern(16<<10+1), pattern(12*mib)
 	b.upload("v", one, "")
 	b.uploadParts("v", mib, parts, "")
 	got, err := os.ReadFile(filepath.Join(root, "v", "archives", "000", "000", "001"))

@@ -1,6 +1,7 @@
 package glacierd
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"database/sql"
@@ -23,6 +24,14 @@ import (
 // holds: whoever opens the vault later finds the lock free, and removes the
 // leased numbers that have no row. Nothing is renamed, and syncs of many
 // bodies run side by side, outside the database's lock.
+//
+// Small ones are part of the database instead, in the table small: a file that is made
+// and synced for each costs several times as much as a few pages that become durable
+// with the row, together with those of others.
+
+// maxSmall is the most bytes of a body that lies in the database, if it came in one
+// request: four pages, and their log.
+const maxSmall = 16 << 10
 
 // leaseSize is how many numbers a process leases at once. Unused ones are given
 // back when it ends in order.
@@ -284,6 +293,52 @@ func (v *vault) create(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 }
 
+// A taken body has been checked, and stays once the row of its number is there.
+type taken struct {
+	content
+	small []byte // the body itself, which goes with the row; nil: it is a file
+	path  string
+}
+
+// drop removes a body that gets no row.
+func (b *taken) drop() {
+	if b.small == nil {
+		os.Remove(b.path)
+	}
+}
+
+// take takes in the body of a call that has a number. After an error the number is
+// settled, unless something else has its file.
+func (v *vault) take(c *call, p *place) (taken, error) {
+	if c.r.ContentLength <= maxSmall {
+		b, err := c.takeSmall()
+		if err != nil {
+			p.settle()
+		}
+		return b, err
+	}
+	path := v.path(p.number)
+	f, err := v.create(path)
+	if err != nil {
+		return taken{}, err
+	}
+	got, err := v.receive(c, f)
+	if err != nil {
+		p.settle()
+	}
+	return taken{content: got, path: path}, err
+}
+
+// takeSmall takes in a body that will be part of the database.
+func (c *call) takeSmall() (taken, error) {
+	whole := bytes.NewBuffer(make([]byte, 0, c.r.ContentLength))
+	got, err := c.copyBody(whole)
+	if err == nil {
+		err = c.checkBody(got)
+	}
+	return taken{content: got, small: whole.Bytes()}, err
+}
+
 // receive writes the body of a call to a new file and hashes it on the way.
 // When it returns without an error, the file is on disk to stay; else there is
 // none.
@@ -305,8 +360,8 @@ func (v *vault) receive(c *call, f *os.File) (content, error) {
 	return got, nil
 }
 
-// copyBody passes the body to a file and to the digest.
-func (c *call) copyBody(f *os.File) (content, error) {
+// copyBody passes the body to a writer and to the digest.
+func (c *call) copyBody(to io.Writer) (content, error) {
 	buffer := c.s.buffers.Get().(*[]byte)
 	defer c.s.buffers.Put(buffer)
 	d := newDigest()
@@ -314,7 +369,7 @@ func (c *call) copyBody(f *os.File) (content, error) {
 		n, err := c.body.Read(*buffer)
 		if n > 0 {
 			d.Write((*buffer)[:n])
-			if _, err := f.Write((*buffer)[:n]); err != nil {
+			if _, err := to.Write((*buffer)[:n]); err != nil {
 				return content{}, err
 			}
 		}

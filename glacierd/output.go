@@ -1,6 +1,7 @@
 package glacierd
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -156,27 +157,35 @@ func (t tx) partNode(key, start, end int64) (treehash.Hash, error) {
 
 // An openBody reads some bytes of an archive, part after part.
 type openBody struct {
-	paths  []string // files still to be read
-	file   *os.File // the first of them
-	offset int64    // in it
-	unit   int64    // bytes of each file but the last
-	left   int64    // bytes still wanted
+	paths  []string      // files still to be read
+	file   io.ReadCloser // the first of them
+	offset int64         // in it
+	unit   int64         // bytes of each file but the last
+	left   int64         // bytes still wanted
 }
 
 // openBody opens the bytes of an archive, so that what can fail fails before
 // the answer begins.
-func (v *vault) openBody(c *call, a archive, bytes span) (*openBody, error) {
-	b := &openBody{offset: bytes.first, unit: a.size, left: bytes.length()}
+func (v *vault) openBody(c *call, a archive, wanted span) (*openBody, error) {
+	b := &openBody{offset: wanted.first, unit: a.size, left: wanted.length()}
 	path := v.path(a.number)
 	if a.partSize == 0 {
+		small, err := v.small(c, a)
+		if err != nil {
+			return nil, err
+		}
+		if small != nil {
+			b.file = io.NopCloser(bytes.NewReader(small[wanted.first:]))
+			return b, nil
+		}
 		b.paths = []string{path}
 		return b, b.open()
 	}
 	b.unit = a.partSize
-	b.offset = bytes.first % a.partSize
+	b.offset = wanted.first % a.partSize
 	err := c.read(v, func(t tx) error {
 		return t.each("SELECT file FROM part WHERE key BETWEEN ? AND ? ORDER BY key",
-			[]any{partKey(a.number, bytes.first/a.partSize), partKey(a.number, bytes.last/a.partSize)},
+			[]any{partKey(a.number, wanted.first/a.partSize), partKey(a.number, wanted.last/a.partSize)},
 			func(scan func(...any) error) error {
 				var file string
 				err := scan(&file)
@@ -193,12 +202,28 @@ func (v *vault) openBody(c *call, a archive, bytes span) (*openBody, error) {
 	return b, b.open()
 }
 
-// open opens the next file.
-func (b *openBody) open() (err error) {
-	b.file, err = os.Open(b.paths[0])
-	if err == nil && b.offset > 0 {
-		_, err = b.file.Seek(b.offset, io.SeekStart)
+// small gives the body of an archive that lies in the database; nil: it is a file.
+func (v *vault) small(c *call, a archive) (body []byte, err error) {
+	if a.size > maxSmall {
+		return nil, nil
 	}
+	err = c.read(v, func(t tx) error {
+		_, err := t.one("SELECT body FROM small WHERE number = ?", []any{a.number}, &body)
+		return err
+	})
+	if err == nil && body != nil && int64(len(body)) != a.size {
+		err = fmt.Errorf("the body of archive %d has %d bytes instead of %d", a.number, len(body), a.size)
+	}
+	return body, err
+}
+
+// open opens the next file.
+func (b *openBody) open() error {
+	f, err := os.Open(b.paths[0])
+	if err == nil && b.offset > 0 {
+		_, err = f.Seek(b.offset, io.SeekStart)
+	}
+	b.file = f
 	return err
 }
 

@@ -9,7 +9,7 @@ func vaultOptions() sqldb.Options {
 	return sqldb.Options{
 		ApplicationID: 0x67766c74, // "gvlt"
 		Name:          "vault database",
-		Migrations:    []string{vaultSchema},
+		Migrations:    []string{vaultSchema, smallSchema},
 		CacheKiB:      4 << 10, // rows are mostly appended, and several vaults may be open
 	}
 }
@@ -117,6 +117,12 @@ CREATE TABLE lease (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, owner TEXT
 
 -- Bodies to be removed, and not before what time.
 CREATE TABLE garbage (number INTEGER PRIMARY KEY, due INTEGER NOT NULL);
+`
+
+const smallSchema = `
+-- Bodies of at most 16 KiB that came in one request. Of an archive from before there
+-- was this table the body is a file, however small.
+CREATE TABLE small (number INTEGER PRIMARY KEY, body BLOB NOT NULL);
 `
 
 // accountOptions describe account.db.

@@ -100,8 +100,10 @@ func (t tx) forget(numbers []int64) error {
 		if err := t.exec("DELETE FROM part WHERE key BETWEEN ? AND ?", partKey(n, 0), partKey(n, maxParts)); err != nil {
 			return err
 		}
-		if err := t.exec("DELETE FROM garbage WHERE number = ?", n); err != nil {
-			return err
+		for _, table := range []string{"small", "garbage"} {
+			if err := t.exec("DELETE FROM "+table+" WHERE number = ?", n); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

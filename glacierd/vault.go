@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 // Names inside a vault's folder.
 const (
 	vaultFile     = "vault.db"
+	vaultCopy     = vaultFile + ".schema" // begins the names of copies from before a migration
 	archiveFolder = "archives"
 	writerFolder  = "writers"
 	lockName      = "lock" // taken to make and to remove vaults
@@ -383,7 +385,16 @@ func removeVaultFiles(dir string) error {
 			return err
 		}
 	}
-	return nil
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), vaultCopy) {
+			err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
+		}
+	}
+	return err
 }
 
 // ownName reports whether a name in a vault's folder is one that servers make.
@@ -393,7 +404,7 @@ func ownName(name string) bool {
 		lockName, accountFile, accountFile + "-wal", accountFile + "-shm", credentialFile:
 		return true
 	}
-	return false
+	return strings.HasPrefix(name, vaultCopy)
 }
 
 // lockFolders takes the lock under which vaults are made, removed and opened,

@@ -439,7 +439,7 @@ func TestMissingBody(t *testing.T) {
 	var root string
 	b := newBench(t, atOnce, func(c *glacierd.Config) { root = c.Root })
 	b.createVault("v")
-	for _, archive := range []string{b.upload("v", []byte("x"), ""), b.uploadParts("v", mib, pattern(2*mib), "")} {
+	for _, archive := range []string{b.upload("v", pattern(mib), ""), b.uploadParts("v", mib, pattern(2*mib), "")} {
 		job := b.job("v", "Type", "archive-retrieval", "ArchiveId", archive)
 		for _, file := range bodies(t, root) {
 			if err := os.Remove(file); err != nil {

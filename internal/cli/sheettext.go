@@ -123,6 +123,8 @@ func localCommands(r sheetRecord) []string {
 		"# First the list of files. The archives that have it, the newest first; what isn't in that is in the one behind it:",
 		`sqlite3 vault.db "SELECT number, part_size FROM archive WHERE deleted IS NULL AND description LIKE '` + snapshotDescription() + `%' ORDER BY number DESC"`,
 		"# Number 12345 is FILE archives/000/012/345; where part_size isn't 0, that is a folder of parts: cat archives/000/012/345/* >FILE",
+		"# Where it is neither, it is small, and made so:",
+		`sqlite3 vault.db "SELECT writefile('FILE', body) FROM small WHERE number = 12345"`,
 	}
 	lines = append(lines, searchCommands(r, `"hash":"HASH"`)...)
 	return append(lines,
