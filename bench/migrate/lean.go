@@ -373,15 +373,15 @@ func (b *bench) lean(ctx context.Context) (*server, error) {
 }
 
 // checkLean looks whether each archive came to the target, once, and whole.
-func (b *bench) checkLean() error {
+func checkLean(s *server, archives int) error {
 	var r leanReport
-	switch err := json.Unmarshal(b.at.said.Bytes(), &r); {
+	switch err := json.Unmarshal(s.said.Bytes(), &r); {
 	case err != nil:
-		return fmt.Errorf("the lean servers said %q: %w", &b.at.said, err)
+		return fmt.Errorf("the lean servers said %q: %w", &s.said, err)
 	case r.Wrong != "":
 		return errors.New("the lean servers: " + r.Wrong)
-	case r.Stored != b.archives:
-		return fmt.Errorf("%d of %d archives came to the target", r.Stored, b.archives)
+	case r.Stored != archives:
+		return fmt.Errorf("%d of %d archives came to the target", r.Stored, archives)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"io"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -68,12 +69,12 @@ func TestLean(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newLeanServer(t)
 			c.give(s, brought(t, s, "0"), brought(t, s, "1"), brought(t, s, "2"))
-			b := &bench{options: options{archives: 3}, at: &server{}}
-			if err := s.say(&b.at.said); err != nil {
+			said := &server{}
+			if err := s.say(&said.said); err != nil {
 				t.Fatal(err)
 			}
 			want := c.wrong + c.count
-			if err := b.checkLean(); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			if err := checkLean(said, 3); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 				t.Errorf("%v, want %q", err, want)
 			}
 		})
@@ -98,6 +99,30 @@ func TestLeanArguments(t *testing.T) {
 	for _, args := range [][2]string{{"x", "8"}, {"1", "x"}} {
 		if err := serveLean(args[0], args[1], io.Discard); err == nil {
 			t.Errorf("%q are taken", args)
+		}
+	}
+}
+
+// TestFloor: what is moved as plainly as can be arrives whole, and what isn't what it
+// should be is noticed.
+func TestFloor(t *testing.T) {
+	s := newLeanServer(t)
+	web := httptest.NewServer(s.handler())
+	defer web.Close()
+	size := strconv.Itoa(s.size())
+	if err := moveAll(web.URL, []string{"3", size, "2"}); err != nil {
+		t.Fatal(err)
+	}
+	said := &server{}
+	if err := s.say(&said.said); err != nil {
+		t.Fatal(err)
+	}
+	if err := checkLean(said, 3); err != nil {
+		t.Error(err)
+	}
+	for name, numbers := range map[string][]string{"unknown archive": {"4", size, "1"}, "another size": {"1", strconv.Itoa(s.size() - 1), "1"}, "no number": {"1", size, "x"}} {
+		if err := moveAll(web.URL, numbers); err == nil {
+			t.Errorf("%s: moved", name)
 		}
 	}
 }

@@ -20,7 +20,9 @@
 // migration needs and no more: more archives than any disk here could hold are moved,
 // and most of what is measured is firn. It makes each archive when it is asked for,
 // compares what comes to the target with the hashes that came with it, and with those
-// of the source, and keeps nothing but which archives came.
+// of the source, and keeps nothing but which archives came. After firn a loop moves
+// as many that asks, reads, hashes and sends, and no more: what that takes no program
+// can spare.
 package main
 
 import (
@@ -55,6 +57,7 @@ type options struct {
 func main() {
 	usage.Main()
 	leanMain()
+	floorMain()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
@@ -102,7 +105,13 @@ func work(ctx context.Context, o options, stdout, progress io.Writer) (err error
 	if err != nil {
 		return err
 	}
-	return b.write(stdout, took)
+	var least taking
+	if b.leanly {
+		if least, err = b.floor(ctx); err != nil {
+			return err
+		}
+	}
+	return b.write(stdout, took, least)
 }
 
 // build builds the programs that weren't given.

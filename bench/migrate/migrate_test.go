@@ -22,6 +22,7 @@ const programVar = "FIRN_TEST_PROGRAM"
 func TestMain(m *testing.M) {
 	usage.Main()
 	leanMain()
+	floorMain()
 	if os.Getenv(programVar) != "" {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
@@ -38,7 +39,7 @@ func TestMeasure(t *testing.T) {
 		measured(t, `[1-9]\d* CPU µs an archive at the source, [1-9]\d* at the target`, "-to", toS3, "-server", server)
 	})
 	t.Run("lean", func(t *testing.T) {
-		measured(t, `[1-9]\d* CPU µs an archive, source and target together`, "-lean")
+		measured(t, `[1-9]\d* CPU µs an archive, source and target together \|(?s:.*)\| moving as plainly as can be, in the same run \| [1-9]\d* archives/s; [1-9]\d* CPU µs an archive, and [1-9]\d* of the servers`, "-lean")
 	})
 }
 
@@ -79,7 +80,7 @@ func TestCheck(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := b.check(); (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			if err := b.check(t.Context()); (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v, want %q", err, c.want)
 			}
 		})
