@@ -57,6 +57,8 @@ func TestMain(m *testing.M) {
 //	                        server and the S3 too: see woundClock. It comes before serve.
 //	                        "month" is until the second day of the next month, in UTC,
 //	                        so that what a script does in days is in one month's bill
+//	bodies DIR TO           writes the bodies of a local vault's archives to files in a
+//	                        new folder, in the order in which they came
 //	vanish PREFIX           deletes all of its objects whose keys begin so, within
 //	                        any store
 //	unserve                 interrupts that server, which must end well; stdout
@@ -92,6 +94,7 @@ func runScripts(t *testing.T, files []string, more map[string]func(*testscript.T
 		"put":        putIntoS3,
 		"unopen":     endUploadsInS3,
 		"wind":       windAll,
+		"bodies":     takeBodies,
 		"vanish":     vanishFromS3,
 		"older":      makeOlder,
 		"unserve":    stopServer,

@@ -140,7 +140,7 @@ func TestDamagedVault(t *testing.T) {
 	if _, err := s.CheckOrCreate(t.Context(), openCatalog(t, env)); err != nil {
 		t.Fatal(err)
 	}
-	body, sums := storetest.Body(storetest.Data(1, 5000))
+	body, sums := storetest.Body(storetest.Data(1, damagedSize))
 	id, err := s.UploadArchive(t.Context(), "", body, sums)
 	if err != nil {
 		t.Fatal(err)
@@ -171,10 +171,13 @@ func TestDamagedVault(t *testing.T) {
 	}
 }
 
-// readAll reads a job's output of 5,000 bytes and gives the kind of its failure.
+// damagedSize is that of an archive whose body is a file, and no part of the database.
+const damagedSize = 50000
+
+// readAll reads a job's output of damagedSize bytes and gives the kind of its failure.
 func readAll(t *testing.T, s firn.Store, job firn.JobID) firn.Kind {
 	t.Helper()
-	out, err := s.Output(t.Context(), job, firn.Range{End: 5000})
+	out, err := s.Output(t.Context(), job, firn.Range{End: damagedSize})
 	if err == nil {
 		defer out.Close()
 		_, err = io.Copy(io.Discard, out)
