@@ -15,7 +15,7 @@ func TestSet(t *testing.T) {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	if grows := m.NextGC - m.HeapAlloc; grows < 8<<20 || grows > 10<<20 {
+	if grows := m.NextGC - m.HeapAlloc; grows < 7<<20 || grows > 10<<20 {
 		t.Errorf("collected after %d bytes more", grows)
 	}
 	keep()
