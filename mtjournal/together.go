@@ -17,8 +17,11 @@ const gathering = 3 * time.Millisecond
 // AppendTogether is Append for many goroutines: it returns when the records are on
 // the disk, with those that others append in the same few milliseconds. Its error is that
 // of all which were written with them: a caller looks at each record first (see
-// Record.Check).
+// Record.Check). Several records are a group by themselves, and don't wait for others.
 func (a *Appender) AppendTogether(records ...Record) error {
+	if len(records) > 1 {
+		return a.Append(records...)
+	}
 	return a.queue.add(a.Append, records)
 }
 

@@ -3,6 +3,8 @@ package mtjournal
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -54,6 +56,28 @@ func TestLinesGoTogether(t *testing.T) {
 		group.Wait()
 		if fmt.Sprint(batches) != "[2 5 2]" {
 			t.Errorf("written %v at a time", batches)
+		}
+	})
+}
+
+// TestManyLinesDontWait: for others, as one line does.
+func TestManyLinesDontWait(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal")
+	synctest.Test(t, func(t *testing.T) {
+		a, err := OpenAppend(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer a.Close()
+		line := Record{Op: Deleted, Archive: "A", Path: "a"}
+		for n, want := range map[int]time.Duration{1: gathering, 2: 0, 1000: 0} {
+			began := time.Now()
+			if err := a.AppendTogether(slices.Repeat([]Record{line}, n)...); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(began); took != want {
+				t.Errorf("%d lines took %v, want %v", n, took, want)
+			}
 		}
 	})
 }
