@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/firn-archive/firn"
@@ -420,12 +421,30 @@ func (c *Catalog) JobsGone(ctx context.Context, ids []int64, reason string) erro
 	if len(ids) == 0 {
 		return nil
 	}
-	return c.write(ctx, "record job", fmt.Sprint(ids[0]), func(tx tx) error {
+	return c.writeAgain(ctx, "record job", fmt.Sprint(ids[0]), func(tx tx) error {
+		there := make(map[int64]bool, len(ids))
+		b := jobsGone.batch(tx, reason)
+		for part := range slices.Chunk(ids, atOnce) {
+			for _, id := range part {
+				b.args = append(b.args, id)
+			}
+			err := b.query(func(rows *sql.Rows) error {
+				var id int64
+				err := rows.Scan(&id)
+				there[id] = true
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
 		for _, id := range ids {
-			if err := tx.row("UPDATE job SET state = 11, message = ? WHERE id = ? RETURNING id", reason, id).Scan(&id); err != nil {
-				return wrap(tx.ctx, "record job", fmt.Sprint(id), err)
+			if !there[id] {
+				return wrap(tx.ctx, "record job", fmt.Sprint(id), sql.ErrNoRows)
 			}
 		}
 		return nil
 	})
 }
+
+var jobsGone = newBulk("UPDATE job SET state = 11, message = ? WHERE id IN (SELECT column1 FROM (VALUES ", "(?)", ")) RETURNING id")

@@ -579,15 +579,18 @@ func (c *Catalog) CopyStored(ctx context.Context, m Migration, id int64, archive
 
 // endCopies records what became of the copies that are in an archive.
 func endCopies(tx tx, migration, archive int64, s CopyState) error {
-	var n, bytes int64
-	if err := tx.row("SELECT count(*), coalesce(sum(size), 0) FROM copy WHERE copy = ? AND migration = ? AND state = 2", archive, migration).Scan(&n, &bytes); err != nil || n == 0 {
-		return err
-	}
-	end := "UPDATE copy SET state = ? WHERE copy = ? AND migration = ? AND state = 2"
+	end := "UPDATE copy SET state = ? WHERE copy = ? AND migration = ? AND state = 2 RETURNING size"
 	if s == CopyPlanned {
-		end = "UPDATE copy SET state = ?, copy = 0, member = 0 WHERE copy = ? AND migration = ? AND state = 2"
+		end = "UPDATE copy SET state = ?, copy = 0, member = 0 WHERE copy = ? AND migration = ? AND state = 2 RETURNING size"
 	}
-	if err := tx.exec(end, s, archive, migration); err != nil {
+	var n, bytes int64
+	err := tx.each(func(rows *sql.Rows) error {
+		var size int64
+		err := rows.Scan(&size)
+		n, bytes = n+1, bytes+size
+		return err
+	}, end, s, archive, migration)
+	if err != nil || n == 0 {
 		return err
 	}
 	return moveCopies(tx, migration, CopyBegun, s, n, bytes)

@@ -32,7 +32,7 @@ func newTask(t catalog.CopyTask) *task {
 	if label == "" {
 		label = "archive " + string(t.Remote)
 	}
-	return &task{CopyTask: t, label: label, want: retrieval.Want{Remote: t.Remote, Size: t.Size, Tree: t.TreeHash, Class: t.Class, Label: label}}
+	return &task{CopyTask: t, label: label, want: retrieval.Want{Remote: t.Remote, Size: t.Size, Tree: t.TreeHash, Row: t.Archive, Class: t.Class, Label: label}}
 }
 
 // stamp is that of the archive as a file: what is the same at every try.

@@ -18,6 +18,11 @@ import (
 	"github.com/firn-archive/firn/internal/retrieval"
 )
 
+// askersEach is how many archives are about to be asked for to each request that is under
+// way: most of the time goes into recording what is asked for, which is done for many
+// together.
+const askersEach = 4
+
 // A round goes once over what isn't copied, in the order in which the source's
 // archives were made: what is ready is copied, and as much is asked for as may be.
 type round struct {
@@ -53,8 +58,10 @@ func (m *mover) round(ctx context.Context) (*round, error) {
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	var asking errgroup.Group
-	for range m.Concurrency {
+	for range askersEach * m.Concurrency {
 		asking.Go(func() error { return r.askAll(gctx) })
+	}
+	for range m.Concurrency {
 		g.Go(func() error {
 			for do := range r.work {
 				if gctx.Err() == nil {

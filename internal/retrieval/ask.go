@@ -191,6 +191,10 @@ func (a *Asker) start(ctx context.Context, w Want, tier firn.Tier, days int) (fi
 }
 
 func (a *Asker) request(ctx context.Context, w Want, tier firn.Tier, days int, token firn.Token, hastens bool) (firn.JobID, error) {
+	if err := a.slots.Acquire(ctx, 1); err != nil {
+		return "", context.Cause(ctx)
+	}
+	defer a.slots.Release(1)
 	id, err := a.o.Store.StartRetrieval(ctx, firn.RetrievalSpec{Archive: w.Remote, Range: a.rangeOf(w), Tier: tier, Days: days, Hastens: hastens, Description: describe.Job(token, a.o.Run.Command)})
 	if err == nil && id == "" {
 		err = &firn.Error{Op: "retrieve", Subject: w.Label, Kind: firn.Lost, Err: errors.New("the store's answer names no job")}
@@ -298,7 +302,7 @@ func (a *Asker) startRecorded(ctx context.Context, w Want, tier firn.Tier, days 
 		job.Range = firn.Range{End: w.Size} // as the store lists it
 	}
 	token := firn.NewToken()
-	row, err = a.o.Catalog.JobIntent(ctx, catalog.Job{Store: a.o.Row, Run: a.o.Run.ID, Token: token, Remote: job})
+	row, err = a.o.Catalog.JobIntent(ctx, catalog.Job{Store: a.o.Row, Run: a.o.Run.ID, Token: token, Archive: w.Row, Remote: job})
 	if err != nil {
 		return job, 0, err
 	}

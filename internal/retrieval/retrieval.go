@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/firn-archive/firn"
 	"github.com/firn-archive/firn/internal/catalog"
@@ -36,7 +37,8 @@ type Options struct {
 	// Poll is how often to ask what is ready; 0: DefaultPoll, after the tier's
 	// earliest time.
 	Poll time.Duration
-	// Concurrency is how many wants are worked on at a time; 0: 4.
+	// Concurrency is how many wants are worked on, and asked for, at a time; 0: 4. More
+	// may call Ask side by side: what they record meanwhile is recorded together.
 	Concurrency int
 	// Waker hears from the store when something is ready; nil: nobody does, and
 	// the store is asked every so often.
@@ -49,6 +51,7 @@ type Want struct {
 	Range  *firn.Range   // of the archive, MiB-aligned; nil: all of it
 	Size   int64         // of the archive, in bytes; 0: not known
 	Tree   treehash.Hash // of the archive; zero: not known
+	Row    int64         // of the archive in the catalog; 0: it is looked for
 	// Class is the archive's storage class in S3, whose tiers it has; empty: the store's.
 	Class string
 	// Label is what it is, for people. The store isn't told.
@@ -92,9 +95,10 @@ type Asker struct {
 	book  *book
 	seed  maphash.Seed
 	// asking holds off a second want of one archive while the first asks.
-	asking [64]sync.Mutex
-	looked time.Duration // how long the last look took
-	deaf   bool          // it was told that the Waker hears nothing
+	asking [512]sync.Mutex
+	slots  *semaphore.Weighted // for requests that ask
+	looked time.Duration       // how long the last look took
+	deaf   bool                // it was told that the Waker hears nothing
 	// anyPace: the server may be done at any time; nobody said how often to ask it.
 	anyPace bool
 	pause   time.Duration // the last one of those that grow until it is asked as any; 0: none yet
@@ -134,7 +138,8 @@ func New(o Options) *Asker {
 	}
 	traits := o.Store.Traits()
 	return &Asker{
-		o: o, slow: !traits.InstantJobs, whole: traits.ThawsWhole, pace: traits.Pace, anyPace: traits.AnyPace && o.Poll == 0, book: newBook(traits.Pace), seed: maphash.MakeSeed(),
+		slots: semaphore.NewWeighted(int64(o.Concurrency)),
+		o:     o, slow: !traits.InstantJobs, whole: traits.ThawsWhole, pace: traits.Pace, anyPace: traits.AnyPace && o.Poll == 0, book: newBook(traits.Pace), seed: maphash.MakeSeed(),
 		tries: map[uint64]uint8{}, gone: map[firn.JobID]bool{},
 	}
 }
