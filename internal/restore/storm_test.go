@@ -293,13 +293,7 @@ func (s *storm) bytes() int64 {
 // grow makes about n files of all kinds in a folder.
 func (s *storm) grow(dir string, n int) {
 	s.T.Helper()
-	text := func(size int) string {
-		var b strings.Builder
-		for b.Len() < size {
-			fmt.Fprintf(&b, "%016x", s.random.Uint64())
-		}
-		return b.String()[:size]
-	}
+	text := func(size int) string { return string(storetest.Data(s.random.Uint64(), size)) }
 	at := func(name string) string { return filepath.Join(s.Root, dir, name) }
 	single, large := max(10, n/20), 2
 	for i := range n {

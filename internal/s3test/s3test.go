@@ -5,6 +5,7 @@
 package s3test
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/md5"
 	"crypto/sha256"
@@ -241,12 +242,26 @@ type call struct {
 	now   time.Time
 }
 
-// ServeHTTP answers a request in path style.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(r.Body)
+// readAll gives the body of a request.
+func readAll(r *http.Request) []byte {
+	body := make([]byte, min(max(r.ContentLength, 0), 64<<20)) // growing as it comes, it would be copied many times
+	n, err := io.ReadFull(r.Body, body)
+	if err == nil {
+		var more []byte
+		more, err = io.ReadAll(r.Body)
+		body = append(body, more...)
+	} else if err == io.EOF || err == io.ErrUnexpectedEOF {
+		body, err = body[:n], nil
+	}
 	if err != nil || r.ContentLength >= 0 && int64(len(body)) != r.ContentLength {
 		panic(http.ErrAbortHandler) // the client went
 	}
+	return body
+}
+
+// ServeHTTP answers a request in path style.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body := readAll(r)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	name, key, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
@@ -553,6 +568,9 @@ func (c *call) send(data []byte) *refusal {
 	c.w.Header().Set("Content-Length", strconv.Itoa(len(data)))
 	c.w.WriteHeader(status)
 	if c.r.Method != http.MethodHead {
+		if w, ok := c.w.(*httptest.ResponseRecorder); ok {
+			w.Body = bytes.NewBuffer(make([]byte, 0, len(data)))
+		}
 		c.w.Write(data)
 	}
 	return nil

@@ -192,11 +192,13 @@ func checkDescription(s string) error {
 // read reads a body whole, in the chunks in which a connection takes it, and
 // says what is wrong with it.
 func read(ctx context.Context, body *io.SectionReader, sums treehash.Sums) ([]byte, firn.Kind, error) {
-	var data []byte
-	r, chunk := io.NewSectionReader(body, 0, body.Size()), make([]byte, 32<<10)
+	const chunk = 32 << 10
+	r := io.NewSectionReader(body, 0, body.Size())
+	data := make([]byte, 0, min(body.Size(), 64<<20)+chunk) // growing as it comes, it would be copied many times
 	for {
-		n, err := r.Read(chunk)
-		data = append(data, chunk[:n]...)
+		data = slices.Grow(data, chunk)
+		n, err := r.Read(data[len(data) : len(data)+chunk])
+		data = data[:len(data)+n]
 		if ctx.Err() != nil {
 			return nil, firn.Other, context.Cause(ctx)
 		}
@@ -334,7 +336,7 @@ func (m *Memory) CompleteUpload(ctx context.Context, id firn.UploadID, size int6
 	if err != nil {
 		return "", err
 	}
-	var data []byte
+	data := make([]byte, 0, min(max(size, 0), 256<<20))
 	for _, offset := range slices.Sorted(maps.Keys(u.parts)) {
 		if offset != int64(len(data)) {
 			return "", m.fail(op, firn.Invalid, fmt.Errorf("bytes are missing at %d", len(data)))
