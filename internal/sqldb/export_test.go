@@ -1,5 +1,13 @@
 package sqldb
 
+// What gives the log room, see room.go.
+const (
+	RoomAfter = roomAfter
+	RoomSize  = roomSize
+)
+
+var MakeRoom = makeRoom
+
 // Waiting is how many writes wait for the one under way.
 func (db *DB) Waiting() int {
 	db.write.mu.Lock()

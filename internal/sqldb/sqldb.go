@@ -173,7 +173,7 @@ func (db *DB) start(ctx context.Context) error {
 	if err := db.giver.add(ctx, tx); err != nil {
 		return err
 	}
-	db.write = &writer{tx: tx, lead: make(chan struct{}, 1)}
+	db.write = &writer{tx: tx, path: db.path, lead: make(chan struct{}, 1)}
 	return nil
 }
 

@@ -12,8 +12,10 @@ import (
 // own: whoever comes first leads, takes along all that have queued meanwhile,
 // and commits for them.
 type writer struct {
-	tx   *Tx
-	lead chan struct{} // holds a token while somebody leads
+	tx     *Tx
+	path   string        // of the database
+	groups int           // that were committed, or were to be
+	lead   chan struct{} // holds a token while somebody leads
 
 	mu    sync.Mutex
 	queue []*request
@@ -132,6 +134,9 @@ func (w *writer) commit(group []*request) {
 func (w *writer) transact(group []*request) error {
 	if err := w.begin(); err != nil {
 		return err
+	}
+	if w.groups++; w.groups == roomAfter {
+		makeRoom(w.path) // without it all goes on, only slower
 	}
 	if len(group) == 1 {
 		return w.tx.end(group[0].run(w.tx))
