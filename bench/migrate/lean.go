@@ -318,11 +318,18 @@ func (s *leanServer) output(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// pieceSize is how much of an archive is read at a time, in bytes: what fits in a
+// processor's cache.
+const pieceSize = 256 << 10
+
+var pieces = sync.Pool{New: func() any { return new([pieceSize]byte) }}
+
 // store takes an archive in if it has the tree hash that was promised, and gives it an
 // id that no other has.
 func (s *leanServer) store(w http.ResponseWriter, r *http.Request) error {
-	d := treehash.NewDouble()
-	if _, err := io.Copy(d, r.Body); err != nil {
+	d, buf := treehash.NewDouble(), pieces.Get().(*[pieceSize]byte)
+	defer pieces.Put(buf)
+	if _, err := io.CopyBuffer(d, r.Body, buf[:]); err != nil {
 		return err
 	}
 	sums := d.Sums()
