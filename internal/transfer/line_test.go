@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -183,7 +184,8 @@ func TestStoredPartsAreGivenUpOnlyForSpeed(t *testing.T) {
 		if longest := slices.Max(v.bodies); longest > maxBody || j.resume.PartSize > 8*mib {
 			t.Errorf("longest %v, parts of %s", longest, inMiB(j.resume.PartSize))
 		}
-		if want := []string{"Begin", "Opened", "Part", "Dropped"}; !slices.Equal(j.log[:4], want) {
+		// Of 64, 64 and 2 MiB the last may go before one of the others.
+		if first := strings.Join(j.log[:5], " "); !strings.HasPrefix(first, "Begin Opened Part Dropped") && first != "Begin Opened Part Part Dropped" {
 			t.Errorf("journal %v", j.log)
 		}
 		v.only(t, described(job), contentOf(130*mib, 1))
