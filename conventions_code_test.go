@@ -229,10 +229,10 @@ func onlyTheFrontSpeaks(m *module, report report) {
 // know nothing of firn, has a Clock of its own; benchmarks measure real time.
 var clocks = []string{"internal/clock", "glacierd", "bench"}
 
-// watchdogs are the packages that may set a timer all the same, to end a
-// request on which nothing has moved for long: no clock but the network's own
-// can tell that.
-var watchdogs = []string{"internal/transfer"}
+// watchdogs are the packages that may set a timer all the same: to end a request
+// on which nothing has moved for long, since no clock but the network's own can tell
+// that, and to wait some milliseconds for other writes, as a disk makes one wait.
+var watchdogs = []string{"internal/transfer", "internal/sqldb"}
 
 // timeIsHandedIn: a test must be able to live through days in a moment.
 func timeIsHandedIn(m *module, report report) {

@@ -225,6 +225,10 @@ func (c *Catalog) write(ctx context.Context, op, subject string, fn func(tx) err
 	return wrap(ctx, op, subject, c.db.Write(ctx, uncut(ctx, fn)))
 }
 
+// Patiently gives a context in which what is recorded may wait for some milliseconds for
+// more that is: see sqldb.Patiently.
+func Patiently(ctx context.Context) context.Context { return sqldb.Patiently(ctx) }
+
 // writeAgain is write for one of many small writes, which may run twice: see
 // sqldb.DB.WriteAgain.
 func (c *Catalog) writeAgain(ctx context.Context, op, subject string, fn func(tx) error) error {

@@ -272,7 +272,7 @@ func (j *copyJournal) Completing(ctx context.Context, c firn.Content) error {
 // Stored records the archive.
 func (j *copyJournal) Stored(ctx context.Context, r transfer.Result) error {
 	archive := r.As(j.intent.Description)
-	if err := j.Catalog.CopyStored(ctx, j.m, j.intent.ID, archive); err != nil {
+	if err := j.Catalog.CopyStored(catalog.Patiently(ctx), j.m, j.intent.ID, archive); err != nil {
 		return err
 	}
 	j.copied(j.task, r.Archive)

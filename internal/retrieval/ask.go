@@ -272,7 +272,7 @@ func (a *Asker) startThaw(ctx context.Context, w Want, tier firn.Tier, days int)
 	if a.whole {
 		return job, a.o.Catalog.JobThawed(record, row, job.ID, w.Size, days)
 	}
-	return job, a.o.Catalog.JobStarted(record, row, job.ID)
+	return job, a.o.Catalog.JobStarted(catalog.Patiently(record), row, job.ID)
 }
 
 // unanswered notes that it is worth a look whether a request arrived, as soon as that

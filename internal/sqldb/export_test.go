@@ -14,3 +14,10 @@ func (db *DB) Waiting() int {
 	defer db.write.mu.Unlock()
 	return len(db.write.queue)
 }
+
+// Commits is how many groups of writes were committed, or were to be.
+func (db *DB) Commits() int {
+	db.write.lead <- struct{}{}
+	defer func() { <-db.write.lead }()
+	return db.write.groups
+}

@@ -51,6 +51,9 @@ func (w *writer) do(r *request) error {
 	if err := w.enqueue(r); err != nil {
 		return err
 	}
+	if err, committed := r.await(); committed {
+		return err
+	}
 	for {
 		select {
 		case err := <-r.done:

@@ -428,7 +428,8 @@ func (s *shipment) Stored(ctx context.Context, r transfer.Result) error {
 	}
 	archive := r.As(s.description)
 	intent := s.intent
-	return s.settle(func() error { return s.catalog.Stored(context.WithoutCancel(ctx), intent, archive, *s.work, nil) })
+	record := catalog.Patiently(context.WithoutCancel(ctx))
+	return s.settle(func() error { return s.catalog.Stored(record, intent, archive, *s.work, nil) })
 }
 
 // InDoubt leaves the intent as it is: the next run asks the vault for its time
