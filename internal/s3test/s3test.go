@@ -14,7 +14,6 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -244,19 +243,13 @@ type call struct {
 
 // readAll gives the body of a request.
 func readAll(r *http.Request) []byte {
-	body := make([]byte, min(max(r.ContentLength, 0), 64<<20)) // growing as it comes, it would be copied many times
-	n, err := io.ReadFull(r.Body, body)
-	if err == nil {
-		var more []byte
-		more, err = io.ReadAll(r.Body)
-		body = append(body, more...)
-	} else if err == io.EOF || err == io.ErrUnexpectedEOF {
-		body, err = body[:n], nil
-	}
-	if err != nil || r.ContentLength >= 0 && int64(len(body)) != r.ContentLength {
+	room := min(max(r.ContentLength, 0), 64<<20) + bytes.MinRead // growing as it comes, it would be copied many times
+	body := bytes.NewBuffer(make([]byte, 0, room))
+	n, err := body.ReadFrom(r.Body)
+	if err != nil || r.ContentLength >= 0 && n != r.ContentLength {
 		panic(http.ErrAbortHandler) // the client went
 	}
-	return body
+	return body.Bytes()
 }
 
 // ServeHTTP answers a request in path style.

@@ -23,9 +23,15 @@ func killed(t *testing.T, n int) (path string) {
 			t.Fatal(err)
 		}
 	}
+	return copied(t, db.Path())
+}
+
+// copied gives a database that is in use as a kill would leave it.
+func copied(t *testing.T, live string) (path string) {
+	t.Helper()
 	path = filepath.Join(t.TempDir(), "x.db")
 	for _, end := range []string{"", "-wal"} {
-		data, err := os.ReadFile(db.Path() + end)
+		data, err := os.ReadFile(live + end)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -103,21 +109,7 @@ func longLog(t *testing.T, n int) (path string) {
 	if err := insert(live, n, "one more"); err != nil {
 		t.Fatal(err)
 	}
-	log, err := os.ReadFile(path + "-wal")
-	if err != nil {
-		t.Fatal(err)
-	}
-	copied := filepath.Join(t.TempDir(), "x.db")
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, data := range map[string][]byte{copied: data, copied + "-wal": log} {
-		if err := os.WriteFile(name, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return copied
+	return copied(t, path)
 }
 
 func overwrite(t *testing.T, path string, at int64, n int) {

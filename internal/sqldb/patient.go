@@ -17,20 +17,3 @@ type patient struct{}
 func Patiently(ctx context.Context) context.Context {
 	return context.WithValue(ctx, patient{}, true)
 }
-
-// await waits for somebody to commit a patient request. It gives false where nobody did,
-// or where nobody needs to any more.
-func (r *request) await() (err error, committed bool) {
-	if r.ctx.Value(patient{}) == nil {
-		return nil, false
-	}
-	late := time.NewTimer(patience)
-	defer late.Stop()
-	select {
-	case err := <-r.done:
-		return err, true
-	case <-late.C:
-	case <-r.ctx.Done():
-	}
-	return nil, false
-}

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"time"
 )
 
 // A writer groups what is written at the same time. It has no goroutine of its
@@ -51,8 +52,11 @@ func (w *writer) do(r *request) error {
 	if err := w.enqueue(r); err != nil {
 		return err
 	}
-	if err, committed := r.await(); committed {
-		return err
+	lead, late := w.lead, (<-chan time.Time)(nil)
+	if r.ctx.Value(patient{}) != nil {
+		timer := time.NewTimer(patience)
+		defer timer.Stop()
+		lead, late = nil, timer.C
 	}
 	for {
 		select {
@@ -63,7 +67,9 @@ func (w *writer) do(r *request) error {
 				return context.Cause(r.ctx)
 			}
 			return <-r.done
-		case w.lead <- struct{}{}:
+		case <-late:
+			lead = w.lead
+		case lead <- struct{}{}:
 			w.turn()
 		}
 	}

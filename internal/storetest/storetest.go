@@ -232,17 +232,10 @@ func (t *suiteTest) download(id firn.JobID, at firn.Range) ([]byte, treehash.Has
 	t.Helper()
 	out, err := t.Store.Output(t.ctx, id, at)
 	t.must(err)
-	data := make([]byte, at.Len()) // growing as it comes, it would be copied many times
-	n, err := io.ReadFull(out, data)
-	if err == nil {
-		var more []byte
-		more, err = io.ReadAll(out)
-		data = append(data, more...)
-	} else if err == io.EOF || err == io.ErrUnexpectedEOF {
-		data, err = data[:n], nil
-	}
+	data := bytes.NewBuffer(make([]byte, 0, at.Len()+bytes.MinRead)) // growing as it comes, it would be copied many times
+	_, err = data.ReadFrom(out)
 	t.must(errors.Join(err, out.Close()))
-	return data, out.Tree
+	return data.Bytes(), out.Tree
 }
 
 // multi uploads data in parts without completing it.
