@@ -201,19 +201,8 @@ func takeOver(tx tx, archive, source int64, kind ArchiveKind) error {
 // copied. Said again it changes nothing. Errors: as Stored.
 func (c *Catalog) CopyStored(ctx context.Context, m Migration, id int64, archive firn.Archive) error {
 	return c.writeAgain(ctx, "record copy", string(archive.ID), func(tx tx) error {
-		before, err := readState(tx, id)
-		if err != nil || before.State == Stored && before.Remote == archive.ID {
-			return err
-		}
-		if before.State >= Stored {
-			return before.conflict("record copy")
-		}
-		if before.Kind == LooseArchive {
-			if err := keepDescription(tx, id); err != nil {
-				return err
-			}
-		}
-		if err := c.settle(tx, before, archive, Run{ID: m.Run, Store: m.Target}); err != nil {
+		again, err := c.arrived(tx, "record copy", id, archive, Run{ID: m.Run, Store: m.Target})
+		if err != nil || again {
 			return err
 		}
 		return endCopies(tx, m.ID, id, CopyDone)

@@ -249,26 +249,9 @@ func (c *Catalog) Stored(ctx context.Context, id int64, archive firn.Archive, ru
 		return err
 	}
 	return c.writeAgain(ctx, "record archive", string(archive.ID), func(tx tx) error {
-		before, err := readState(tx, id)
-		if err != nil {
+		again, err := c.arrived(tx, "record archive", id, archive, run)
+		if err != nil || again || change == nil {
 			return err
-		}
-		if before.State == Stored && before.Remote == archive.ID {
-			return nil
-		}
-		if before.State >= Stored {
-			return before.conflict("record archive")
-		}
-		if before.Kind == LooseArchive {
-			if err := keepDescription(tx, id); err != nil {
-				return err
-			}
-		}
-		if err := c.settle(tx, before, archive, run); err != nil {
-			return err
-		}
-		if change == nil {
-			return nil
 		}
 		r := newRecorder(tx, run)
 		if err := c.enter(r, id, change); err != nil {
@@ -276,6 +259,24 @@ func (c *Catalog) Stored(ctx context.Context, id int64, archive firn.Archive, ru
 		}
 		return r.finish()
 	})
+}
+
+// arrived settles an intent whose archive is in the store, unless that was recorded
+// before, which again tells.
+func (c *Catalog) arrived(tx tx, op string, id int64, archive firn.Archive, run Run) (again bool, err error) {
+	before, err := readState(tx, id)
+	if err != nil || before.State == Stored && before.Remote == archive.ID {
+		return true, err
+	}
+	if before.State >= Stored {
+		return false, before.conflict(op)
+	}
+	if before.Kind == LooseArchive {
+		if err := keepDescription(tx, id); err != nil {
+			return false, err
+		}
+	}
+	return false, c.settle(tx, before, archive, run)
 }
 
 // settle makes an intent a stored archive.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"slices"
 	"time"
 
 	"github.com/firn-archive/firn"
@@ -423,20 +422,22 @@ func (c *Catalog) JobsGone(ctx context.Context, ids []int64, reason string) erro
 	}
 	return c.writeAgain(ctx, "record job", fmt.Sprint(ids[0]), func(tx tx) error {
 		there := make(map[int64]bool, len(ids))
+		scan := func(rows *sql.Rows) error {
+			var id int64
+			err := rows.Scan(&id)
+			there[id] = true
+			return err
+		}
 		b := jobsGone.batch(tx, reason)
-		for part := range slices.Chunk(ids, atOnce) {
-			for _, id := range part {
-				b.args = append(b.args, id)
+		for _, id := range ids {
+			if b.args = append(b.args, id); b.full() {
+				if err := b.query(scan); err != nil {
+					return err
+				}
 			}
-			err := b.query(func(rows *sql.Rows) error {
-				var id int64
-				err := rows.Scan(&id)
-				there[id] = true
-				return err
-			})
-			if err != nil {
-				return err
-			}
+		}
+		if err := b.query(scan); err != nil {
+			return err
 		}
 		for _, id := range ids {
 			if !there[id] {
