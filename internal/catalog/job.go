@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/firn-archive/firn"
@@ -109,6 +110,7 @@ func daysLong(days int) time.Duration { return time.Duration(days) * 24 * time.H
 type SeenJob struct {
 	Token firn.Token // in its description; zero: there is none
 	Job   firn.Job
+	Row   int64 // that has the job's id; 0: it is to be found
 }
 
 // JobSeen records what the store says of a job, in the row that has its id, or
@@ -116,25 +118,45 @@ type SeenJob struct {
 // has none. It gives the row.
 func (c *Catalog) JobSeen(ctx context.Context, store int64, token firn.Token, job firn.Job) (id int64, err error) {
 	err = c.write(ctx, "record job", string(job.ID), func(tx tx) error {
-		id, err = c.seeJob(tx, store, &SeenJob{token, job})
+		id, err = c.seeJob(tx, store, &SeenJob{Token: token, Job: job})
 		return err
 	})
 	return id, err
 }
 
-// JobsSeen is JobSeen of some thousand jobs, in one transaction.
+// JobsSeen is JobSeen of some thousand jobs, in one transaction. What is said twice of a
+// row counts once, whichever.
 func (c *Catalog) JobsSeen(ctx context.Context, store int64, jobs []SeenJob) error {
 	if len(jobs) == 0 {
 		return nil
 	}
 	return c.write(ctx, "record jobs", fmt.Sprint("of store ", store), func(tx tx) error {
-		for i := range jobs {
-			if _, err := c.seeJob(tx, store, &jobs[i]); err != nil {
+		known := updateJobs.batch(tx)
+		for part := range slices.Chunk(jobs, jobsAtOnce) {
+			if err := c.seeJobs(tx, store, part, known); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// jobsAtOnce is how many jobs are told in one statement: with the values of more it
+// takes more memory, and no less time.
+const jobsAtOnce = 128
+
+func (c *Catalog) seeJobs(tx tx, store int64, jobs []SeenJob, known *batch) (err error) {
+	for i := range jobs {
+		if j := &jobs[i]; j.Row != 0 {
+			err = known.add(toldOf(j.Row, &j.Job)...)
+		} else {
+			_, err = c.seeJob(tx, store, j)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return known.flush()
 }
 
 func (c *Catalog) seeJob(tx tx, store int64, seen *SeenJob) (id int64, err error) {
@@ -215,18 +237,32 @@ func nameJob(tx tx, id int64, j *firn.Job) error {
 
 // updateJob writes what the store says of a job.
 func updateJob(tx tx, id int64, j *firn.Job) error {
+	b := updateJobs.batch(tx)
+	if err := b.add(toldOf(id, j)...); err != nil {
+		return err
+	}
+	return b.flush()
+}
+
+// updateJobs writes what toldOf gives of jobs.
+var updateJobs = newBulk(`UPDATE job SET state = v.column2, kind = v.column3, tier = coalesce(nullif(v.column4, ''), tier),
+	from_byte = coalesce(v.column5, from_byte), to_byte = coalesce(v.column6, to_byte),
+	created = v.column7, created_ns = v.column8, completed = v.column9, completed_ns = v.column10,
+	archive_size = v.column11, archive_tree = v.column12, range_tree = v.column13,
+	partial = v.column14, output = v.column15, message = v.column16 FROM (VALUES `,
+	"(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", ") v WHERE job.id = v.column1")
+
+// toldOf gives the row of a job, and what the store says of it.
+func toldOf(id int64, j *firn.Job) []any {
 	var from, to any
 	if j.Range.Len() > 0 {
 		from, to = j.Range.Start, j.Range.End
 	}
 	created, createdNs := instant(j.Created)
 	completed, completedNs := instant(j.Completed)
-	return tx.exec(`UPDATE job SET state = ?, kind = ?, tier = coalesce(nullif(?, ''), tier), from_byte = coalesce(?, from_byte), to_byte = coalesce(?, to_byte),
-		created = ?, created_ns = ?, completed = ?, completed_ns = ?, archive_size = ?, archive_tree = ?, range_tree = ?,
-		partial = ?, output = ?, message = ? WHERE id = ?`,
-		jobStateOf(j.State), string(j.Kind), string(j.Tier), from, to,
+	return []any{id, int64(jobStateOf(j.State)), string(j.Kind), string(j.Tier), from, to,
 		created, createdNs, completed, completedNs, j.ArchiveSize, j.ArchiveTree[:], j.RangeTree[:],
-		j.Partial, j.InventorySize, j.Message, id)
+		j.Partial, j.InventorySize, j.Message}
 }
 
 const jobColumns = `id, store, run, token, coalesce(archive, 0), state, asked, asked_ns,

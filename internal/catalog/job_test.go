@@ -238,3 +238,34 @@ func TestInventoryEndsItsJob(t *testing.T) {
 		t.Errorf("left: %+v", left)
 	}
 }
+
+// TestJobsSeenByRow: what is said of a job is recorded wherever its row is known, or
+// else found by its id, and what isn't said stays.
+func TestJobsSeenByRow(t *testing.T) {
+	f, ctx := newFixture(t), t.Context()
+	var seen []catalog.SeenJob
+	for i := range 300 { // several statements
+		job := runningJob(fmt.Sprint("job-", i))
+		job.Range = firn.Range{Start: 1 << 20, End: 5 << 20}
+		seen = append(seen, catalog.SeenJob{Job: job})
+	}
+	check(t, f.JobsSeen(ctx, f.store.ID, seen))
+	before := f.openJobs(t)
+	for i := range seen {
+		j := &seen[i].Job
+		if j.State, j.Completed, j.Message = firn.JobReady, epoch.Add(time.Hour), "done"; i%2 == 0 {
+			seen[i].Row, j.Tier, j.Range = before[i].ID, "", firn.Range{} // not told, by some
+		}
+		j.ArchiveSize, j.ArchiveTree, j.RangeTree, j.Partial, j.InventorySize = int64(i)<<20, treehash.Hash{1}, treehash.Hash{2}, true, 7
+	}
+	check(t, f.JobsSeen(ctx, f.store.ID, seen))
+	for i, got := range f.openJobs(t) {
+		want := before[i]
+		want.State = catalog.JobReady
+		told := seen[i].Job
+		told.Tier, told.Range, told.Archive = want.Remote.Tier, want.Remote.Range, want.Remote.Archive
+		if want.Remote = told; got != want {
+			t.Fatalf("%+v, want %+v", got, want)
+		}
+	}
+}

@@ -116,7 +116,6 @@ func (u *updating) know(k *catalog.JobKey) {
 // knows of it.
 func (u *updating) take(ctx context.Context, job *Listed) (err error) {
 	k, ok := u.open.get(string(job.ID))
-	var token firn.Token
 	switch lost, thaws := u.lost(job.Archive); {
 	case !ok && thaws && lost.late: // nobody waits for the answer any more
 		k, ok = lost, true
@@ -129,14 +128,15 @@ func (u *updating) take(ctx context.Context, job *Listed) (err error) {
 	if err != nil {
 		return err
 	}
+	seen := catalog.SeenJob{Row: k.row}
 	if !ok {
-		if token, _ = describe.TokenOf(job.Description); token.IsZero() {
+		if seen.Token, _ = describe.TokenOf(job.Description); seen.Token.IsZero() {
 			return nil
 		}
-		if k, ok = u.tokens[token]; !ok {
+		if k, ok = u.tokens[seen.Token]; !ok {
 			return nil
 		}
-		delete(u.tokens, token) // another job with it is another job
+		delete(u.tokens, seen.Token) // another job with it is another job
 	}
 	if job.Created.IsZero() {
 		job.Created = time.Unix(k.asked, 0).UTC() // the store keeps no times of jobs
@@ -150,7 +150,8 @@ func (u *updating) take(ctx context.Context, job *Listed) (err error) {
 	if job.Row = k.row; !news {
 		return nil
 	}
-	if u.seen = append(u.seen, catalog.SeenJob{Token: token, Job: job.Job}); len(u.seen) < recordsAtOnce {
+	seen.Job = job.Job
+	if u.seen = append(u.seen, seen); len(u.seen) < recordsAtOnce {
 		return nil
 	}
 	err = u.o.Catalog.JobsSeen(ctx, u.o.Row, u.seen)
