@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -30,10 +31,9 @@ const leanServers = "-lean-servers"
 // the contents of the source from their numbers, and keeps of what the target is
 // given only which archives of the source they are.
 type leanServer struct {
-	content []byte                // of each archive, but for its number at the end
-	trees   []treehash.Hash       // of the archives, by number
-	numbers map[treehash.Hash]int // of the archives, by tree hash
-	list    []byte                // the inventory
+	content []byte          // of each archive, but for its number at the end
+	sums    []treehash.Sums // of the archives, by number
+	list    []byte          // the inventory
 
 	mu     sync.Mutex
 	jobs   []leanJob
@@ -100,27 +100,36 @@ func serveLean(archives, size string, out io.Writer) error {
 // newLean gives servers of so many archives of size bytes.
 func newLean(archives, size int) (*leanServer, error) {
 	s := &leanServer{
-		content: make([]byte, size-leastSize), trees: make([]treehash.Hash, archives), numbers: make(map[treehash.Hash]int, archives),
+		content: make([]byte, size-leastSize), sums: make([]treehash.Sums, archives),
 		stored: make([]string, archives), tags: map[string]map[string]string{},
 	}
 	rand.NewChaCha8([32]byte{1}).Read(s.content)
+	return s, errors.Join(s.hash(), s.inventory())
+}
+
+// hash computes the hashes of all archives: nothing but the end of each is hashed anew.
+func (s *leanServer) hash() error {
 	var leaves []treehash.Hash
 	last := s.content
 	for ; len(last) >= treehash.LeafSize; last = last[treehash.LeafSize:] {
 		leaves = append(leaves, sha256.Sum256(last[:treehash.LeafSize]))
 	}
-	leaf := sha256.New()
+	leaf, linear := sha256.New(), sha256.New()
 	leaf.Write(last)
-	for i := range s.trees {
-		whole, err := leaf.(hash.Cloner).Clone() // nothing but the end is hashed for each
-		if err != nil {
-			return nil, err
+	linear.Write(s.content)
+	for i := range s.sums {
+		ends := [2]treehash.Hash{}
+		for k, begun := range []hash.Hash{leaf, linear} {
+			whole, err := begun.(hash.Cloner).Clone()
+			if err != nil {
+				return err
+			}
+			whole.Write(end(i))
+			whole.Sum(ends[k][:0])
 		}
-		whole.Write(end(i))
-		s.trees[i] = treehash.Combine(append(leaves[:len(leaves):len(leaves)], treehash.Hash(whole.Sum(nil))))
-		s.numbers[s.trees[i]] = i
+		s.sums[i] = treehash.Sums{Tree: treehash.Combine(append(leaves[:len(leaves):len(leaves)], ends[0])), Linear: ends[1]}
 	}
-	return s, s.inventory()
+	return nil
 }
 
 // end is what the content of an archive ends in.
@@ -135,9 +144,9 @@ func (s *leanServer) inventory() (err error) {
 		ArchiveId, ArchiveDescription, CreationDate, SHA256TreeHash string
 		Size                                                        int
 	}
-	list := make([]archive, len(s.trees))
+	list := make([]archive, len(s.sums))
 	for i := range list {
-		list[i] = archive{strconv.Itoa(i), described(i), madeAt, s.trees[i].String(), s.size()}
+		list[i] = archive{strconv.Itoa(i), described(i), madeAt, s.sums[i].Tree.String(), s.size()}
 	}
 	s.list, err = json.Marshal(map[string]any{"VaultARN": arn(source), "InventoryDate": madeAt, "ArchiveList": list})
 	return err
@@ -183,7 +192,7 @@ func reply(w http.ResponseWriter, v any) error { return json.NewEncoder(w).Encod
 
 func (s *leanServer) vault(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("vault")
-	return reply(w, map[string]any{"VaultARN": arn(name), "VaultName": name, "CreationDate": madeAt, "LastInventoryDate": madeAt, "NumberOfArchives": len(s.trees), "SizeInBytes": len(s.trees) * s.size()})
+	return reply(w, map[string]any{"VaultARN": arn(name), "VaultName": name, "CreationDate": madeAt, "LastInventoryDate": madeAt, "NumberOfArchives": len(s.sums), "SizeInBytes": len(s.sums) * s.size()})
 }
 
 func (s *leanServer) tagsOf(w http.ResponseWriter, r *http.Request) error {
@@ -220,7 +229,7 @@ func (s *leanServer) startJob(w http.ResponseWriter, r *http.Request) error {
 	job := leanJob{archive: -1, description: asked.Description, tier: asked.Tier}
 	if asked.Type != "inventory-retrieval" {
 		var err error
-		if job.archive, err = strconv.Atoi(asked.ArchiveId); err != nil || job.archive < 0 || job.archive >= len(s.trees) || asked.RetrievalByteRange != "" {
+		if job.archive, err = strconv.Atoi(asked.ArchiveId); err != nil || job.archive < 0 || job.archive >= len(s.sums) || asked.RetrievalByteRange != "" {
 			return fmt.Errorf("a job of archive %q, bytes %q", asked.ArchiveId, asked.RetrievalByteRange)
 		}
 	}
@@ -263,7 +272,7 @@ func (s *leanServer) described(id int) map[string]any {
 	}
 	d["Action"], d["ArchiveId"], d["Tier"] = "ArchiveRetrieval", strconv.Itoa(j.archive), j.tier
 	d["ArchiveSizeInBytes"], d["RetrievalByteRange"] = s.size(), fmt.Sprintf("0-%d", s.size()-1)
-	d["ArchiveSHA256TreeHash"], d["SHA256TreeHash"] = s.trees[j.archive].String(), s.trees[j.archive].String()
+	d["ArchiveSHA256TreeHash"], d["SHA256TreeHash"] = s.sums[j.archive].Tree.String(), s.sums[j.archive].Tree.String()
 	return d
 }
 
@@ -297,7 +306,7 @@ func (s *leanServer) output(w http.ResponseWriter, r *http.Request) error {
 	parts := [][]byte{s.list}
 	if j.archive >= 0 {
 		parts = [][]byte{s.content, end(j.archive)}
-		w.Header().Set("x-amz-sha256-tree-hash", s.trees[j.archive].String())
+		w.Header().Set("x-amz-sha256-tree-hash", s.sums[j.archive].Tree.String())
 	}
 	size := 0
 	for _, p := range parts {
@@ -324,26 +333,25 @@ const pieceSize = 256 << 10
 
 var pieces = sync.Pool{New: func() any { return new([pieceSize]byte) }}
 
-// store takes an archive in if it has the tree hash that was promised, and gives it an
+// store takes an archive in if it has the hashes that were promised, and gives it an
 // id that no other has.
 func (s *leanServer) store(w http.ResponseWriter, r *http.Request) error {
-	d, buf := treehash.NewDouble(), pieces.Get().(*[pieceSize]byte)
+	got, buf := &arrival{server: s}, pieces.Get().(*[pieceSize]byte)
 	defer pieces.Put(buf)
-	if _, err := io.CopyBuffer(d, r.Body, buf[:]); err != nil {
+	if _, err := io.CopyBuffer(got, r.Body, buf[:]); err != nil {
 		return err
 	}
-	sums := d.Sums()
+	number, sums := got.end()
 	if tree, linear := r.Header.Get("x-amz-sha256-tree-hash"), r.Header.Get("x-amz-content-sha256"); tree != sums.Tree.String() || linear != hex.EncodeToString(sums.Linear[:]) {
 		return fmt.Errorf("the hashes %s and %s of an archive that has %s and %x", tree, linear, sums.Tree, sums.Linear)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	number, known := s.numbers[sums.Tree]
-	if known && s.stored[number] != "" {
+	if number >= 0 && s.stored[number] != "" {
 		return fmt.Errorf("archive %d came twice", number)
 	}
 	id := fmt.Sprintf("moved-%d", number)
-	if !known {
+	if number < 0 {
 		s.others++
 		id = fmt.Sprintf("other-%d", s.others)
 	} else {
@@ -352,6 +360,51 @@ func (s *leanServer) store(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("x-amz-archive-id", id)
 	w.WriteHeader(http.StatusCreated)
 	return nil
+}
+
+// An arrival is what comes to the target. As long as it is an archive of the source,
+// byte for byte, its hashes are known: what is measured is who moves it. All else is
+// hashed.
+type arrival struct {
+	server *leanServer
+	same   int              // bytes that are those of each archive
+	number []byte           // what came behind them
+	other  *treehash.Double // nil: it may be an archive of the source
+}
+
+func (a *arrival) Write(p []byte) (int, error) {
+	if a.other != nil {
+		return a.other.Write(p)
+	}
+	content := a.server.content[a.same:]
+	n := min(len(p), len(content))
+	if !bytes.Equal(p[:n], content[:n]) || len(a.number)+len(p)-n > leastSize {
+		a.hash()
+		return a.other.Write(p)
+	}
+	a.same += n
+	a.number = append(a.number, p[n:]...)
+	return len(p), nil
+}
+
+// hash hashes what came so far, and whatever comes.
+func (a *arrival) hash() {
+	a.other = treehash.NewDouble()
+	a.other.Write(a.server.content[:a.same])
+	a.other.Write(a.number)
+}
+
+// end gives the number of the archive in the source, -1 where it is none, and its hashes.
+func (a *arrival) end() (number int, sums treehash.Sums) {
+	if len(a.number) == leastSize {
+		if n := binary.LittleEndian.Uint64(a.number); n < uint64(len(a.server.sums)) {
+			return int(n), a.server.sums[n]
+		}
+	}
+	if a.other == nil {
+		a.hash()
+	}
+	return -1, a.other.Sums()
 }
 
 // say tells what came to the target.
