@@ -85,7 +85,10 @@ type heldBack struct {
 }
 
 func (h *heldBack) Read(p []byte) (int, error) {
-	n, err := h.ReadCloser.Read(p[:min(len(p), h.bucket.sip())])
+	if sip := h.bucket.sip(); sip > 0 {
+		p = p[:min(len(p), sip)]
+	}
+	n, err := h.ReadCloser.Read(p)
 	if waited := h.bucket.take(h.ctx, int64(n)); waited != nil && err == nil {
 		err = waited
 	}
@@ -116,18 +119,18 @@ func newBucket(rate Rate, c clock.Clock) *bucket {
 	return &bucket{clock: c, rate: rate}
 }
 
-// most is how many bytes pass at once at any rate: little against the buffers of
-// a network.
+// most is how many bytes pass at once at any limit: little against the buffers of a
+// network.
 const most = 64 << 10
 
 // sipOf is how many bytes may pass at once: those of a sixteenth of a second.
 func sipOf(rate int64) int { return int(min(max(rate/16, 512), most)) }
 
-// sip is how many bytes may pass at once now.
+// sip is how many bytes may pass at once now; 0: any number.
 func (b *bucket) sip() int {
 	rate, _ := b.rate.At(b.clock.Now())
 	if rate <= 0 {
-		return most
+		return 0
 	}
 	return sipOf(rate)
 }

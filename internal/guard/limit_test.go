@@ -108,6 +108,30 @@ func TestLimitDownloads(t *testing.T) {
 	}
 }
 
+// TestNoLimitForNow: where a timetable has no limit a download isn't cut into sips,
+// each of which costs two calls of the system and two locks.
+func TestNoLimitForNow(t *testing.T) {
+	const size = 1 << 20
+	s := guard.Limit(storetest.NewMemory(storetest.MemoryOptions{}), guard.LimitOptions{Download: timetable(t, "12:00,off 13:00,1k"), Clock: clock.NewManual(noon)})
+	body, sums := storetest.Body(storetest.Data(2, size))
+	archive, err := s.UploadArchive(t.Context(), "x", body, sums)
+	if err != nil {
+		t.Fatal(err)
+	}
+	job, err := s.StartRetrieval(t.Context(), firn.RetrievalSpec{Archive: archive, Tier: firn.Bulk})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := s.Output(t.Context(), job, firn.Range{End: size})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	if n, err := out.Read(make([]byte, size)); n != size || err != nil {
+		t.Errorf("%d of %d bytes came at once, %v", n, size, err)
+	}
+}
+
 // TestLimitSavesNothingUp: after a pause bodies don't rush.
 func TestLimitSavesNothingUp(t *testing.T) {
 	const rate = 100_000
