@@ -57,19 +57,25 @@ func BeginRun(ctx context.Context, env Env, cat *catalog.Catalog, store int64, c
 	return run, lock, err
 }
 
-// How long the lock of an own run is waited for, and how often any is tried: to recall
-// what a run left somebody may have to go through all archives of a store.
+// How long the lock of an own run is waited for, how often any is tried, and when it is
+// told that one is waited for: to recall what a run left somebody may have to go through
+// all archives of a store.
 const (
 	ownWait = 10 * time.Minute
 	runPoll = 100 * time.Millisecond
+	runTold = 2 * time.Second
 )
 
-// AwaitRun is LockRun that waits for some time while another process has the lock.
+// AwaitRun is LockRun that waits for some time while another process has the lock, and
+// tells of it where that is longer than a moment.
 func AwaitRun(ctx context.Context, env Env, run int64, command string, atMost time.Duration) (*RunLock, error) {
 	for waited := time.Duration(0); ; waited += runPoll {
 		lock, err := LockRun(env, run, command)
 		if firn.KindOf(err) != firn.Conflict || waited >= atMost {
 			return lock, err
+		}
+		if waited == runTold {
+			env.Events(firn.NoticeEvent{Text: fmt.Sprintf("waiting for another firn that looks after what earlier runs left: %v", errors.Unwrap(err))})
 		}
 		if err := env.Clock.Sleep(ctx, runPoll); err != nil {
 			return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -91,7 +92,12 @@ func TestBeginRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	slept := time.Duration(0)
+	slept, told := time.Duration(0), []string(nil)
+	env.Events = func(e firn.Event) {
+		if n, ok := e.(firn.NoticeEvent); ok {
+			told = append(told, n.Text)
+		}
+	}
 	env.Clock = sleepless{env.Clock, func(d time.Duration) {
 		if slept += d; slept == d {
 			look.Unlock()
@@ -103,6 +109,10 @@ func TestBeginRun(t *testing.T) {
 	}
 	defer lock.Unlock()
 
+	if told != nil {
+		t.Errorf("after a moment: %q", told)
+	}
+
 	look, err = wire.LockRun(env, second.ID+1, "status")
 	if err != nil {
 		t.Fatal(err)
@@ -112,6 +122,9 @@ func TestBeginRun(t *testing.T) {
 	third, _, err := wire.BeginRun(t.Context(), env, cat, row.ID, "adopt")
 	if firn.KindOf(err) != firn.Conflict || slept < time.Minute || slept > time.Hour {
 		t.Errorf("after %v: %v", slept, err)
+	}
+	if len(told) != 1 || !strings.Contains(told[0], "waiting for another firn") || !strings.Contains(told[0], "firn status, process") {
+		t.Errorf("told: %q", told)
 	}
 	if run, err := cat.Run(t.Context(), third.ID); err != nil || run.Ended.IsZero() || run.Complete {
 		t.Errorf("%+v, %v", run, err)

@@ -42,9 +42,15 @@ type bench struct {
 
 func newBench(t testing.TB) *bench {
 	t.Helper()
-	b := &bench{t: t, dir: t.TempDir(), service: clock.NewManual(time.Date(2026, 11, 1, 10, 0, 0, 0, time.UTC))}
+	dir := t.TempDir()
+	return newBenchIn(t, dir, filepath.Join(dir, "vaults"))
+}
+
+// newBenchIn makes a bench in a folder, with its server's in another.
+func newBenchIn(t testing.TB, dir, vaults string) *bench {
+	t.Helper()
+	b := &bench{t: t, dir: dir, service: clock.NewManual(time.Date(2026, 11, 1, 10, 0, 0, 0, time.UTC))}
 	b.home = filepath.Join(b.dir, "home")
-	vaults := filepath.Join(b.dir, "vaults")
 	b.must(os.MkdirAll(vaults, 0o755), os.MkdirAll(filepath.Join(b.dir, "tree"), 0o755))
 	server, err := glacierd.New(glacierd.Config{Root: vaults, Clock: b.service, Credentials: func(id string) (glacierd.KeyPair, bool) {
 		return glacierd.KeyPair{AccessKeyID: testKey, SecretAccessKey: testSecret}, id == testKey
