@@ -81,6 +81,24 @@ func TestLean(t *testing.T) {
 	}
 }
 
+// TestLeanStrays: what only begins like an archive of the source is none, and is hashed
+// all the same.
+func TestLeanStrays(t *testing.T) {
+	s := newLeanServer(t)
+	data := brought(t, s, "0")
+	for name, stray := range map[string][]byte{
+		"longer": append(bytes.Clone(data), 0), "shorter": data[:len(data)-1], "without a number": data[:len(data)-leastSize],
+		"of another number": append(bytes.Clone(data[:len(data)-leastSize]), end(3)...), "empty": nil,
+	} {
+		if id := given(s, stray, stray); !strings.HasPrefix(id, "other-") {
+			t.Errorf("%s: it is %q", name, id)
+		}
+		if id := given(s, stray, data); id != "" {
+			t.Errorf("%s: it is %q, and has not the hashes that were promised", name, id)
+		}
+	}
+}
+
 // TestLeanIDs: no two things in the target have one id.
 func TestLeanIDs(t *testing.T) {
 	s, ids := newLeanServer(t), map[string]bool{}
