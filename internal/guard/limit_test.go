@@ -67,6 +67,25 @@ func TestLimit(t *testing.T) {
 	}
 }
 
+// uploaded uploads an archive, and gives the output of a job that brings all of it.
+func uploaded(t *testing.T, s firn.Store, data []byte) (firn.Output, sums) {
+	t.Helper()
+	body, sums := storetest.Body(data)
+	archive, err := s.UploadArchive(t.Context(), "x", body, sums)
+	if err != nil {
+		t.Fatal(err)
+	}
+	job, err := s.StartRetrieval(t.Context(), firn.RetrievalSpec{Archive: archive, Tier: firn.Bulk})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := s.Output(t.Context(), job, firn.Range{End: int64(len(data))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out, sums
+}
+
 // TestLimitDownloads, in small sips.
 func TestLimitDownloads(t *testing.T) {
 	const rate, size = 100_000, 300_000
@@ -74,23 +93,11 @@ func TestLimitDownloads(t *testing.T) {
 	m := storetest.NewMemory(storetest.MemoryOptions{})
 	s := guard.Limit(m, guard.LimitOptions{Download: config.Steady(rate), Clock: c})
 	data := storetest.Data(2, size)
-	body, sums := storetest.Body(data)
-	archive, err := s.UploadArchive(t.Context(), "x", body, sums)
-	if err != nil {
-		t.Fatal(err)
-	}
+	out, sums := uploaded(t, s, data)
+	defer out.Close()
 	if !c.Now().Equal(noon) {
 		t.Error("the upload was held back too")
 	}
-	job, err := s.StartRetrieval(t.Context(), firn.RetrievalSpec{Archive: archive, Tier: firn.Bulk})
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := s.Output(t.Context(), job, firn.Range{End: size})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer out.Close()
 	if out.Tree != sums.Tree {
 		t.Error("the hash is lost")
 	}
@@ -113,19 +120,7 @@ func TestLimitDownloads(t *testing.T) {
 func TestNoLimitForNow(t *testing.T) {
 	const size = 1 << 20
 	s := guard.Limit(storetest.NewMemory(storetest.MemoryOptions{}), guard.LimitOptions{Download: timetable(t, "12:00,off 13:00,1k"), Clock: clock.NewManual(noon)})
-	body, sums := storetest.Body(storetest.Data(2, size))
-	archive, err := s.UploadArchive(t.Context(), "x", body, sums)
-	if err != nil {
-		t.Fatal(err)
-	}
-	job, err := s.StartRetrieval(t.Context(), firn.RetrievalSpec{Archive: archive, Tier: firn.Bulk})
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := s.Output(t.Context(), job, firn.Range{End: size})
-	if err != nil {
-		t.Fatal(err)
-	}
+	out, _ := uploaded(t, s, storetest.Data(2, size))
 	defer out.Close()
 	if n, err := out.Read(make([]byte, size)); n != size || err != nil {
 		t.Errorf("%d of %d bytes came at once, %v", n, size, err)
