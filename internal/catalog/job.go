@@ -145,6 +145,8 @@ func (c *Catalog) JobsSeen(ctx context.Context, store int64, jobs []SeenJob) err
 // takes more memory, and no less time.
 const jobsAtOnce = 128
 
+// seeJobs records some jobs: through a batch, empty before and after, those whose rows are
+// known.
 func (c *Catalog) seeJobs(tx tx, store int64, jobs []SeenJob, known *batch) (err error) {
 	for i := range jobs {
 		if j := &jobs[i]; j.Row != 0 {
