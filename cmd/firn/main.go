@@ -12,7 +12,7 @@ import (
 )
 
 func main() {
-	keep := heap.Set()
+	heap.Set()
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -22,7 +22,5 @@ func main() {
 		<-signals
 		os.Exit(int(cli.Interrupted)) // the user won't wait; what is recorded is safe
 	}()
-	status := cli.Main(ctx, os.Args, cli.System())
-	keep()
-	os.Exit(status)
+	os.Exit(cli.Main(ctx, os.Args, cli.System()))
 }
