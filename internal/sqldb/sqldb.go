@@ -35,7 +35,7 @@ type Options struct {
 	Migrations []string
 	// Readers is the number of read transactions at once; 0 means 4.
 	Readers int
-	// CacheKiB is the page cache of the writer; 0 means 8 MiB. Each reader
+	// CacheKiB is the page cache of the writer; 0 means 4 MiB. Each reader
 	// has a quarter of it.
 	CacheKiB int
 }
@@ -87,7 +87,7 @@ func open(ctx context.Context, path string, o Options) (*DB, error) {
 		o.Readers = 4
 	}
 	if o.CacheKiB == 0 {
-		o.CacheKiB = 8 << 10
+		o.CacheKiB = 4 << 10
 	}
 	if err := checkLog(path); err != nil {
 		return nil, err
