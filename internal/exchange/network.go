@@ -39,8 +39,9 @@ func Network(client aws.HTTPClient) http.RoundTripper {
 	t.MaxIdleConns, t.MaxIdleConnsPerHost = 64, 64
 	t.MaxConnsPerHost = 0
 	t.IdleConnTimeout = 20 * time.Second // sooner than servers do: a request that meets their close is in doubt
-	// Small bodies go out in one piece with their headers; large ones pass by these.
-	t.WriteBufferSize, t.ReadBufferSize = 64<<10, 32<<10
+	// Small bodies go out in one piece with their headers; large ones pass by these. A
+	// migration has two connections for each archive that is under way.
+	t.WriteBufferSize, t.ReadBufferSize = mostAhead+8<<10, 16<<10
 	return t
 }
 

@@ -105,11 +105,11 @@ type Asker struct {
 
 	stays Stays
 
-	mu    sync.Mutex          // of what follows
-	left  map[string]Want     // of the round: those that are not settled
-	res   Result              // of the round
-	tries map[uint64]uint8    // by the hash of what is wanted: how often it was asked for
-	gone  map[firn.JobID]bool // jobs that the store may list, though their output is gone
+	mu    sync.Mutex                      // of what follows
+	left  map[string]Want                 // of the round: those that are not settled
+	res   Result                          // of the round
+	tried [startTries]map[uint64]struct{} // hashes of what was asked for once, twice, ...
+	gone  map[firn.JobID]bool             // jobs that the store may list, though their output is gone
 	// unsure: it was told that nobody knows what became of a request.
 	unsure bool
 	// answers is when the last request without an answer counts as never made; zero: there
@@ -140,7 +140,7 @@ func New(o Options) *Asker {
 	return &Asker{
 		slots: semaphore.NewWeighted(int64(o.Concurrency)),
 		o:     o, slow: !traits.InstantJobs, whole: traits.ThawsWhole, pace: traits.Pace, anyPace: traits.AnyPace && o.Poll == 0, book: newBook(traits.Pace), seed: maphash.MakeSeed(),
-		tries: map[uint64]uint8{}, gone: map[firn.JobID]bool{},
+		gone: map[firn.JobID]bool{},
 	}
 }
 
@@ -298,8 +298,15 @@ func (a *Asker) told(ctx context.Context, w Want, job firn.Job) (firn.Job, error
 func (a *Asker) Try(w Want) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if key := maphash.String(a.seed, w.key()); a.tries[key] < startTries {
-		a.tries[key]++
+	key := maphash.String(a.seed, w.key())
+	for i := range a.tried { // not a number for each: there are very many, and few are tried twice
+		if _, before := a.tried[i][key]; before {
+			continue
+		}
+		if a.tried[i] == nil {
+			a.tried[i] = map[uint64]struct{}{}
+		}
+		a.tried[i][key] = struct{}{}
 		return nil
 	}
 	err := fmt.Errorf("it was asked for %d times, in vain", startTries)
