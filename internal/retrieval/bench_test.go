@@ -14,6 +14,7 @@ import (
 	"github.com/firn-archive/firn/describe"
 	"github.com/firn-archive/firn/internal/catalog"
 	"github.com/firn-archive/firn/internal/clock"
+	"github.com/firn-archive/firn/internal/heap"
 	"github.com/firn-archive/firn/internal/retrieval"
 	"github.com/firn-archive/firn/internal/storetest"
 )
@@ -105,6 +106,7 @@ func crowded(tb testing.TB, n int, ours, whole bool) (*retrieval.Asker, *crowd, 
 // others, and those that are gone; and it says what is kept of each.
 func BenchmarkLook100k(b *testing.B) {
 	const jobs = 100_000
+	heap.Set() // as in firn, since memory is measured
 	for _, how := range []struct {
 		name                  string
 		ours, whole, old, end bool
@@ -124,11 +126,11 @@ func BenchmarkLook100k(b *testing.B) {
 					store.jobs = 0
 					now.Advance(48 * time.Hour)
 				}
-				before := heap()
+				before := inUse()
 				b.StartTimer()
 				look(b, a)
 				b.StopTimer()
-				held = max(held, heap()-min(before, heap()))
+				held = max(held, inUse()-min(before, inUse()))
 				if _, ok := a.Find(retrieval.Want{Remote: crowdArchive(jobs - 1), Range: &firn.Range{Start: 5 << 20, End: 6 << 20}}); ok == how.end {
 					b.Error("the last job isn't as it should be")
 				}
@@ -150,7 +152,7 @@ func look(tb testing.TB, a *retrieval.Asker) {
 	}
 }
 
-func heap() uint64 {
+func inUse() uint64 {
 	var m runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&m)
