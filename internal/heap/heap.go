@@ -7,12 +7,11 @@ import (
 	"runtime/metrics"
 )
 
-// Between two collections the heap grows by an eighth of what is in use, and by eight
-// MiB at least: firn runs beside other programs, on small machines. The runtime itself
-// knows only a percentage. One that is right for a hundred MiB has a run that sends many
-// small files, of which little is in use at a time, collect a hundred times a second.
-// And a ballast, which nobody touches, has it keep a tenth of the ballast's size in
-// memory that is free.
+// Between two collections the heap grows by eight MiB and an eighth of what is in use:
+// firn runs beside other programs, on small machines. The runtime itself knows only a
+// percentage. One that is right for a hundred MiB has a run that sends many small files,
+// of which little is in use at a time, collect a hundred times a second. And a ballast,
+// which nobody touches, has it keep a tenth of the ballast's size in memory that is free.
 const (
 	least = 8 << 20
 	share = 8 // one in so many bytes in use

@@ -35,8 +35,9 @@ type Options struct {
 	Migrations []string
 	// Readers is the number of read transactions at once; 0 means 4.
 	Readers int
-	// CacheKiB is the page cache of the writer; 0 means 4 MiB. Each reader
-	// has a quarter of it.
+	// CacheKiB is the page cache of the writer; 0 means 4 MiB. Each reader has a quarter
+	// of it. A page takes twice its size of memory: with its header it is a little larger
+	// than a power of two, and the allocator knows only those.
 	CacheKiB int
 }
 
