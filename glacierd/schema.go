@@ -10,7 +10,6 @@ func vaultOptions() sqldb.Options {
 		ApplicationID: 0x67766c74, // "gvlt"
 		Name:          "vault database",
 		Migrations:    []string{vaultSchema, smallSchema},
-		CacheKiB:      4 << 10, // rows are mostly appended, and several vaults may be open
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync"
 )
 
 // Between two collections the heap grows by eight MiB and an eighth of what is in use:
@@ -17,8 +18,10 @@ const (
 	share = 8 // one in so many bytes in use
 )
 
-// Set sets it for this program, from now on.
-func Set() { adjust(0) }
+// Set sets it for this program, from now on. Once is as good as often.
+func Set() { set() }
+
+var set = sync.OnceFunc(func() { adjust(0) })
 
 // adjust sets the percentage, from was, by what the last collection found in use, and
 // sees to it that the next one does the same.

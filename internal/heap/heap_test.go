@@ -16,7 +16,6 @@ func TestSet(t *testing.T) {
 	much := make([]byte, 128<<20)
 	grows(t, 22<<20, 26<<20)
 	runtime.KeepAlive(much)
-	much = nil
 	grows(t, 7<<20, 12<<20)
 }
 
@@ -28,7 +27,7 @@ func grows(t *testing.T, least, most uint64) {
 	for range 10_000 {
 		runtime.GC() // which lets others run
 		runtime.ReadMemStats(&m)
-		if grows := m.NextGC - m.HeapAlloc; grows >= least && grows <= most {
+		if more := m.NextGC - m.HeapAlloc; more >= least && more <= most {
 			return
 		}
 	}

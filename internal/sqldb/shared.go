@@ -50,8 +50,7 @@ func openShared(ctx context.Context, path, schema string, wait time.Duration) (*
 	}
 	db.pool = sql.OpenDB(source)
 	s := &Shared{db: db}
-	const cacheKiB = 8 << 10
-	if s.tx, err = db.connect(ctx, cacheKiB); err == nil {
+	if s.tx, err = db.connect(ctx, defaultCacheKiB); err == nil {
 		err = s.found(ctx, schema)
 	}
 	if err != nil {

@@ -36,10 +36,14 @@ type Options struct {
 	// Readers is the number of read transactions at once; 0 means 4.
 	Readers int
 	// CacheKiB is the page cache of the writer; 0 means 4 MiB. Each reader has a quarter
-	// of it. A page takes twice its size of memory: with its header it is a little larger
-	// than a power of two, and the allocator knows only those.
+	// of it.
 	CacheKiB int
 }
+
+// defaultCacheKiB is the page cache of a connection that writes. A page takes twice its
+// size of memory: with its header it is a little larger than a power of two, and the
+// allocator knows only those.
+const defaultCacheKiB = 4 << 10
 
 // Errors of Open that callers tell apart.
 var (
@@ -88,7 +92,7 @@ func open(ctx context.Context, path string, o Options) (*DB, error) {
 		o.Readers = 4
 	}
 	if o.CacheKiB == 0 {
-		o.CacheKiB = 4 << 10
+		o.CacheKiB = defaultCacheKiB
 	}
 	if err := checkLog(path); err != nil {
 		return nil, err
